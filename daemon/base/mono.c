@@ -1,0 +1,43 @@
+#include "daemon/base/mono.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static uint64_t faked;
+
+uint64_t mono_now(void)
+{
+	struct timespec ts;
+
+	if (faked)
+		return faked;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * MONO_SEC + (uint64_t)ts.tv_nsec;
+}
+
+void mono_fake(uint64_t now)
+{
+	faked = now;
+}
+
+int64_t mono_to_wall(uint64_t mono)
+{
+	return (int64_t)time(NULL) - ((int64_t)mono_now() - (int64_t)mono) / (int64_t)MONO_SEC;
+}
+
+const char *mono_format(uint64_t duration, char buf[static 16])
+{
+	unsigned long long s = duration / MONO_SEC;
+
+	if (s >= 86400)
+		snprintf(buf, 16, "%llud%02lluh", s / 86400 % 100000, s / 3600 % 24);
+	else if (s >= 3600)
+		snprintf(buf, 16, "%lluh%02llum", s / 3600, s / 60 % 60);
+	else if (s >= 60)
+		snprintf(buf, 16, "%llum%02llus", s / 60, s % 60);
+	else if (s >= 1)
+		snprintf(buf, 16, "%llus", s);
+	else
+		snprintf(buf, 16, "%llums", (unsigned long long)(duration / MONO_MSEC));
+	return buf;
+}

@@ -1,0 +1,20 @@
+/* Monotonic time. Nanoseconds since an arbitrary start, never going back; nothing else in the daemon measures time. */
+#ifndef BASE_MONO_H
+#define BASE_MONO_H
+
+#include <stdint.h>
+
+#define MONO_SEC 1000000000ull
+#define MONO_MSEC 1000000ull
+#define MONO_USEC 1000ull
+
+uint64_t mono_now(void);
+/* For tests: freeze the clock at this value (0 goes back to the real one). */
+void mono_fake(uint64_t now);
+
+/* Wall-clock time in whole seconds that corresponds to a monotonic instant, for showing to people. */
+int64_t mono_to_wall(uint64_t mono);
+/* "3d04h", "2h10m", "5m07s", "12s", "350ms": how long, for showing to people. Returns buf. */
+const char *mono_format(uint64_t duration, char buf[static 16]);
+
+#endif
