@@ -1,0 +1,160 @@
+/* The cluster's objects as typed structs: Calico's v3 model (and its IPAM kinds), decoded through one schema table.
+ *
+ * A row of the table is a field: its path in the document, its type and range, its default, and the place in the
+ * struct. A further kind is a further table. Objects are immutable once they are in the store; their memory is theirs
+ * alone (object_free). Unknown fields are remembered by name and reported, never silently ignored. */
+#ifndef DATASTORE_OBJECTS_H
+#define DATASTORE_OBJECTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/base/addr.h"
+#include "datastore/selector.h"
+#include "datastore/yaml.h"
+
+enum object_kind {
+	OBJ_NODE,
+	OBJ_IP_POOL,
+	OBJ_BGP_CONFIGURATION,
+	OBJ_BGP_PEER,
+	OBJ_WORKLOAD_ENDPOINT,
+	OBJ_BLOCK_AFFINITY,
+	OBJ_IPAM_BLOCK,
+	OBJ_KIND_COUNT
+};
+/* "Node", "IPPool", ... */
+const char *object_kind_name(enum object_kind k);
+/* -1 if it is none of ours. */
+int object_kind_by_name(const char *name);
+
+/* What every object has. The typed structs below start with it. */
+struct object {
+	enum object_kind kind;
+	char *namespace; /* "" for kinds that have none */
+	char *name;
+	struct labels labels;
+	char *source;	 /* "dir/file.yaml:12", or an etcd key: for messages */
+	uint64_t digest; /* of the decoded content (not of source): equal digest means nothing changed */
+};
+
+/* An address with the length it was written with: "10.0.0.5/24" keeps the host part. addr is none if unset. */
+struct host_addr {
+	struct addr addr;
+	uint8_t len;
+};
+
+struct obj_node {
+	struct object o;
+	uint32_t as_number; /* spec.bgp.asNumber; 0 unset */
+	struct host_addr ipv4, ipv6;
+	struct addr ipip_tunnel, vxlan_tunnel, vxlan_tunnel6;
+	char *vxlan_mac, *vxlan_mac6; /* NULL unset */
+	bool has_cluster_id;
+	uint32_t cluster_id; /* spec.bgp.routeReflectorClusterID, host order */
+	struct prefix *pod_cidrs; /* status.podCIDRs */
+	unsigned pod_cidr_count;
+	uint16_t listen_port; /* 0 unset (not in Calico's Node; from BGPConfiguration node.<name>) */
+};
+
+enum encap_mode { ENCAP_NEVER, ENCAP_ALWAYS, ENCAP_CROSS_SUBNET };
+
+struct obj_ip_pool {
+	struct object o;
+	struct prefix cidr;
+	enum encap_mode ipip, vxlan;
+	bool nat_outgoing, disabled, disable_bgp_export;
+	unsigned block_size; /* 0 unset: 26 or 122 */
+	char *node_selector;
+};
+
+struct community {
+	uint32_t part[3];
+	uint8_t parts; /* 2: aa:nn; 3: large */
+};
+
+struct obj_bgp_configuration {
+	struct object o; /* name "default" or "node.<name>" */
+	bool has_mesh;
+	bool mesh_enabled;	/* nodeToNodeMeshEnabled */
+	uint32_t as_number;	/* 0 unset (64512) */
+	uint16_t listen_port;	/* 0 unset (179) */
+	bool bind_node_ip;	/* bindMode: NodeIP */
+	unsigned mesh_restart_time; /* nodeMeshMaxRestartTime in seconds; 0 unset (120) */
+	char *log_severity;	/* logSeverityScreen, NULL unset */
+	unsigned ipv4_priority, ipv6_priority; /* ipv4NormalRoutePriority; 0 unset (1024) */
+};
+
+struct obj_bgp_peer {
+	struct object o;
+	char *node;			 /* NULL unset */
+	char *node_selector, *peer_selector; /* text, NULL unset */
+	struct selector *node_sel, *peer_sel; /* parsed; NULL if unset */
+	struct addr peer_ip;
+	uint16_t peer_port;		 /* 0 unset */
+	uint32_t as_number;		 /* 0 unset */
+	uint32_t local_as;		 /* localASNumber; 0 unset */
+	unsigned restart_time;		 /* maxRestartTime, s; 0 unset */
+	unsigned keepalive_time;	 /* keepaliveTime, s; 0 unset */
+	unsigned hold_time;		 /* holdTime (ours, not Calico's), s; 0 unset */
+	unsigned ttl_security;		 /* hops; 0 off */
+	unsigned allowed_local_as;	 /* numAllowedLocalASNumbers */
+	enum next_hop_mode { NEXT_HOP_AUTO, NEXT_HOP_SELF, NEXT_HOP_KEEP } next_hop_mode;
+	bool keep_original_next_hop;
+	bool no_source_address;		 /* sourceAddress: None */
+	bool manual_reverse_peering;	 /* reversePeering: Manual */
+	bool passive;			 /* passive (ours) */
+	char *password;			 /* password (ours: text in a file datastore); NULL unset */
+};
+
+struct obj_workload_endpoint {
+	struct object o;
+	char *node, *interface, *pod, *endpoint;
+	struct prefix *networks; /* spec.ipNetworks */
+	unsigned network_count;
+	char *mac; /* NULL unset */
+};
+
+struct obj_block_affinity {
+	struct object o;
+	struct prefix cidr;
+	char *node;
+	bool virtual; /* spec.type: virtual (not a node's) */
+	enum affinity_state { AFFINITY_CONFIRMED, AFFINITY_PENDING, AFFINITY_PENDING_DELETION } state;
+	bool deleted;
+};
+
+/* An address of a block that a node uses. */
+struct ipam_owner {
+	unsigned ordinal;
+	const char *node; /* owned by the object */
+};
+struct obj_ipam_block {
+	struct object o;
+	struct prefix cidr;
+	char *node; /* the affine host, NULL if none or virtual */
+	struct ipam_owner *owners; /* ascending ordinals; addresses in cooldown or without a node are left out */
+	unsigned owner_count;
+	bool deleted;
+};
+
+/* The fixed part for a kind: every object pointer may be cast to its typed struct by its kind. */
+static inline const struct obj_node *object_node(const struct object *o)
+{
+	return (const struct obj_node *)(const void *)o;
+}
+
+struct object_error {
+	unsigned line, col;
+	char field[120];  /* "spec.bgp.ipv4Address"; "" if the whole object is meant */
+	char reason[200];
+};
+
+/* Decodes one document (not a List). On success the caller owns *out. NULL with err filled otherwise. Fields that are
+ * known to Calico but not honoured here, or not known at all, are passed to unknown(arg, field, line), if not NULL.
+ * *kind and *name (a copy, or NULL) are filled as far as they could be read, also on failure. */
+struct object *object_decode(const struct yaml_node *doc, struct object_error *err, int *kind, char **name,
+			     void (*unknown)(void *arg, const char *field, unsigned line), void *arg);
+void object_free(struct object *o);
+
+#endif

@@ -1,0 +1,58 @@
+/* The store: what the cluster's objects are now, whatever backend they come from.
+ *
+ * A backend (backend.h: file, later etcd and kubernetes) hands over decoded objects and deletions; the store diffs
+ * them against what was and calls back once per real change. A refused object leaves its last good version in force.
+ * The store is the single source of truth for objects; nobody else keeps copies. */
+#ifndef DATASTORE_STORE_H
+#define DATASTORE_STORE_H
+
+#include "daemon/base/loop.h"
+#include "datastore/objects.h"
+
+struct store;
+
+struct store_ops {
+	/* before == NULL: new; after == NULL: gone. `before` is freed after the call. */
+	void (*on_change)(void *arg, const struct object *before, const struct object *after);
+	/* Everything that was there at the start has been delivered (once per (re)connection; a mere diff later). */
+	void (*on_sync)(void *arg);
+};
+
+struct store *store_new(struct loop *loop, const struct store_ops *ops, void *arg);
+/* Stops the backend and frees all objects without calling back. */
+void store_free(struct store *s);
+
+/* Starts the `file` backend on a directory: *.yaml, *.yml and *.json in it, not recursive, hidden files and editors'
+ * droppings left out. The directory may not exist yet, vanish, and come back: what is in force stays meanwhile... until
+ * the directory is back and readable, objects are not deleted because it is missing. Never fails; status says. */
+void store_start_file(struct store *s, const char *directory);
+
+/* The object, or NULL. namespace is "" for kinds without. */
+const struct object *store_get(const struct store *s, enum object_kind k, const char *namespace, const char *name);
+/* Walks all objects of a kind; start with *pos = 0. NULL at the end. */
+const struct object *store_next(const struct store *s, enum object_kind k, unsigned *pos);
+unsigned store_count(const struct store *s, enum object_kind k);
+
+/* An object (or file) that was refused, or a field that is not honoured. */
+struct store_refusal {
+	char *source; /* file:line:col */
+	char *object; /* "BGPPeer rack1-tor", or "" */
+	char *field, *reason;
+	bool warning;	 /* the object is in force, only this field is not honoured */
+	bool last_good;	 /* an earlier version of the object is in force */
+};
+/* The refusals in force now, oldest first; index from 0. NULL past the end. */
+const struct store_refusal *store_refusal(const struct store *s, unsigned index);
+
+struct store_status {
+	const char *backend;  /* "file" */
+	const char *location; /* the directory */
+	bool in_sync;	      /* readable now, and everything has been delivered */
+	uint64_t since;	      /* mono time of the last change of in_sync; 0 never */
+	const char *problem;  /* why not in sync, NULL if it is */
+	uint64_t changes;     /* objects changed since the start */
+	unsigned refused;
+};
+struct store_status store_status(const struct store *s);
+
+#endif

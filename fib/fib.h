@@ -1,0 +1,121 @@
+/* The kernel side: what routes should be in the kernel, and making it so by netlink.
+ *
+ * The fib keeps three things: intents (what the daemon wants, by prefix, metric and class), what the kernel has (read
+ * at start and followed by events), and the links, addresses and foreign routes it needs to resolve next hops. At the
+ * end of each loop turn the differences go out as one netlink batch; acknowledgements come back by sequence number and
+ * failures are retried with back-off, counted and shown. Nothing is written that is already there; a change is one
+ * RTM_NEWROUTE with NLM_F_REPLACE, never a deletion and an addition. libnl is included in fib/ only.
+ *
+ * Ownership: a route is ours if it carries our protocol number (and table), or stands at the very (prefix, metric) an
+ * intent wants. Everything else is never touched. */
+#ifndef FIB_FIB_H
+#define FIB_FIB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/base/addr.h"
+#include "daemon/base/buf.h"
+#include "daemon/base/loop.h"
+
+struct fib;
+
+struct fib_conf {
+	bool programming;	  /* false: read only (a route reflector) */
+	bool workload_routes;	  /* false: routes to workload interfaces and their settings are left to others */
+	uint8_t protocol;	  /* of the routes we write, 186 */
+	uint32_t table;		  /* 254 main */
+	bool onlink;		  /* write RTNH_F_ONLINK on gateways that are on a connected network */
+	int64_t fixed_metric;	  /* -1: the metric each intent says; else this one for every route */
+	const char *interface_prefix; /* "cali" */
+	uint64_t audit;		  /* ns between full comparisons with the kernel; 0 never */
+	unsigned max_paths;	  /* ECMP width, at least 1 */
+};
+
+struct fib_ops {
+	/* A watched next hop changed (also called once after fib_nexthop_watch, when known). metric: of the route that
+	 * resolves it, 0 if directly connected. */
+	void (*on_nexthop)(void *arg, const struct addr *nh, bool reachable, uint32_t metric);
+};
+
+/* Opens the sockets and reads the kernel (synchronously: links, addresses, routes). NULL with a message in err if
+ * the kernel refuses. conf is copied. */
+struct fib *fib_new(struct loop *loop, const struct fib_conf *conf, const struct fib_ops *ops, void *arg, char *err,
+		    size_t err_size);
+/* Leaves every kernel route in place. */
+void fib_free(struct fib *f);
+/* Applies a changed configuration: what it changes is rewritten in place. */
+void fib_configure(struct fib *f, const struct fib_conf *conf);
+
+/* Lower wins where two classes want the same prefix at the same metric. */
+enum fib_class { FIB_WORKLOAD, FIB_BGP, FIB_BLOCK, FIB_CLASS_COUNT };
+enum fib_type { FIB_VIA, FIB_DEV, FIB_BLACKHOLE };
+
+struct fib_hop {
+	struct addr gateway;   /* FIB_VIA: the next hop as BGP knows it; resolved here */
+	struct addr link_local; /* FIB_VIA, IPv6: used as gateway if set and the next hop is on a connected network */
+	char ifname[16];       /* FIB_DEV, and FIB_VIA with a link-local gateway: the interface's name */
+};
+
+struct fib_route {
+	struct prefix prefix;
+	uint32_t metric;	/* 0 means 1024 in the kernel for IPv6 */
+	enum fib_class class;
+	enum fib_type type;
+	uint8_t mac[6];		/* FIB_WORKLOAD with an IPv4 prefix: permanent neighbour, all zero for none */
+	unsigned hop_count;
+	const struct fib_hop *hops; /* copied */
+};
+
+/* Wants this route; replaces an earlier intent of the same prefix, metric and class. */
+void fib_set(struct fib *f, const struct fib_route *r);
+/* No longer wants it. Unknown ones are ignored. */
+void fib_unset(struct fib *f, const struct prefix *p, uint32_t metric, enum fib_class class);
+
+/* All intents are known now: kernel routes of our protocol that nobody wants are removed from here on. Before this
+ * they are left (adopted) in place. Per family. */
+void fib_sync_done(struct fib *f, enum family family);
+bool fib_is_synced(const struct fib *f, enum family family);
+
+/* Asks to be told whether a next hop can be reached, until unwatched as often as watched. */
+void fib_nexthop_watch(struct fib *f, const struct addr *nh);
+void fib_nexthop_unwatch(struct fib *f, const struct addr *nh);
+
+/* What is known of one kernel route or intent, for show and explain. */
+enum fib_state {
+	FIB_INSTALLED,	  /* in the kernel as wanted */
+	FIB_PENDING,	  /* will be written at the end of this turn, or is being retried */
+	FIB_UNRESOLVED,	  /* waits: no route to the next hop, or the interface is missing or down */
+	FIB_FAILED,	  /* the kernel refused it; retried with back-off */
+	FIB_SHADOWED,	  /* another class has this prefix and metric */
+	FIB_STALE,	  /* ours in the kernel, not wanted (yet), waiting for sync */
+	FIB_OFF,	  /* not programmed by configuration */
+	FIB_STATE_COUNT
+};
+const char *fib_state_name(enum fib_state s);
+
+struct fib_view {
+	struct prefix prefix;
+	uint32_t metric;
+	enum fib_class class;	/* meaningless when stale */
+	enum fib_state state;
+	char reason[160];	/* why, when not installed: "next hop 10.0.0.9: no route" */
+	char route[200];	/* as `ip route` would print it: "via 10.0.0.2 dev eth0 proto 186 metric 1024 onlink" */
+};
+/* Walks intents and stale kernel routes; start with *pos = 0; false at the end. Not stable over changes. */
+bool fib_next(const struct fib *f, uint64_t *pos, struct fib_view *v);
+/* All that concerns the longest matching prefix for an address: calls back for each, intents first. */
+void fib_explain(const struct fib *f, const struct addr *a, void (*cb)(void *arg, const struct fib_view *v), void *arg);
+/* The kernel's own answer for an address (RTM_GETROUTE): "10.1.2.3 via 10.0.0.2 dev eth0", or the error. Synchronous. */
+void fib_kernel_lookup(struct fib *f, const struct addr *a, char *out, size_t size);
+
+struct fib_stats {
+	unsigned intents, installed, unresolved, failed, stale, adopted, links;
+	uint64_t writes, deletes, batches, errors, repaired, resyncs; /* since the start */
+	uint64_t last_batch_ns;
+};
+struct fib_stats fib_stats(const struct fib *f);
+/* Interfaces whose settings could not be made, missing kernel features and the like: text per line, or "". */
+void fib_problems(const struct fib *f, struct strbuf *out);
+
+#endif
