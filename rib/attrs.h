@@ -1,0 +1,55 @@
+/* Interned attribute sets: equal attributes are one object, so comparing sets is comparing pointers.
+ *
+ * A set keeps its canonical encoded form and, beside it, what the decision process reads. Sets are reference-counted;
+ * the table holds them weakly. */
+#ifndef RIB_ATTRS_H
+#define RIB_ATTRS_H
+
+#include "bgp/codec/attr.h"
+
+struct nexthop;
+
+struct attrs {
+	uint32_t refs, hash;
+	struct nexthop *next_hop; /* interned too; NULL for local routes without one */
+	uint32_t local_pref;	/* 100 if absent */
+	uint32_t med;		/* 0 if absent */
+	uint32_t first_as;	/* leftmost AS of AS_PATH; 0 if empty */
+	uint16_t path_length;	/* as the decision process counts it */
+	uint16_t len;		/* of the canonical form */
+	uint8_t origin;
+	uint8_t flags;		/* ATTRS_* */
+	uint8_t canonical[];
+};
+#define ATTRS_NO_EXPORT 1
+#define ATTRS_NO_ADVERTISE 2
+#define ATTRS_HAS_ORIGINATOR 4 /* ORIGINATOR_ID or CLUSTER_LIST present: read them from the canonical form */
+#define ATTRS_LOCAL_PREF 8     /* LOCAL_PREF was present */
+
+/* A next hop, shared by all sets that use it. Reachability is set by whoever resolves it (rib_nexthop_update). */
+struct nexthop {
+	struct bgp_nexthop addr;
+	uint32_t refs;
+	uint32_t metric;   /* of the route that resolves it */
+	bool reachable;
+};
+
+struct attrs_table;
+struct attrs_table *attrs_table_new(void);
+void attrs_table_free(struct attrs_table *t);
+
+/* The set equal to a (a->next_hop included), with a reference for the caller. */
+struct attrs *attrs_intern(struct attrs_table *t, const struct bgp_attrs *a);
+struct attrs *attrs_ref(struct attrs *a);
+void attrs_unref(struct attrs_table *t, struct attrs *a);
+/* Decodes the canonical form; spans borrow the set. */
+void attrs_get(const struct attrs *set, struct bgp_attrs *out);
+
+/* Called with true when a next hop is used for the first time and false when it is no longer used. */
+void attrs_table_on_nexthop(struct attrs_table *t, void (*cb)(void *arg, struct nexthop *nh, bool used), void *arg);
+struct nexthop *attrs_nexthop_find(const struct attrs_table *t, const struct bgp_nexthop *addr);
+
+unsigned attrs_count(const struct attrs_table *t);
+size_t attrs_bytes(const struct attrs_table *t);
+
+#endif
