@@ -1,0 +1,23 @@
+/* Objects into intent: this node's blocks, workloads and borrowed addresses become local routes (RIB) and kernel
+ * intents (FIB); pools and blocks become the export policy; nodes, BGPPeers and BGPConfigurations become peers. */
+#ifndef DAEMON_CLUSTER_H
+#define DAEMON_CLUSTER_H
+
+#include "daemon/daemon.h"
+
+struct cluster;
+
+struct cluster *cluster_new(struct daemon *d);
+void cluster_free(struct cluster *c);
+/* The store's callbacks. */
+void cluster_on_change(void *arg, const struct object *before, const struct object *after);
+void cluster_on_sync(void *arg);
+/* The daemon's configuration changed: look at everything again. */
+void cluster_reconfigure(struct cluster *c);
+const struct self *cluster_self(const struct cluster *c);
+/* The object a local route comes from, for explain: "WorkloadEndpoint default/web-0 (pods.yaml:12)"; "" if none. */
+void cluster_origin(const struct cluster *c, const struct prefix *p, struct strbuf *out);
+/* What keeps this node from working fully, a line each: no Node object, no address, BGPPeers without effect. */
+void cluster_problems(const struct cluster *c, struct strbuf *out);
+
+#endif

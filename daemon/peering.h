@@ -1,0 +1,60 @@
+/* Which sessions this node should have: Calico's rules for the mesh and for BGPPeers, applied to the objects.
+ *
+ * A pure function of the objects and this node's identity; the speaker compares its result with what runs. */
+#ifndef DAEMON_PEERING_H
+#define DAEMON_PEERING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/base/addr.h"
+#include "daemon/config.h"
+#include "datastore/store.h"
+
+/* This node as the objects and the configuration describe it. */
+struct self {
+	const struct obj_node *node; /* NULL if there is no Node object of this name (yet) */
+	const char *name;
+	struct host_addr ip[FAM_COUNT]; /* none if this node has no address of the family */
+	uint32_t as;		 /* effective: node, then BGPConfiguration, then 64512 */
+	uint32_t router_id;	 /* 0 if it cannot be known yet */
+	uint32_t cluster_id;	 /* 0: no reflector */
+	uint16_t listen_port;
+	bool bind_node_ip;
+	bool mesh;		 /* node-to-node mesh is on (for nodes that are no reflectors) */
+	uint16_t mesh_restart_time; /* s */
+	uint32_t priority[FAM_COUNT]; /* normal route priority, 1024 */
+};
+/* Reads them from the store. Strings and node are borrowed from the store and the configuration. */
+struct self self_from(const struct store *s, const struct config *c);
+
+enum peer_kind { PEER_MESH, PEER_GLOBAL, PEER_NODE };
+const char *peer_kind_name(enum peer_kind k); /* "node-to-node mesh", "global", "node specific" */
+
+/* A session that should exist. Owned text; key: remote address and port. */
+struct peer_want {
+	char *name;	 /* Mesh_10_0_0_2, Global_..., Node_..., as Calico names them */
+	char *origin;	 /* for people: "mesh with node-2", "BGPPeer rack1-tor" */
+	enum peer_kind kind;
+	struct addr remote, local;
+	uint16_t remote_port;
+	uint32_t remote_as, local_as;
+	bool passive, rr_client;
+	uint8_t families; /* bit per enum family: offered */
+	uint16_t hold_time, keepalive_time, restart_time; /* s */
+	uint8_t ttl_security; /* hops, 0 off */
+	unsigned allowed_local_as;
+	enum next_hop_mode next_hop_mode;
+	char *password;	  /* NULL none */
+};
+
+struct peering {
+	struct peer_want *want; /* sorted by remote address and port */
+	unsigned count;
+	struct strbuf notes;	/* a line for each BGPPeer that gives no session here, and why */
+};
+struct peering peering_compute(const struct store *s, const struct config *c, const struct self *self);
+void peering_free(struct peering *p);
+bool peer_want_equal(const struct peer_want *a, const struct peer_want *b);
+
+#endif

@@ -1,0 +1,48 @@
+/* Sessions joined with the RIB: makes the running peers those that peering_compute() wants, feeds received UPDATEs to
+ * the RIB and its output to the sessions, and holds the graceful restart clocks of both roles. */
+#ifndef DAEMON_SPEAKER_H
+#define DAEMON_SPEAKER_H
+
+#include "bgp/session/session.h"
+#include "daemon/daemon.h"
+
+struct speaker;
+
+/* A running peer. */
+struct peer {
+	struct speaker *speaker;
+	struct peer_want want;
+	struct bgp_session *session;
+	struct rib_peer *rib;
+	struct loop_timer stale_timer; /* RFC 4724: until the peer's old routes go */
+	uint8_t stale;		       /* bit per enum family: routes kept over its restart */
+	uint8_t eor;		       /* bit per enum family: End-of-RIB received on this session */
+	bool tried;		       /* came up or failed at least once since the start of the daemon */
+	bool wanted;
+};
+
+struct speaker *speaker_new(struct daemon *d);
+/* Ends all sessions: gracefully (the peers keep our routes) or with a Cease. */
+void speaker_free(struct speaker *s, bool graceful);
+/* Adds, changes and removes peers with the least effect. Takes the wants (and empties p). */
+void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policy *const import,
+		   struct policy *const export);
+/* The datastore is in sync: the restart clock may look at the peers. */
+void speaker_datastore_synced(struct speaker *s);
+
+/* Peers sorted by address; index from 0, NULL past the end. */
+struct peer *speaker_peer(const struct speaker *s, unsigned index);
+unsigned speaker_count(const struct speaker *s);
+/* By session name or remote address; NULL if none. */
+struct peer *speaker_find(const struct speaker *s, const char *name);
+
+/* Our own restart (RFC 4724 4.1): while it goes on nothing stale leaves the kernel. */
+struct restart_status {
+	bool in_progress;
+	uint64_t left;	   /* ns until it ends at the latest */
+	unsigned waiting;  /* peers that are waited for */
+	const char *ended; /* why it ended: "all peers sent End-of-RIB"; NULL while in progress */
+};
+struct restart_status speaker_restart(const struct speaker *s);
+
+#endif
