@@ -55,6 +55,8 @@ struct peering {
 };
 struct peering peering_compute(const struct store *s, const struct config *c, const struct self *self);
 void peering_free(struct peering *p);
+/* Frees the texts of one want and zeroes it. */
+void peer_want_free(struct peer_want *w);
 bool peer_want_equal(const struct peer_want *a, const struct peer_want *b);
 
 #endif

@@ -1,0 +1,488 @@
+/* Calico's peering rules (confd's bgp_processor.go and client.go): the mesh, global and node-specific BGPPeers, and the
+ * reverse sessions they imply. Explicit peers come before implicit ones, global before node-specific, then by name; the
+ * first to claim a remote address and port has it. */
+#include "daemon/peering.h"
+
+#include <sha2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bgp/codec/msg.h"
+#include "daemon/base/hash.h"
+#include "daemon/base/mem.h"
+
+#define DEFAULT_AS 64512u
+#define DEFAULT_PRIORITY 1024u
+
+static const char *const kind_names[] = {
+	[PEER_MESH] = "node-to-node mesh",
+	[PEER_GLOBAL] = "global",
+	[PEER_NODE] = "node specific",
+};
+
+const char *peer_kind_name(enum peer_kind k)
+{
+	return kind_names[k];
+}
+
+static const struct obj_bgp_configuration *bgp_configuration(const struct store *s, const char *name)
+{
+	return (const struct obj_bgp_configuration *)store_get(s, OBJ_BGP_CONFIGURATION, "", name);
+}
+
+/* BGPConfiguration node.<name> may override the listening port (and the log level) of one node. */
+static uint16_t node_listen_port(const struct store *s, const struct config *c, const char *node)
+{
+	const struct obj_bgp_configuration *global = bgp_configuration(s, "default"), *own;
+	char *name = mem_printf("node.%s", node);
+
+	own = bgp_configuration(s, name);
+	free(name);
+	if (own && own->listen_port)
+		return own->listen_port;
+	if (global && global->listen_port)
+		return global->listen_port;
+	return (uint16_t)c->listen_port;
+}
+
+/* CALICO_ROUTER_ID=hash: the first four octets of the name's SHA-256, kept out of class D and E. */
+static uint32_t router_id_hash(const char *name)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	SHA2_CTX ctx;
+
+	SHA256Init(&ctx);
+	SHA256Update(&ctx, (const uint8_t *)name, strlen(name));
+	SHA256Final(digest, &ctx);
+	if (digest[0] > 223)
+		digest[0] = (uint8_t)(digest[0] - 32);
+	return (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 | (uint32_t)digest[2] << 8 | digest[3];
+}
+
+static uint32_t router_id(const struct config *c, const struct self *self)
+{
+	struct addr literal;
+
+	if (strcmp(c->router_id, "auto") != 0 && addr_parse(&literal, c->router_id))
+		return addr_to_u32(&literal);
+	if (strcmp(c->router_id, "auto") == 0 && !addr_is_none(&self->ip[FAM_IPV4].addr))
+		return addr_to_u32(&self->ip[FAM_IPV4].addr);
+	/* "hash", and a node without an IPv4 address, which has no other identifier to offer. */
+	return router_id_hash(self->name);
+}
+
+static struct host_addr own_address(const struct addr *configured, const struct host_addr *object)
+{
+	if (addr_is_none(configured))
+		return *object;
+	if (addr_equal(configured, &object->addr))
+		return *object;
+	return (struct host_addr){.addr = *configured, .len = (uint8_t)addr_bits(configured->af)};
+}
+
+struct self self_from(const struct store *s, const struct config *c)
+{
+	static const struct host_addr none;
+	const struct obj_bgp_configuration *global = bgp_configuration(s, "default");
+	struct self self = {.name = c->node_name, .mesh = true, .mesh_restart_time = (uint16_t)c->restart_time};
+
+	self.node = (const struct obj_node *)store_get(s, OBJ_NODE, "", c->node_name);
+	self.ip[FAM_IPV4] = own_address(&c->node_ip, self.node ? &self.node->ipv4 : &none);
+	self.ip[FAM_IPV6] = own_address(&c->node_ip6, self.node ? &self.node->ipv6 : &none);
+	self.as = c->node_as ? c->node_as : self.node && self.node->as_number ? self.node->as_number : 0;
+	if (!self.as)
+		self.as = global && global->as_number ? global->as_number : DEFAULT_AS;
+	self.cluster_id = self.node && self.node->has_cluster_id ? self.node->cluster_id : 0;
+	self.listen_port = node_listen_port(s, c, c->node_name);
+	self.router_id = self.node ? router_id(c, &self) : 0;
+	self.priority[FAM_IPV4] = self.priority[FAM_IPV6] = DEFAULT_PRIORITY;
+	if (!global)
+		return self;
+	self.bind_node_ip = global->bind_node_ip;
+	self.mesh = !global->has_mesh || global->mesh_enabled;
+	if (global->mesh_restart_time)
+		self.mesh_restart_time = (uint16_t)global->mesh_restart_time;
+	if (global->ipv4_priority)
+		self.priority[FAM_IPV4] = global->ipv4_priority;
+	if (global->ipv6_priority)
+		self.priority[FAM_IPV6] = global->ipv6_priority;
+	return self;
+}
+
+/* ---- Building the list ---- */
+
+struct build {
+	const struct store *store;
+	const struct config *conf;
+	const struct self *self;
+	struct peering *out;
+	struct htab by_remote; /* of struct peer_want *, which move only at the end */
+	struct peer_want **want;
+	unsigned cap;
+};
+
+static uint32_t remote_hash(const struct addr *a, uint16_t port)
+{
+	uint8_t key[19] = {a->af, (uint8_t)(port >> 8), (uint8_t)port};
+
+	memcpy(key + 3, a->b, 16);
+	return (uint32_t)hash_bytes(key, sizeof key);
+}
+
+static bool remote_eq(const void *item, const void *key)
+{
+	const struct peer_want *a = item, *b = key;
+
+	return a->remote_port == b->remote_port && addr_equal(&a->remote, &b->remote);
+}
+
+static bool is_own_address(const struct self *self, const struct addr *a)
+{
+	return addr_equal(a, &self->ip[FAM_IPV4].addr) || addr_equal(a, &self->ip[FAM_IPV6].addr);
+}
+
+/* "Mesh_10_0_0_2", "Global_10_0_0_9_port_1179": as Calico names BIRD's protocols. */
+static char *session_name(const struct peer_want *w)
+{
+	static const char *const heads[] = {[PEER_MESH] = "Mesh", [PEER_GLOBAL] = "Global", [PEER_NODE] = "Node"};
+	char a[ADDR_STRLEN];
+
+	addr_format(&w->remote, a);
+	for (char *p = a; *p; p++)
+		if (*p == '.' || *p == ':')
+			*p = '_';
+	if (w->remote_port != BGP_PORT)
+		return mem_printf("%s_%s_port_%u", heads[w->kind], a, w->remote_port);
+	return mem_printf("%s_%s", heads[w->kind], a);
+}
+
+/* Takes w's allocated texts. A remote that is taken already is noted and dropped. */
+static void add(struct build *b, struct peer_want *w)
+{
+	uint32_t hash = remote_hash(&w->remote, w->remote_port);
+	const struct peer_want *there = htab_find(&b->by_remote, hash, remote_eq, w);
+	char a[ADDR_STRLEN];
+
+	if (there) {
+		if (w->kind != PEER_MESH && strcmp(there->origin, w->origin) != 0)
+			strbuf_printf(&b->out->notes, "%s: no session of its own with %s, %s has it\n", w->origin,
+				      addr_format(&w->remote, a), there->origin);
+		free(w->origin);
+		free(w->password);
+		return;
+	}
+	w->name = session_name(w);
+	if (b->out->count == b->cap) {
+		b->cap = b->cap ? b->cap * 2 : 16;
+		b->want = mem_realloc(b->want, b->cap * sizeof *b->want);
+	}
+	b->want[b->out->count] = mem_dup(w, sizeof *w);
+	htab_insert(&b->by_remote, hash, b->want[b->out->count++]);
+}
+
+/* Go's string comparison of the addresses decides who dials, so that mixed meshes agree: the lower one does. */
+static bool passive_towards(const struct addr *remote, const struct addr *own)
+{
+	char r[ADDR_STRLEN], o[ADDR_STRLEN];
+
+	return strcmp(addr_format(remote, r), addr_format(own, o)) > 0;
+}
+
+static struct peer_want defaults(const struct build *b)
+{
+	return (struct peer_want){
+		.local_as = b->self->as,
+		.hold_time = (uint16_t)b->conf->hold_time,
+		.keepalive_time = (uint16_t)b->conf->keepalive_time,
+		.restart_time = (uint16_t)b->conf->restart_time,
+	};
+}
+
+/* Between two nodes the IPv4 session offers both families if both ends have IPv6 too; the IPv6 session stays as the
+ * fallback for peers that speak one family a session (the speaker holds it back while it is not needed). */
+static uint8_t node_families(const struct build *b, const struct obj_node *peer, enum family f)
+{
+	uint8_t own = (uint8_t)(1u << f);
+
+	if (f == FAM_IPV4 && b->conf->both_families && !addr_is_none(&b->self->ip[FAM_IPV6].addr) &&
+	    !addr_is_none(&peer->ipv6.addr))
+		own |= 1u << FAM_IPV6;
+	return own;
+}
+
+static const struct addr *node_address(const struct obj_node *n, enum family f)
+{
+	return f == FAM_IPV4 ? &n->ipv4.addr : &n->ipv6.addr;
+}
+
+/* A session with each address that both nodes have. template: everything but what follows from the peer's node. */
+static void add_node_sessions(struct build *b, const struct obj_node *peer, const struct peer_want *template,
+			      const char *origin, const char *password, uint32_t default_as, bool no_source)
+{
+	for (int f = 0; f < FAM_COUNT; f++) {
+		const struct addr *remote = node_address(peer, f), *own = &b->self->ip[f].addr;
+		struct peer_want w = *template;
+
+		if (addr_is_none(remote) || addr_is_none(own))
+			continue;
+		w.remote = *remote;
+		w.local = no_source ? (struct addr){0} : *own;
+		w.remote_port = node_listen_port(b->store, b->conf, peer->o.name);
+		w.remote_as = peer->as_number ? peer->as_number : default_as;
+		w.families = node_families(b, peer, f);
+		w.passive = template->passive || (w.kind == PEER_MESH && passive_towards(remote, own));
+		w.rr_client = b->self->cluster_id && w.remote_as == w.local_as &&
+			      (!peer->has_cluster_id || peer->cluster_id != b->self->cluster_id);
+		w.origin = mem_strdup(origin);
+		w.password = password ? mem_strdup(password) : NULL;
+		add(b, &w);
+	}
+}
+
+static void add_mesh(struct build *b)
+{
+	const struct object *o;
+	unsigned pos = 0;
+
+	if (!b->self->mesh || b->self->cluster_id)
+		return;
+	while ((o = store_next(b->store, OBJ_NODE, &pos))) {
+		const struct obj_node *peer = object_node(o);
+		struct peer_want w = defaults(b);
+		char *origin;
+
+		if (peer == b->self->node || peer->has_cluster_id)
+			continue;
+		w.kind = PEER_MESH;
+		w.restart_time = b->self->mesh_restart_time;
+		origin = mem_printf("mesh with %s", o->name);
+		add_node_sessions(b, peer, &w, origin, NULL, b->self->as, false);
+		free(origin);
+	}
+}
+
+static struct peer_want from_bgp_peer(const struct build *b, const struct obj_bgp_peer *p, enum peer_kind kind)
+{
+	struct peer_want w = defaults(b);
+
+	w.kind = kind;
+	if (p->restart_time)
+		w.restart_time = (uint16_t)p->restart_time;
+	if (p->hold_time)
+		w.hold_time = (uint16_t)p->hold_time;
+	if (p->keepalive_time)
+		w.keepalive_time = (uint16_t)p->keepalive_time;
+	w.ttl_security = (uint8_t)p->ttl_security;
+	w.next_hop_mode = p->next_hop_mode;
+	w.passive = p->passive;
+	return w;
+}
+
+static const struct obj_node *node_by_address(const struct build *b, const struct addr *a)
+{
+	const struct object *o;
+	unsigned pos = 0;
+
+	while ((o = store_next(b->store, OBJ_NODE, &pos))) {
+		const struct obj_node *n = object_node(o);
+		if (addr_equal(a, &n->ipv4.addr) || addr_equal(a, &n->ipv6.addr))
+			return n;
+	}
+	return NULL;
+}
+
+static uint32_t node_as(const struct build *b, const struct obj_node *n)
+{
+	const struct obj_bgp_configuration *global = bgp_configuration(b->store, "default");
+
+	if (n->as_number)
+		return n->as_number;
+	return global && global->as_number ? global->as_number : DEFAULT_AS;
+}
+
+/* A BGPPeer that names its peer by address. */
+static void add_by_address(struct build *b, const struct obj_bgp_peer *p, enum peer_kind kind, const char *origin)
+{
+	const struct obj_node *node = node_by_address(b, &p->peer_ip);
+	enum family f = family_of_af(p->peer_ip.af);
+	struct peer_want w = from_bgp_peer(b, p, kind);
+	char a[ADDR_STRLEN];
+
+	if (is_own_address(b->self, &p->peer_ip))
+		return;
+	if (addr_is_none(&b->self->ip[f].addr) && !p->no_source_address) {
+		strbuf_printf(&b->out->notes, "%s: this node has no %s address to speak to %s from\n", origin,
+			      family_name(f), addr_format(&p->peer_ip, a));
+		return;
+	}
+	w.remote = p->peer_ip;
+	w.local = p->no_source_address ? (struct addr){0} : b->self->ip[f].addr;
+	w.remote_as = p->as_number;
+	w.remote_port = p->peer_port ? p->peer_port : BGP_PORT;
+	if (!p->peer_port && node && node_as(b, node) == p->as_number)
+		w.remote_port = node_listen_port(b->store, b->conf, node->o.name);
+	if (p->local_as)
+		w.local_as = p->local_as;
+	w.allowed_local_as = p->allowed_local_as;
+	/* keepOriginalNextHop is the older form, for eBGP only. */
+	if (w.next_hop_mode == NEXT_HOP_AUTO && p->keep_original_next_hop && w.remote_as != w.local_as)
+		w.next_hop_mode = NEXT_HOP_KEEP;
+	w.families = (uint8_t)(1u << f);
+	if (kind == PEER_GLOBAL && node)
+		w.passive = w.passive || passive_towards(&p->peer_ip, &b->self->ip[f].addr);
+	w.rr_client = b->self->cluster_id && w.remote_as == w.local_as;
+	w.origin = mem_strdup(origin);
+	w.password = p->password ? mem_strdup(p->password) : NULL;
+	add(b, &w);
+}
+
+static bool selects_node(const struct obj_bgp_peer *p, const struct obj_node *n)
+{
+	if (p->node)
+		return strcmp(p->node, n->o.name) == 0;
+	/* A nodeSelector that does not parse was refused with its object, so text without a parsed form cannot be. */
+	return p->node_sel ? selector_match(p->node_sel, &n->o.labels) : true;
+}
+
+static void add_forward(struct build *b, const struct obj_bgp_peer *p)
+{
+	enum peer_kind kind = p->node || p->node_sel ? PEER_NODE : PEER_GLOBAL;
+	char *origin = mem_printf("BGPPeer %s", p->o.name);
+	const struct object *o;
+	unsigned pos = 0;
+
+	if (!selects_node(p, b->self->node))
+		goto out;
+	if (!p->peer_sel) {
+		add_by_address(b, p, kind, origin);
+		goto out;
+	}
+	while ((o = store_next(b->store, OBJ_NODE, &pos))) {
+		struct peer_want w = from_bgp_peer(b, p, kind);
+		if (object_node(o) == b->self->node || !selector_match(p->peer_sel, &o->labels))
+			continue;
+		add_node_sessions(b, object_node(o), &w, origin, p->password, node_as(b, object_node(o)),
+				  p->no_source_address);
+	}
+out:
+	free(origin);
+}
+
+/* Does this BGPPeer, seen from the nodes it selects, lead to this node? */
+static bool leads_here(const struct build *b, const struct obj_bgp_peer *p)
+{
+	if (p->peer_sel)
+		return selector_match(p->peer_sel, &b->self->node->o.labels);
+	return is_own_address(b->self, &p->peer_ip) && p->as_number == b->self->as &&
+	       (!p->peer_port || p->peer_port == b->self->listen_port);
+}
+
+static void add_reverse(struct build *b, const struct obj_bgp_peer *p)
+{
+	char *origin;
+	const struct object *o;
+	unsigned pos = 0;
+
+	if (p->manual_reverse_peering || !leads_here(b, p))
+		return;
+	origin = mem_printf("BGPPeer %s (reverse)", p->o.name);
+	while ((o = store_next(b->store, OBJ_NODE, &pos))) {
+		struct peer_want w = from_bgp_peer(b, p, PEER_NODE);
+		if (object_node(o) == b->self->node || !selects_node(p, object_node(o)))
+			continue;
+		/* What the BGPPeer says of the side it selects is not about this side. */
+		w.passive = false;
+		w.next_hop_mode = NEXT_HOP_AUTO;
+		add_node_sessions(b, object_node(o), &w, origin, p->password, node_as(b, object_node(o)), false);
+	}
+	free(origin);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct object *const *x = a, *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+static void add_bgp_peers(struct build *b)
+{
+	unsigned n = store_count(b->store, OBJ_BGP_PEER), pos = 0, count = 0;
+	const struct object **sorted = mem_calloc(n, sizeof *sorted), *o;
+
+	while (count < n && (o = store_next(b->store, OBJ_BGP_PEER, &pos)))
+		sorted[count++] = o;
+	qsort(sorted, count, sizeof(void *), by_name);
+	for (int global = 1; global >= 0; global--) {
+		for (unsigned i = 0; i < count; i++) {
+			const struct obj_bgp_peer *p = (const void *)sorted[i];
+			if ((!p->node && !p->node_sel) == (bool)global)
+				add_forward(b, p);
+		}
+	}
+	for (unsigned i = 0; i < count; i++)
+		add_reverse(b, (const void *)sorted[i]);
+	free(sorted);
+}
+
+static int by_remote(const void *a, const void *b)
+{
+	const struct peer_want *x = a, *y = b;
+	int c = addr_cmp(&x->remote, &y->remote);
+
+	return c ? c : (int)x->remote_port - (int)y->remote_port;
+}
+
+struct peering peering_compute(const struct store *s, const struct config *c, const struct self *self)
+{
+	struct peering out = {0};
+	struct build b = {.store = s, .conf = c, .self = self, .out = &out};
+
+	if (!self->node)
+		return out;
+	add_bgp_peers(&b);
+	add_mesh(&b);
+	out.want = mem_calloc(out.count, sizeof *out.want);
+	for (unsigned i = 0; i < out.count; i++) {
+		out.want[i] = *b.want[i];
+		free(b.want[i]);
+	}
+	free(b.want);
+	htab_clear(&b.by_remote);
+	qsort(out.want, out.count, sizeof *out.want, by_remote);
+	return out;
+}
+
+void peer_want_free(struct peer_want *w)
+{
+	free(w->name);
+	free(w->origin);
+	free(w->password);
+	*w = (struct peer_want){0};
+}
+
+void peering_free(struct peering *p)
+{
+	for (unsigned i = 0; i < p->count; i++)
+		peer_want_free(&p->want[i]);
+	free(p->want);
+	strbuf_free(&p->notes);
+	*p = (struct peering){0};
+}
+
+static bool text_equal(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool peer_want_equal(const struct peer_want *a, const struct peer_want *b)
+{
+	return text_equal(a->name, b->name) && text_equal(a->origin, b->origin) && a->kind == b->kind &&
+	       addr_equal(&a->remote, &b->remote) && addr_equal(&a->local, &b->local) &&
+	       a->remote_port == b->remote_port && a->remote_as == b->remote_as && a->local_as == b->local_as &&
+	       a->passive == b->passive && a->rr_client == b->rr_client && a->families == b->families &&
+	       a->hold_time == b->hold_time && a->keepalive_time == b->keepalive_time &&
+	       a->restart_time == b->restart_time && a->ttl_security == b->ttl_security &&
+	       a->allowed_local_as == b->allowed_local_as && a->next_hop_mode == b->next_hop_mode &&
+	       text_equal(a->password, b->password);
+}
