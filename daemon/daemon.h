@@ -17,6 +17,8 @@ struct daemon {
 	struct loop *loop;
 	struct config config;
 	const char *config_file;
+	bool config_required; /* the file was given or found at the start: a reload must find it too */
+	bool verbose;	      /* -v: whatever log.level says */
 	uint64_t started; /* mono */
 	struct store *store;
 	struct rib *rib;
@@ -25,6 +27,17 @@ struct daemon {
 	struct speaker *speaker;
 	struct cluster *cluster;
 	struct control *control;
+	struct loop_timer watchdog;
+	struct loop_signal signals[3];
 };
+
+/* Builds everything in the order of dependence. NULL with one or more lines in err. The configuration is taken over. */
+struct daemon *daemon_new(struct config *c, const char *config_file, struct strbuf *err);
+/* Runs until a signal ends it. */
+void daemon_run(struct daemon *d);
+/* Ends the sessions (kernel routes stay) and frees everything. */
+void daemon_free(struct daemon *d);
+/* Reads the configuration again (SIGHUP, `calidris reload`). False with lines in err: what was in force stays. */
+bool daemon_reload(struct daemon *d, struct strbuf *err);
 
 #endif

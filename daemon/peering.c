@@ -210,6 +210,11 @@ static uint8_t node_families(const struct build *b, const struct obj_node *peer,
 	return own;
 }
 
+static bool has_ipv4(const struct build *b, const struct obj_node *peer)
+{
+	return !addr_is_none(&b->self->ip[FAM_IPV4].addr) && !addr_is_none(&peer->ipv4.addr);
+}
+
 static const struct addr *node_address(const struct obj_node *n, enum family f)
 {
 	return f == FAM_IPV4 ? &n->ipv4.addr : &n->ipv6.addr;
@@ -230,6 +235,8 @@ static void add_node_sessions(struct build *b, const struct obj_node *peer, cons
 		w.remote_port = node_listen_port(b->store, b->conf, peer->o.name);
 		w.remote_as = peer->as_number ? peer->as_number : default_as;
 		w.families = node_families(b, peer, f);
+		if (f == FAM_IPV6 && (node_families(b, peer, FAM_IPV4) & 1u << FAM_IPV6) && has_ipv4(b, peer))
+			w.sibling = peer->ipv4.addr;
 		w.passive = template->passive || (w.kind == PEER_MESH && passive_towards(remote, own));
 		w.rr_client = b->self->cluster_id && w.remote_as == w.local_as &&
 			      (!peer->has_cluster_id || peer->cluster_id != b->self->cluster_id);
@@ -479,6 +486,7 @@ bool peer_want_equal(const struct peer_want *a, const struct peer_want *b)
 {
 	return text_equal(a->name, b->name) && text_equal(a->origin, b->origin) && a->kind == b->kind &&
 	       addr_equal(&a->remote, &b->remote) && addr_equal(&a->local, &b->local) &&
+	       addr_equal(&a->sibling, &b->sibling) &&
 	       a->remote_port == b->remote_port && a->remote_as == b->remote_as && a->local_as == b->local_as &&
 	       a->passive == b->passive && a->rr_client == b->rr_client && a->families == b->families &&
 	       a->hold_time == b->hold_time && a->keepalive_time == b->keepalive_time &&

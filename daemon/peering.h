@@ -41,6 +41,8 @@ struct peer_want {
 	uint32_t remote_as, local_as;
 	bool passive, rr_client;
 	uint8_t families; /* bit per enum family: offered */
+	struct addr sibling; /* the remote of the IPv4 session with the same node, if that one offers both families: this
+				IPv6 session is held back while the sibling carries IPv6 */
 	uint16_t hold_time, keepalive_time, restart_time; /* s */
 	uint8_t ttl_security; /* hops, 0 off */
 	unsigned allowed_local_as;

@@ -8,6 +8,9 @@
 
 struct speaker;
 
+/* An IPv6 session whose node's IPv4 session may carry both families is held back while that may be so. */
+enum peer_held { PEER_NOT_HELD, PEER_HELD_PASSIVE, PEER_HELD_DOWN };
+
 /* A running peer. */
 struct peer {
 	struct speaker *speaker;
@@ -18,8 +21,12 @@ struct peer {
 	uint8_t stale;		       /* bit per enum family: routes kept over its restart */
 	uint8_t eor;		       /* bit per enum family: End-of-RIB received on this session */
 	bool tried;		       /* came up or failed at least once since the start of the daemon */
-	bool wanted;
+	enum peer_held held;
 };
+
+/* For bgp_engine_new() and the RIB's sink: sessions' and RIB peers' arg is a struct peer. */
+extern const struct bgp_session_ops speaker_session_ops;
+void speaker_on_ready(void *arg, struct rib_peer *rib);
 
 struct speaker *speaker_new(struct daemon *d);
 /* Ends all sessions: gracefully (the peers keep our routes) or with a Cease. */

@@ -27,6 +27,11 @@ void log_setup(enum log_level level, bool journald)
 	to_journald = journald;
 }
 
+void log_set_level(enum log_level level)
+{
+	max_level = level;
+}
+
 enum log_level log_level(void)
 {
 	return max_level;

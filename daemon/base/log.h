@@ -12,6 +12,7 @@ enum log_level { LOG_LVL_ERROR, LOG_LVL_WARN, LOG_LVL_INFO, LOG_LVL_DEBUG, LOG_L
 /* Lines above this level are dropped. journald: prefix "<N>" instead of a timestamp. */
 void log_setup(enum log_level level, bool journald);
 enum log_level log_level(void);
+void log_set_level(enum log_level level);
 /* "error", "warning", "info", "debug". */
 const char *log_level_name(enum log_level level);
 /* Sends every line that passes the level to fn instead of stderr (tests); NULL goes back. */

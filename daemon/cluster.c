@@ -1,0 +1,451 @@
+/* Objects into intent. The one table here says who claims which prefix for this node: an affinity its block, a workload
+ * its addresses, an IPAM block the addresses this node borrows. A change of an object changes claims and marks their
+ * prefixes dirty; at the end of the turn each dirty prefix is settled once, so that an object that is replaced by
+ * another never makes its route blink. Peers and the export policy are computed anew when something they depend on
+ * changed, and compared with what is in force where they are applied. */
+#include "daemon/cluster.h"
+
+#include <bsd/sys/queue.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/hash.h"
+#include "daemon/base/log.h"
+#include "daemon/base/mem.h"
+#include "daemon/base/mono.h"
+#include "daemon/export.h"
+#include "daemon/speaker.h"
+
+/* In order of precedence: what a prefix is here, if several objects claim it. */
+enum claim_kind { CLAIM_WORKLOAD, CLAIM_BLOCK, CLAIM_BORROWED, CLAIM_KIND_COUNT };
+
+struct claim {
+	LIST_ENTRY(claim) link;
+	const struct object *object; /* in the store, or the `before` of a change that is being handled */
+	enum claim_kind kind;
+};
+
+/* A prefix that this node has a say in. */
+struct local_prefix {
+	struct prefix prefix;
+	LIST_HEAD(, claim) claims; /* newest first */
+	bool dirty;
+	bool in_rib, workload_wanted, block_wanted; /* what was handed on */
+	STAILQ_ENTRY(local_prefix) dirty_link;
+};
+
+struct cluster {
+	struct daemon *d;
+	struct self self;
+	struct htab prefixes; /* of struct local_prefix */
+	STAILQ_HEAD(, local_prefix) dirty;
+	struct loop_work work;
+	bool synced, dirty_self, announced_sync;
+	struct strbuf peering_notes;
+	struct policy *export;
+};
+
+static uint32_t prefix_hash(const struct prefix *p)
+{
+	return (uint32_t)hash_bytes(p, sizeof *p);
+}
+
+static bool local_prefix_eq(const void *item, const void *key)
+{
+	return prefix_equal(&((const struct local_prefix *)item)->prefix, key);
+}
+
+static struct local_prefix *local_prefix_get(struct cluster *c, const struct prefix *p)
+{
+	struct local_prefix *l = htab_find(&c->prefixes, prefix_hash(p), local_prefix_eq, p);
+
+	if (!l) {
+		l = mem_calloc(1, sizeof *l);
+		l->prefix = *p;
+		LIST_INIT(&l->claims);
+		htab_insert(&c->prefixes, prefix_hash(p), l);
+	}
+	return l;
+}
+
+static void mark_dirty(struct cluster *c, struct local_prefix *l)
+{
+	if (!l->dirty) {
+		l->dirty = true;
+		STAILQ_INSERT_TAIL(&c->dirty, l, dirty_link);
+	}
+	loop_work_schedule(c->d->loop, &c->work);
+}
+
+/* ---- Claims ---- */
+
+typedef void claim_fn(struct cluster *c, const struct object *o, enum claim_kind kind, const struct prefix *p);
+
+static void claim_add(struct cluster *c, const struct object *o, enum claim_kind kind, const struct prefix *p)
+{
+	struct local_prefix *l = local_prefix_get(c, p);
+	struct claim *claim = mem_calloc(1, sizeof *claim);
+
+	claim->object = o;
+	claim->kind = kind;
+	LIST_INSERT_HEAD(&l->claims, claim, link);
+	mark_dirty(c, l);
+}
+
+static void claim_drop(struct cluster *c, const struct object *o, enum claim_kind kind, const struct prefix *p)
+{
+	struct local_prefix *l = local_prefix_get(c, p);
+	struct claim *claim;
+
+	LIST_FOREACH (claim, &l->claims, link) {
+		if (claim->object == o && claim->kind == kind) {
+			LIST_REMOVE(claim, link);
+			free(claim);
+			break;
+		}
+	}
+	mark_dirty(c, l);
+}
+
+static bool is_self(const struct cluster *c, const char *node)
+{
+	return node && strcmp(node, c->d->config.node_name) == 0;
+}
+
+static void block_claims(struct cluster *c, const struct object *o, claim_fn *fn)
+{
+	const struct obj_block_affinity *a = (const void *)o;
+
+	/* Pending blocks are not this node's yet. One that is being given up is not announced any more: its remaining
+	 * workloads are, each on its own. */
+	if (is_self(c, a->node) && !a->virtual && !a->deleted && a->state == AFFINITY_CONFIRMED)
+		fn(c, o, CLAIM_BLOCK, &a->cidr);
+}
+
+static void workload_claims(struct cluster *c, const struct object *o, claim_fn *fn)
+{
+	const struct obj_workload_endpoint *w = (const void *)o;
+
+	for (unsigned i = 0; is_self(c, w->node) && i < w->network_count; i++)
+		fn(c, o, CLAIM_WORKLOAD, &w->networks[i]);
+}
+
+/* Addresses this node uses in a block of another node (or of nobody) need routes of their own. */
+static void borrowed_claims(struct cluster *c, const struct object *o, claim_fn *fn)
+{
+	const struct obj_ipam_block *b = (const void *)o;
+
+	if (b->deleted || is_self(c, b->node))
+		return;
+	for (unsigned i = 0; i < b->owner_count; i++) {
+		struct addr a = addr_add(&b->cidr.addr, b->owners[i].ordinal);
+		struct prefix p = prefix_make(&a, addr_bits(a.af));
+		if (is_self(c, b->owners[i].node))
+			fn(c, o, CLAIM_BORROWED, &p);
+	}
+}
+
+/* Which kinds of objects claim prefixes, and which ones peers and policy depend on. */
+static const struct {
+	void (*claims)(struct cluster *c, const struct object *o, claim_fn *fn);
+	bool self; /* peers, policy, identity */
+} kinds[OBJ_KIND_COUNT] = {
+	[OBJ_NODE] = {.self = true},
+	[OBJ_IP_POOL] = {.self = true},
+	[OBJ_BGP_CONFIGURATION] = {.self = true},
+	[OBJ_BGP_PEER] = {.self = true},
+	[OBJ_WORKLOAD_ENDPOINT] = {.claims = workload_claims},
+	[OBJ_BLOCK_AFFINITY] = {.claims = block_claims, .self = true},
+	[OBJ_IPAM_BLOCK] = {.claims = borrowed_claims},
+};
+
+/* Other nodes' affinities change all the time in a large cluster; they mean nothing here. */
+static bool concerns_self(const struct cluster *c, const struct object *o)
+{
+	if (!o || !kinds[o->kind].self)
+		return false;
+	return o->kind != OBJ_BLOCK_AFFINITY || is_self(c, ((const struct obj_block_affinity *)(const void *)o)->node);
+}
+
+void cluster_on_change(void *arg, const struct object *before, const struct object *after)
+{
+	struct cluster *c = arg;
+	enum object_kind kind = before ? before->kind : after->kind;
+
+	/* The new version claims first: a prefix in both never is without a claim. */
+	if (after && kinds[kind].claims)
+		kinds[kind].claims(c, after, claim_add);
+	if (before && kinds[kind].claims)
+		kinds[kind].claims(c, before, claim_drop);
+	if (concerns_self(c, before) || concerns_self(c, after)) {
+		c->dirty_self = true;
+		loop_work_schedule(c->d->loop, &c->work);
+	}
+}
+
+void cluster_on_sync(void *arg)
+{
+	struct cluster *c = arg;
+
+	c->synced = true;
+	c->dirty_self = true;
+	loop_work_schedule(c->d->loop, &c->work);
+}
+
+/* ---- Settling a prefix ---- */
+
+static const enum route_source claim_source[CLAIM_KIND_COUNT] = {
+	[CLAIM_WORKLOAD] = SOURCE_WORKLOAD,
+	[CLAIM_BLOCK] = SOURCE_BLOCK,
+	[CLAIM_BORROWED] = SOURCE_STATIC,
+};
+
+static const struct claim *find_claim(const struct local_prefix *l, enum claim_kind kind)
+{
+	const struct claim *claim;
+
+	LIST_FOREACH (claim, &l->claims, link)
+		if (claim->kind == kind)
+			return claim;
+	return NULL;
+}
+
+static bool parse_mac(uint8_t mac[6], const char *text)
+{
+	unsigned b[6];
+
+	if (!text || sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]) != 6)
+		return false;
+	for (int i = 0; i < 6; i++)
+		mac[i] = (uint8_t)b[i];
+	return true;
+}
+
+static void want_workload(struct cluster *c, const struct local_prefix *l, const struct object *o)
+{
+	const struct obj_workload_endpoint *w = (const void *)o;
+	struct fib_hop hop = {0};
+	struct fib_route r = {
+		.prefix = l->prefix,
+		.metric = c->self.priority[family_of_af(l->prefix.addr.af)],
+		.class = FIB_WORKLOAD,
+		.type = FIB_DEV,
+		.hop_count = 1,
+		.hops = &hop,
+	};
+
+	strncpy(hop.ifname, w->interface, sizeof hop.ifname - 1);
+	parse_mac(r.mac, w->mac);
+	fib_set(c->d->fib, &r);
+}
+
+static void settle_kernel(struct cluster *c, struct local_prefix *l)
+{
+	const struct claim *workload = find_claim(l, CLAIM_WORKLOAD);
+	/* A blackhole for a single address would keep the CNI plugin from adding the workload's own route. */
+	bool block = find_claim(l, CLAIM_BLOCK) && !prefix_is_host(&l->prefix);
+
+	if (workload)
+		want_workload(c, l, workload->object);
+	else if (l->workload_wanted)
+		fib_unset(c->d->fib, &l->prefix, FIB_WORKLOAD);
+	l->workload_wanted = workload;
+	if (block && !l->block_wanted)
+		fib_set(c->d->fib,
+			&(struct fib_route){.prefix = l->prefix, .class = FIB_BLOCK, .type = FIB_BLACKHOLE});
+	else if (!block && l->block_wanted)
+		fib_unset(c->d->fib, &l->prefix, FIB_BLOCK);
+	l->block_wanted = block;
+}
+
+static void settle_rib(struct cluster *c, struct local_prefix *l)
+{
+	const struct claim *winner = NULL;
+
+	for (int k = 0; k < CLAIM_KIND_COUNT && !winner; k++)
+		winner = find_claim(l, (enum claim_kind)k);
+	if (winner)
+		rib_local_set(c->d->rib, &l->prefix, claim_source[winner->kind],
+			      c->self.priority[family_of_af(l->prefix.addr.af)]);
+	else if (l->in_rib)
+		rib_local_unset(c->d->rib, &l->prefix);
+	l->in_rib = winner;
+}
+
+static bool settle_prefixes(struct cluster *c, uint64_t deadline)
+{
+	struct local_prefix *l;
+
+	while ((l = STAILQ_FIRST(&c->dirty))) {
+		STAILQ_REMOVE_HEAD(&c->dirty, dirty_link);
+		l->dirty = false;
+		settle_kernel(c, l);
+		settle_rib(c, l);
+		if (LIST_EMPTY(&l->claims)) {
+			htab_remove(&c->prefixes, prefix_hash(&l->prefix), l);
+			free(l);
+		}
+		if (mono_now() > deadline)
+			return !STAILQ_EMPTY(&c->dirty);
+	}
+	return false;
+}
+
+/* ---- Identity, peers, policy ---- */
+
+static void mark_all_dirty(struct cluster *c)
+{
+	struct local_prefix *l;
+	uint32_t pos = 0;
+
+	while ((l = htab_next(&c->prefixes, &pos)))
+		mark_dirty(c, l);
+}
+
+static void listen_where_wanted(struct cluster *c, bool has_peers)
+{
+	struct bgp_listen want[FAM_COUNT];
+	unsigned n = 0;
+	char err[200];
+
+	for (int f = 0; has_peers && f < FAM_COUNT; f++) {
+		if (!c->self.bind_node_ip) {
+			want[n++] = (struct bgp_listen){.port = c->self.listen_port};
+			break;
+		}
+		if (!addr_is_none(&c->self.ip[f].addr))
+			want[n++] = (struct bgp_listen){.addr = c->self.ip[f].addr, .port = c->self.listen_port};
+	}
+	if (!bgp_engine_listen(c->d->engine, want, n, err, sizeof err))
+		log_error("bgp", "%s", err);
+}
+
+static void apply_self(struct cluster *c)
+{
+	struct self self = self_from(c->d->store, &c->d->config);
+	bool priorities = memcmp(self.priority, c->self.priority, sizeof self.priority) != 0;
+	struct peering p;
+	struct policy *export;
+
+	if (!self.node && (c->self.node || !c->announced_sync))
+		log_warn("cluster", "there is no Node object \"%s\": this node has no peers until there is one; set node.name "
+				    "or NODENAME if the name is wrong", self.name);
+	c->self = self;
+	if (priorities)
+		mark_all_dirty(c);
+	export = export_policy(c->d->store, &c->self);
+	p = peering_compute(c->d->store, &c->d->config, &c->self);
+	strbuf_free(&c->peering_notes);
+	c->peering_notes = p.notes;
+	p.notes = (struct strbuf){0};
+	listen_where_wanted(c, p.count > 0);
+	speaker_apply(c->d->speaker, &p, &c->self, NULL, export);
+	policy_unref(c->export);
+	c->export = export;
+}
+
+static bool cluster_work(void *arg, uint64_t deadline)
+{
+	struct cluster *c = arg;
+	bool left;
+
+	/* Half of the objects would be half of the peers: nothing is applied before all have been seen once. */
+	if (!c->synced)
+		return false;
+	if (c->dirty_self) {
+		c->dirty_self = false;
+		apply_self(c);
+	}
+	left = settle_prefixes(c, deadline);
+	if (!left && !c->announced_sync) {
+		c->announced_sync = true;
+		speaker_datastore_synced(c->d->speaker);
+	}
+	return left;
+}
+
+struct cluster *cluster_new(struct daemon *d)
+{
+	struct cluster *c = mem_calloc(1, sizeof *c);
+
+	c->d = d;
+	STAILQ_INIT(&c->dirty);
+	c->work = (struct loop_work){.run = cluster_work, .arg = c, .rank = LOOP_RANK_CLUSTER};
+	return c;
+}
+
+static void drop_all_claims(struct cluster *c)
+{
+	struct local_prefix *l;
+	struct claim *claim;
+	uint32_t pos = 0;
+
+	while ((l = htab_next(&c->prefixes, &pos))) {
+		while ((claim = LIST_FIRST(&l->claims))) {
+			LIST_REMOVE(claim, link);
+			free(claim);
+		}
+	}
+}
+
+void cluster_free(struct cluster *c)
+{
+	struct local_prefix *l;
+	uint32_t pos = 0;
+
+	loop_work_cancel(c->d->loop, &c->work);
+	drop_all_claims(c);
+	while ((l = htab_next(&c->prefixes, &pos)))
+		free(l);
+	htab_clear(&c->prefixes);
+	strbuf_free(&c->peering_notes);
+	policy_unref(c->export);
+	free(c);
+}
+
+void cluster_reconfigure(struct cluster *c)
+{
+	const struct object *o;
+
+	/* The node's name may be another one now: claim everything again. What stays the same is settled as a no-op. */
+	drop_all_claims(c);
+	mark_all_dirty(c);
+	for (int k = 0; k < OBJ_KIND_COUNT; k++) {
+		unsigned pos = 0;
+		while (kinds[k].claims && (o = store_next(c->d->store, (enum object_kind)k, &pos)))
+			kinds[k].claims(c, o, claim_add);
+	}
+	c->dirty_self = true;
+	loop_work_schedule(c->d->loop, &c->work);
+}
+
+const struct self *cluster_self(const struct cluster *c)
+{
+	return &c->self;
+}
+
+void cluster_origin(const struct cluster *c, const struct prefix *p, struct strbuf *out)
+{
+	const struct local_prefix *l = htab_find(&c->prefixes, prefix_hash(p), local_prefix_eq, p);
+	const struct claim *claim;
+
+	if (!l)
+		return;
+	LIST_FOREACH (claim, &l->claims, link)
+		strbuf_printf(out, "%s%s %s%s%s (%s)", out->len ? ", " : "", object_kind_name(claim->object->kind),
+			      claim->object->namespace, *claim->object->namespace ? "/" : "", claim->object->name,
+			      claim->object->source);
+}
+
+void cluster_problems(const struct cluster *c, struct strbuf *out)
+{
+	if (c->synced && !c->self.node)
+		strbuf_printf(out, "there is no Node object \"%s\"; set node.name or NODENAME if the name is wrong\n",
+			      c->d->config.node_name);
+	else if (c->synced && addr_is_none(&c->self.ip[FAM_IPV4].addr) && addr_is_none(&c->self.ip[FAM_IPV6].addr))
+		strbuf_printf(out, "Node %s has neither spec.bgp.ipv4Address nor ipv6Address: no sessions are possible\n",
+			      c->self.name);
+	if (c->peering_notes.len)
+		strbuf_add(out, c->peering_notes.s, c->peering_notes.len);
+}

@@ -1,0 +1,194 @@
+#include "daemon/daemon.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "daemon/base/hash.h"
+#include "daemon/base/log.h"
+#include "daemon/base/mem.h"
+#include "daemon/base/mono.h"
+#include "daemon/cluster.h"
+#include "daemon/control.h"
+#include "daemon/dataplane.h"
+#include "daemon/notify.h"
+#include "daemon/privileges.h"
+#include "daemon/speaker.h"
+
+static void on_stop_signal(void *arg, int signo)
+{
+	struct daemon *d = arg;
+
+	log_info("daemon", "%s: stopping; kernel routes stay", strsignal(signo));
+	loop_stop(d->loop);
+}
+
+static void on_reload_signal(void *arg, int signo)
+{
+	struct daemon *d = arg;
+	struct strbuf err = {0};
+
+	(void)signo;
+	/* daemon_reload() has logged what is wrong. */
+	daemon_reload(d, &err);
+	strbuf_free(&err);
+}
+
+static void on_watchdog(void *arg)
+{
+	struct daemon *d = arg;
+
+	notify_send("WATCHDOG=1");
+	loop_timer_set(d->loop, &d->watchdog, notify_watchdog_interval(), on_watchdog, d);
+}
+
+/* A session needs a descriptor, two while it collides; a reflector's clients must not meet the shell's default of 1,024. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+static void watch_signals(struct daemon *d)
+{
+	static const struct {
+		int signo;
+		void (*cb)(void *arg, int signo);
+	} handled[] = {
+		{SIGTERM, on_stop_signal},
+		{SIGINT, on_stop_signal},
+		{SIGHUP, on_reload_signal},
+	};
+
+	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+		loop_signal_set(d->loop, &d->signals[i], handled[i].signo, handled[i].cb, d);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static const struct store_ops store_callbacks = {
+	.on_change = cluster_on_change,
+	.on_sync = cluster_on_sync,
+};
+
+struct daemon *daemon_new(struct config *c, const char *config_file, struct strbuf *err)
+{
+	struct daemon *d = mem_calloc(1, sizeof *d);
+	struct rib_conf rib = dataplane_rib_conf(c);
+	struct fib_conf fib = dataplane_fib_conf(c);
+	char text[300] = "";
+
+	d->config = *c;
+	*c = (struct config){0};
+	d->config_file = config_file;
+	d->started = mono_now();
+	hash_seed_random();
+	raise_descriptor_limit();
+	d->loop = loop_new();
+	/* The control socket first: a second daemon must notice before it touches the kernel. */
+	d->control = control_new(d, text, sizeof text);
+	if (!d->control)
+		goto failed;
+	d->fib = fib_new(d->loop, &fib, &dataplane_fib_ops, d, text, sizeof text);
+	if (!d->fib)
+		goto failed;
+	d->rib = rib_new(d->loop, &rib, &dataplane_rib_sink, d);
+	d->engine = bgp_engine_new(d->loop, &speaker_session_ops);
+	d->speaker = speaker_new(d);
+	d->cluster = cluster_new(d);
+	d->store = store_new(d->loop, &store_callbacks, d->cluster);
+	if (*d->config.user && !privileges_drop(d->config.user, text, sizeof text))
+		goto failed;
+	watch_signals(d);
+	return d;
+failed:
+	strbuf_puts(err, text);
+	daemon_free(d);
+	return NULL;
+}
+
+void daemon_run(struct daemon *d)
+{
+	store_start_file(d->store, d->config.datastore_directory);
+	if (notify_watchdog_interval())
+		on_watchdog(d);
+	notify_send("READY=1");
+	log_info("daemon", "calidrisd " CALIDRIS_VERSION " runs as node %s, objects from %s, control socket %s",
+		 d->config.node_name, d->config.datastore_directory, d->config.control_socket);
+	loop_run(d->loop);
+	notify_send("STOPPING=1");
+}
+
+void daemon_free(struct daemon *d)
+{
+	/* Control first: nobody may look at what is being taken down. The store keeps the objects that claims point to
+	 * until the cluster has let go of them. */
+	if (d->control)
+		control_free(d->control);
+	if (d->speaker)
+		speaker_free(d->speaker, d->config.graceful_restart);
+	if (d->cluster)
+		cluster_free(d->cluster);
+	if (d->store)
+		store_free(d->store);
+	if (d->engine)
+		bgp_engine_free(d->engine);
+	if (d->rib)
+		rib_free(d->rib);
+	if (d->fib)
+		fib_free(d->fib);
+	loop_timer_stop(d->loop, &d->watchdog);
+	for (size_t i = 0; i < sizeof d->signals / sizeof *d->signals; i++)
+		loop_signal_stop(d->loop, &d->signals[i]);
+	loop_free(d->loop);
+	config_free(&d->config);
+	free(d);
+}
+
+static void log_change(void *arg, const char *key, const char *before, const char *after, enum config_effect effect)
+{
+	static const char *const effects[] = {
+		[CONFIG_AT_ONCE] = "",
+		[CONFIG_NEXT_SESSION] = ", for sessions from their next OPEN on",
+		[CONFIG_RESTART] = ", which needs a restart of the daemon",
+	};
+
+	(void)arg;
+	log_info("config", "%s: %s -> %s%s", key, before, after, effects[effect]);
+}
+
+static void log_lines(const char *subsystem, const char *text)
+{
+	while (*text) {
+		size_t n = strcspn(text, "\n");
+		log_error(subsystem, "%.*s", (int)n, text);
+		text += n + (text[n] == '\n');
+	}
+}
+
+bool daemon_reload(struct daemon *d, struct strbuf *err)
+{
+	struct config fresh;
+	struct fib_conf fib;
+
+	notify_send("RELOADING=1");
+	if (!config_load(&fresh, d->config_file, d->config_required, err)) {
+		log_lines("config", err->s);
+		log_error("config", "the running configuration stays in force");
+		notify_send("READY=1");
+		return false;
+	}
+	config_diff(&d->config, &fresh, log_change, NULL);
+	config_free(&d->config);
+	d->config = fresh;
+	log_set_level(d->verbose ? LOG_LVL_DEBUG : fresh.log_level);
+	fib = dataplane_fib_conf(&d->config);
+	fib_configure(d->fib, &fib);
+	cluster_reconfigure(d->cluster);
+	notify_send("READY=1");
+	return true;
+}

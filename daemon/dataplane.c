@@ -1,0 +1,82 @@
+#include "daemon/dataplane.h"
+
+#include <string.h>
+
+#include "daemon/base/mono.h"
+#include "daemon/speaker.h"
+
+#define MAX_HOPS 64u
+
+/* Calico's convention since 3.32: the kernel's metric is the route's priority, 2147483647 - LOCAL_PREF. */
+static uint32_t priority_of(const struct attrs *a)
+{
+	return a->local_pref > 2147483647u ? 0 : 2147483647u - a->local_pref;
+}
+
+static void on_best(void *arg, const struct prefix *p, const struct rib_route *routes, unsigned n)
+{
+	struct daemon *d = arg;
+	struct fib_hop hops[MAX_HOPS];
+	struct fib_route r = {.prefix = *p, .class = FIB_BGP, .type = FIB_VIA, .hops = hops};
+
+	/* Our own routes reach the kernel from the objects that ask for them. */
+	if (!n || routes[0].source != SOURCE_BGP) {
+		fib_unset(d->fib, p, FIB_BGP);
+		return;
+	}
+	for (unsigned i = 0; i < n && r.hop_count < MAX_HOPS; i++) {
+		const struct nexthop *nh = routes[i].attrs->next_hop;
+		if (!nh)
+			continue;
+		hops[r.hop_count++] = (struct fib_hop){.gateway = nh->addr.addr, .link_local = nh->addr.link_local};
+	}
+	r.metric = priority_of(routes[0].attrs);
+	fib_set(d->fib, &r);
+}
+
+static void on_rib_nexthop(void *arg, const struct addr *nh, bool used)
+{
+	struct daemon *d = arg;
+
+	if (used)
+		fib_nexthop_watch(d->fib, nh);
+	else
+		fib_nexthop_unwatch(d->fib, nh);
+}
+
+static void on_fib_nexthop(void *arg, const struct addr *nh, bool reachable, uint32_t metric)
+{
+	struct daemon *d = arg;
+
+	rib_nexthop_update(d->rib, nh, reachable, metric);
+}
+
+const struct rib_sink dataplane_rib_sink = {
+	.on_best = on_best,
+	.on_ready = speaker_on_ready,
+	.on_nexthop = on_rib_nexthop,
+};
+
+const struct fib_ops dataplane_fib_ops = {
+	.on_nexthop = on_fib_nexthop,
+};
+
+struct fib_conf dataplane_fib_conf(const struct config *c)
+{
+	return (struct fib_conf){
+		.programming = c->programming,
+		.workload_routes = c->workload_routes,
+		.protocol = (uint8_t)c->protocol,
+		.table = c->table,
+		.onlink = c->onlink,
+		.fixed_metric = c->metric,
+		.interface_prefix = c->interface_prefix,
+		.audit = c->audit_interval * MONO_SEC,
+		.max_paths = c->max_paths,
+	};
+}
+
+struct rib_conf dataplane_rib_conf(const struct config *c)
+{
+	return (struct rib_conf){.max_paths = c->max_paths, .deterministic_med = true};
+}

@@ -1,0 +1,531 @@
+/* The joint between sessions and the RIB. Graceful restart lives here because it is about both: as helper, a peer's
+ * routes stay as stale until its End-of-RIB or its restart time; as restarting speaker, End-of-RIB markers of ours and
+ * the removal of stale kernel routes wait until the peers that are up have sent theirs. */
+#include "daemon/speaker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/log.h"
+#include "daemon/base/mem.h"
+#include "daemon/base/mono.h"
+#include "daemon/cluster.h"
+
+/* While sessions keep coming up, peers that are still down are waited for; when none has for this long, they are
+ * taken for dead. BIRD's and our own retry timers fit into it twice. */
+#define QUIET (10 * MONO_SEC)
+
+struct speaker {
+	struct daemon *d;
+	struct peer **peers; /* sorted by remote address and port */
+	unsigned count;
+	struct policy *import, *export;
+	struct bgp_nexthop self[FAM_COUNT];
+	bool datastore_synced;
+	uint64_t last_up; /* mono: when a session last came up, or the datastore was in sync */
+	uint64_t restart_until;
+	const char *restart_ended;
+	struct loop_timer restart_timer;
+};
+
+static void restart_check(struct speaker *s);
+
+/* ---- Peers ---- */
+
+static void session_conf(const struct speaker *s, const struct peer *p, struct bgp_session_conf *out)
+{
+	const struct peer_want *w = &p->want;
+	const struct config *c = &s->d->config;
+	const struct self *self = cluster_self(s->d->cluster);
+
+	*out = (struct bgp_session_conf){
+		.name = w->name,
+		.remote = w->remote,
+		.remote_port = w->remote_port,
+		.local = w->local,
+		.local_as = w->local_as,
+		.remote_as = w->remote_as,
+		.router_id = self->router_id,
+		.hold_time = w->hold_time,
+		.keepalive_time = w->keepalive_time,
+		.connect_retry = (uint16_t)c->connect_retry_time,
+		.idle_hold = (uint16_t)c->idle_hold_time,
+		.idle_hold_max = (uint16_t)c->idle_hold_max,
+		.passive = w->passive || p->held == PEER_HELD_PASSIVE,
+		.ttl = w->ttl_security ? 255 : 64,
+		.min_ttl = w->ttl_security ? (uint8_t)(256 - w->ttl_security) : 0,
+		.password = w->password,
+		.families = w->families,
+		.gr = c->graceful_restart,
+		.gr_time = w->restart_time,
+		/* The kernel keeps forwarding whatever happens to this process: from the first boot on. */
+		.gr_forwarding = w->families,
+		.add_path_rx = false,
+		.admin_down = p->held == PEER_HELD_DOWN,
+		.shutdown_text = p->held == PEER_HELD_DOWN ? "the IPv4 session carries both families" : NULL,
+	};
+}
+
+static struct rib_peer_conf rib_conf(const struct speaker *s, const struct peer *p)
+{
+	const struct peer_want *w = &p->want;
+	const struct self *self = cluster_self(s->d->cluster);
+	struct rib_peer_conf c = {
+		.remote = w->remote,
+		.remote_as = w->remote_as,
+		.local_as = w->local_as,
+		.ebgp = w->remote_as != w->local_as,
+		.rr_client = w->rr_client,
+		.cluster_id = self->cluster_id,
+		.our_router_id = self->router_id,
+		.allowed_local_as = w->allowed_local_as,
+		.import = s->import,
+		.export = s->export,
+	};
+
+	switch (w->next_hop_mode) {
+	case NEXT_HOP_SELF:
+		c.next_hop_mode = RIB_NEXT_HOP_SELF;
+		break;
+	case NEXT_HOP_KEEP:
+		c.next_hop_mode = RIB_NEXT_HOP_KEEP;
+		break;
+	case NEXT_HOP_AUTO:
+		c.next_hop_mode = RIB_NEXT_HOP_AUTO;
+		break;
+	}
+	strncpy(c.name, w->name, sizeof c.name - 1);
+	return c;
+}
+
+static struct peer *peer_new(struct speaker *s, struct peer_want *want)
+{
+	struct peer *p = mem_calloc(1, sizeof *p);
+	struct bgp_session_conf sc;
+	struct rib_peer_conf rc;
+
+	p->speaker = s;
+	p->want = *want;
+	*want = (struct peer_want){0};
+	p->held = addr_is_none(&p->want.sibling) ? PEER_NOT_HELD : PEER_HELD_PASSIVE;
+	rc = rib_conf(s, p);
+	p->rib = rib_peer_new(s->d->rib, &rc, p);
+	session_conf(s, p, &sc);
+	p->session = bgp_session_new(s->d->engine, &sc, p);
+	return p;
+}
+
+static void peer_free(struct peer *p, uint8_t cease)
+{
+	loop_timer_stop(p->speaker->d->loop, &p->stale_timer);
+	bgp_session_free(p->session, cease);
+	rib_peer_free(p->rib);
+	peer_want_free(&p->want);
+	free(p);
+}
+
+/* Hands the peer's present configuration to session and RIB; both find out what really changed. */
+static void peer_configure(struct peer *p)
+{
+	struct bgp_session_conf sc;
+	struct rib_peer_conf rc = rib_conf(p->speaker, p);
+
+	session_conf(p->speaker, p, &sc);
+	if (bgp_session_configure(p->session, &sc))
+		log_info("bgp", "%s: the session was reset to apply its new configuration", p->want.name);
+	rib_peer_configure(p->rib, &rc);
+}
+
+static bool peer_established(const struct peer *p)
+{
+	return bgp_session_info(p->session).state == BGP_ESTABLISHED;
+}
+
+/* ---- One session for both families ---- */
+
+static int want_cmp(const struct peer_want *a, const struct addr *remote, uint16_t port)
+{
+	int c = addr_cmp(&a->remote, remote);
+
+	return c ? c : (int)a->remote_port - (int)port;
+}
+
+static struct peer *find(const struct speaker *s, const struct addr *remote, uint16_t port)
+{
+	unsigned lo = 0, hi = s->count;
+
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+		int c = want_cmp(&s->peers[mid]->want, remote, port);
+		if (c == 0)
+			return s->peers[mid];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+/* The IPv6 session with a node whose IPv4 session may carry both families: it does not dial until it is known whether
+ * the IPv4 session does, and is down while that one carries IPv6 and has delivered it. */
+static void sibling_check(struct peer *p, const struct peer *sibling)
+{
+	enum peer_held held = PEER_HELD_PASSIVE;
+
+	if (!sibling) {
+		held = PEER_NOT_HELD;
+	} else if (peer_established(sibling)) {
+		bool both = bgp_session_codec(sibling->session)->families >> FAM_IPV6 & 1;
+		bool delivered = sibling->eor >> FAM_IPV6 & 1;
+		held = !both ? PEER_NOT_HELD : delivered || !peer_established(p) ? PEER_HELD_DOWN : PEER_HELD_PASSIVE;
+	} else if (sibling->tried || p->held == PEER_NOT_HELD) {
+		held = PEER_NOT_HELD;
+	}
+	if (held == p->held)
+		return;
+	p->held = held;
+	peer_configure(p);
+}
+
+static void siblings_check(struct speaker *s, const struct peer *changed)
+{
+	/* IPv6 sorts behind IPv4: only sessions that have a sibling are looked at. */
+	for (unsigned i = s->count; i-- && s->peers[i]->want.remote.af == AF_INET6;) {
+		struct peer *p = s->peers[i];
+		const struct addr *sibling = &p->want.sibling;
+		if (addr_is_none(sibling) || (changed && changed != p && !addr_equal(sibling, &changed->want.remote)))
+			continue;
+		sibling_check(p, find(s, sibling, p->want.remote_port));
+	}
+}
+
+void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policy *const import,
+		   struct policy *const export)
+{
+	struct peer **old = s->peers;
+	unsigned was = s->count, i = 0, j = 0;
+
+	for (int f = 0; f < FAM_COUNT; f++)
+		s->self[f] = (struct bgp_nexthop){.addr = self->ip[f].addr};
+	if (export)
+		policy_ref(export);
+	if (import)
+		policy_ref(import);
+	policy_unref(s->export);
+	policy_unref(s->import);
+	s->export = export;
+	s->import = import;
+	s->peers = mem_calloc(p->count, sizeof *s->peers);
+	s->count = 0;
+	/* Both lists are sorted by remote address and port: one pass finds what came, went, and stayed. */
+	while (i < was || j < p->count) {
+		struct peer_want *w = &p->want[j];
+		int c = i == was ? 1 : j == p->count ? -1 : want_cmp(&old[i]->want, &w->remote, w->remote_port);
+		if (c < 0) {
+			log_info("bgp", "%s: removed, %s no longer asks for it", old[i]->want.name, old[i]->want.origin);
+			peer_free(old[i++], BGP_CEASE_DECONFIGURED);
+		} else if (c > 0) {
+			log_debug("bgp", "%s: added for %s", w->name, w->origin);
+			s->peers[s->count++] = peer_new(s, w);
+			j++;
+		} else {
+			struct peer *peer = old[i++];
+			peer_want_free(&peer->want);
+			peer->want = *w;
+			*w = (struct peer_want){0};
+			j++;
+			s->peers[s->count++] = peer;
+			peer_configure(peer);
+		}
+	}
+	free(old);
+	peering_free(p);
+	siblings_check(s, NULL);
+	restart_check(s);
+}
+
+struct peer *speaker_peer(const struct speaker *s, unsigned index)
+{
+	return index < s->count ? s->peers[index] : NULL;
+}
+
+unsigned speaker_count(const struct speaker *s)
+{
+	return s->count;
+}
+
+struct peer *speaker_find(const struct speaker *s, const char *name)
+{
+	struct addr a;
+	bool by_address = addr_parse(&a, name);
+
+	for (unsigned i = 0; i < s->count; i++) {
+		const struct peer_want *w = &s->peers[i]->want;
+		if (strcmp(w->name, name) == 0 || (by_address && addr_equal(&w->remote, &a)))
+			return s->peers[i];
+	}
+	return NULL;
+}
+
+/* ---- What sessions say ---- */
+
+static void stale_gone(struct peer *p, uint8_t families)
+{
+	for (int f = 0; f < FAM_COUNT; f++)
+		if (families & p->stale & 1u << f)
+			rib_peer_sweep(p->rib, (enum family)f);
+	p->stale &= (uint8_t)~families;
+	if (!p->stale)
+		loop_timer_stop(p->speaker->d->loop, &p->stale_timer);
+}
+
+static void on_stale_timer(void *arg)
+{
+	struct peer *p = arg;
+
+	log_warn("bgp", "%s: its restart time is over, its old routes are removed", p->want.name);
+	stale_gone(p, p->stale);
+}
+
+static void on_established(void *arg, struct bgp_session *session)
+{
+	struct peer *p = arg;
+	struct speaker *s = p->speaker;
+	const struct bgp_open *open = bgp_session_peer(session);
+	const struct bgp_codec *codec = bgp_session_codec(session);
+	struct bgp_session_info info = bgp_session_info(session);
+	struct bgp_nexthop self[FAM_COUNT];
+
+	memcpy(self, s->self, sizeof self);
+	/* On its own family the session's address is what the peer can reach us by. */
+	if (!addr_is_none(&info.local))
+		self[family_of_af(info.local.af)].addr = info.local;
+	p->eor = 0;
+	p->tried = true;
+	/* RFC 4724 4.2: what the peer did not keep forwarding, or no longer speaks, is not worth keeping. */
+	stale_gone(p, (uint8_t)~(open->gr ? open->gr_forwarding & codec->families : 0));
+	/* The rest stays until End-of-RIB; a peer that never sends it gets its restart time once more. */
+	if (p->stale)
+		loop_timer_set(s->d->loop, &p->stale_timer, open->gr_time * MONO_SEC, on_stale_timer, p);
+	rib_peer_up(p->rib, codec, open->router_id, self);
+	s->last_up = mono_now();
+	siblings_check(s, p);
+	restart_check(s);
+}
+
+static void on_down(void *arg, struct bgp_session *session, const struct bgp_down *why)
+{
+	struct peer *p = arg;
+	struct speaker *s = p->speaker;
+	uint8_t keep = s->d->config.graceful_restart ? why->gr_families : 0;
+
+	(void)session;
+	rib_peer_down(p->rib, keep);
+	p->eor = 0;
+	p->stale = keep;
+	if (keep) {
+		uint64_t wait = why->gr_time * MONO_SEC;
+		log_info("bgp", "%s: keeping its routes for up to %u s while it restarts", p->want.name, why->gr_time);
+		loop_timer_set(s->d->loop, &p->stale_timer, wait, on_stale_timer, p);
+	} else {
+		loop_timer_stop(s->d->loop, &p->stale_timer);
+	}
+	siblings_check(s, p);
+	restart_check(s);
+}
+
+static void on_end_of_rib(struct peer *p, enum family f)
+{
+	p->eor |= (uint8_t)(1u << f);
+	if (p->stale & 1u << f)
+		stale_gone(p, (uint8_t)(1u << f));
+	siblings_check(p->speaker, p);
+	restart_check(p->speaker);
+}
+
+static void on_update(void *arg, struct bgp_session *session, const struct bgp_update *u, const struct bgp_error *e)
+{
+	struct peer *p = arg;
+
+	(void)session;
+	/* A family the session has given up on (RFC 4760 7): none of its routes can be trusted. */
+	for (int f = 0; f < FAM_COUNT; f++) {
+		if (u->disable & 1u << f) {
+			rib_peer_mark_stale(p->rib, (enum family)f);
+			rib_peer_sweep(p->rib, (enum family)f);
+		}
+	}
+	if (u->end_of_rib >= 0)
+		on_end_of_rib(p, (enum family)u->end_of_rib);
+	else
+		rib_update(p->rib, u, e->action == BGP_TREAT_AS_WITHDRAW);
+}
+
+static void on_refresh(void *arg, struct bgp_session *session, enum family f, uint8_t subtype)
+{
+	struct peer *p = arg;
+
+	switch (subtype) {
+	case BGP_REFRESH_NORMAL:
+		rib_peer_resend(p->rib, f, bgp_session_peer(session)->enhanced_refresh);
+		break;
+	case BGP_REFRESH_BEGIN:
+		rib_peer_mark_stale(p->rib, f);
+		break;
+	case BGP_REFRESH_END:
+		rib_peer_sweep(p->rib, f);
+		break;
+	}
+}
+
+static void on_state(void *arg, struct bgp_session *session)
+{
+	struct peer *p = arg;
+
+	if (!p->tried && bgp_session_info(session).attempts_failed) {
+		p->tried = true;
+		siblings_check(p->speaker, p);
+	}
+}
+
+static unsigned pull(void *arg, struct bgp_session *session, struct slice *out, unsigned max)
+{
+	(void)session;
+	return rib_pull(((struct peer *)arg)->rib, out, max);
+}
+
+const struct bgp_session_ops speaker_session_ops = {
+	.on_established = on_established,
+	.on_down = on_down,
+	.on_update = on_update,
+	.on_refresh = on_refresh,
+	.on_state = on_state,
+	.pull = pull,
+};
+
+void speaker_on_ready(void *arg, struct rib_peer *rib)
+{
+	struct peer *p = rib_peer_arg(rib);
+
+	(void)arg;
+	if (p)
+		bgp_session_kick(p->session);
+}
+
+/* ---- Our own restart ---- */
+
+/* Has this peer told everything it will tell? One that restarts itself waits for us: nobody waits for it. */
+static bool peer_delivered(const struct peer *p)
+{
+	const struct bgp_open *open = bgp_session_peer(p->session);
+	uint8_t families = bgp_session_codec(p->session)->families;
+
+	/* Without RFC 4724 no marker can be expected; with it, each family it lists gets one. */
+	return !open->gr || open->gr_restarting || (families & ~p->eor & open->gr_families) == 0;
+}
+
+static unsigned count_waiting(const struct speaker *s, unsigned *down)
+{
+	unsigned waiting = 0;
+
+	*down = 0;
+	for (unsigned i = 0; i < s->count; i++) {
+		const struct peer *p = s->peers[i];
+		if (p->held == PEER_HELD_DOWN || (p->held == PEER_HELD_PASSIVE && !peer_established(p)))
+			continue;
+		if (!peer_established(p))
+			(*down)++;
+		else if (!peer_delivered(p))
+			waiting++;
+	}
+	return waiting;
+}
+
+static void restart_end(struct speaker *s, const char *why)
+{
+	s->restart_ended = why;
+	loop_timer_stop(s->d->loop, &s->restart_timer);
+	bgp_engine_set_restarting(s->d->engine, false);
+	for (int f = 0; f < FAM_COUNT; f++) {
+		rib_release_end_of_rib(s->d->rib, (enum family)f);
+		fib_sync_done(s->d->fib, (enum family)f);
+	}
+	log_info("bgp", "start complete after %llu ms: %s",
+		 (unsigned long long)((mono_now() - s->d->started) / MONO_MSEC), why);
+}
+
+static void on_restart_timer(void *arg)
+{
+	restart_check(arg);
+}
+
+static void restart_check(struct speaker *s)
+{
+	unsigned waiting, down;
+	uint64_t now = mono_now(), next;
+
+	if (s->restart_ended || !s->datastore_synced)
+		return;
+	waiting = count_waiting(s, &down);
+	if (!waiting && !down) {
+		restart_end(s, "every peer is up and has sent its routes");
+		return;
+	}
+	if (!waiting && now >= s->last_up + QUIET) {
+		restart_end(s, "the peers that are up have sent their routes");
+		return;
+	}
+	if (now >= s->restart_until) {
+		restart_end(s, "the restart time is over");
+		return;
+	}
+	next = !waiting && s->last_up + QUIET < s->restart_until ? s->last_up + QUIET : s->restart_until;
+	loop_timer_set(s->d->loop, &s->restart_timer, next - now + MONO_MSEC, on_restart_timer, s);
+}
+
+void speaker_datastore_synced(struct speaker *s)
+{
+	s->datastore_synced = true;
+	s->last_up = mono_now();
+	s->restart_until = s->last_up + s->d->config.restart_time * MONO_SEC;
+	/* Routes may go out: ours are known, and a better path later is only an update. What must wait is End-of-RIB,
+	 * which makes peers drop what has not been said again. */
+	for (int f = 0; f < FAM_COUNT; f++)
+		rib_release(s->d->rib, (enum family)f);
+	restart_check(s);
+}
+
+struct restart_status speaker_restart(const struct speaker *s)
+{
+	struct restart_status r = {.in_progress = !s->restart_ended, .ended = s->restart_ended};
+	unsigned down;
+	uint64_t now = mono_now();
+
+	if (r.in_progress) {
+		r.waiting = count_waiting(s, &down) + down;
+		r.left = s->restart_until > now ? s->restart_until - now : 0;
+	}
+	return r;
+}
+
+struct speaker *speaker_new(struct daemon *d)
+{
+	struct speaker *s = mem_calloc(1, sizeof *s);
+
+	s->d = d;
+	bgp_engine_set_restarting(d->engine, true);
+	bgp_engine_set_hostname(d->engine, d->config.node_name);
+	return s;
+}
+
+void speaker_free(struct speaker *s, bool graceful)
+{
+	loop_timer_stop(s->d->loop, &s->restart_timer);
+	for (unsigned i = 0; i < s->count; i++)
+		peer_free(s->peers[i], graceful ? 0 : BGP_CEASE_SHUTDOWN);
+	free(s->peers);
+	policy_unref(s->import);
+	policy_unref(s->export);
+	free(s);
+}
