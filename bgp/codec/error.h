@@ -9,10 +9,10 @@
 /* In rising strength: with several errors in one UPDATE the strongest wins. */
 enum bgp_action {
 	BGP_OK,
-	BGP_ATTR_DISCARD,	/* RFC 7606: ignore the attribute, keep the route */
-	BGP_TREAT_AS_WITHDRAW,	/* RFC 7606: the routes of this UPDATE are withdrawn */
-	BGP_AFI_DISABLE,	/* RFC 4760 7: drop the family's routes and ignore it for the rest of the session */
-	BGP_RESET,		/* NOTIFICATION and close */
+	BGP_ATTR_DISCARD,      /* RFC 7606: ignore the attribute, keep the route */
+	BGP_TREAT_AS_WITHDRAW, /* RFC 7606: the routes of this UPDATE are withdrawn */
+	BGP_AFI_DISABLE,       /* RFC 4760 7: drop the family's routes and ignore it for the rest of the session */
+	BGP_RESET,	       /* NOTIFICATION and close */
 };
 
 enum bgp_error_code {
@@ -41,10 +41,10 @@ enum bgp_cease {
 
 struct bgp_error {
 	enum bgp_action action;
-	uint8_t code, subcode;	/* of the NOTIFICATION, when action is BGP_RESET */
-	uint8_t attr;		/* the path attribute's type code, 0 if none is to blame */
-	struct span data;	/* for the NOTIFICATION and the log; borrows the message */
-	const char *reason;	/* static text: what is wrong, "AS_PATH segment runs past the end" */
+	uint8_t code, subcode; /* of the NOTIFICATION, when action is BGP_RESET */
+	uint8_t attr;	       /* the path attribute's type code, 0 if none is to blame */
+	struct span data;      /* for the NOTIFICATION and the log; borrows the message */
+	const char *reason;    /* static text: what is wrong, "AS_PATH segment runs past the end" */
 };
 
 /* "UPDATE Message Error/Malformed AS_PATH" and the like, as IANA names them. Returns buf. */

@@ -39,28 +39,43 @@ uint16_t bgp_afi(enum family f);
 
 /* An OPEN, ours or theirs: one row per capability in msg.c (open.c) decodes and encodes it. */
 struct bgp_open {
-	uint32_t as;	   /* from the 4-octet capability if there, else My Autonomous System */
+	uint32_t as;	    /* from the 4-octet capability if there, else My Autonomous System */
 	uint16_t hold_time; /* seconds */
 	uint32_t router_id; /* host order */
-	uint8_t families;  /* bit per enum family. Received without any MP capability: IPv4 only */
-	bool has_mp;	   /* whether MP capabilities were there at all */
+	uint8_t families;   /* bit per enum family. Received without any MP capability: IPv4 only */
+	bool has_mp;	    /* whether MP capabilities were there at all */
 	bool as4, route_refresh, enhanced_refresh, extended_message;
-	bool gr;	   /* RFC 4724 */
-	bool gr_restarting; /* R bit */
-	bool gr_notification; /* N bit, RFC 8538 */
-	uint16_t gr_time;  /* seconds, 0..4095 */
+	bool gr;			    /* RFC 4724 */
+	bool gr_restarting;		    /* R bit */
+	bool gr_notification;		    /* N bit, RFC 8538 */
+	uint16_t gr_time;		    /* seconds, 0..4095 */
 	uint8_t gr_families, gr_forwarding; /* bit per enum family: listed; F bit set */
-	uint8_t add_path[FAM_COUNT]; /* BGP_ADD_PATH_* of the sender of this OPEN */
-	uint8_t ext_next_hop; /* bit per enum family: IPv6 next hops */
-	bool llgr;	   /* RFC 9494 */
-	uint32_t llgr_time[FAM_COUNT]; /* seconds */
-	char hostname[65];  /* FQDN capability (draft-walton), "" if absent; printable */
+	uint8_t add_path[FAM_COUNT];	    /* BGP_ADD_PATH_* of the sender of this OPEN */
+	uint8_t ext_next_hop;		    /* bit per enum family: IPv6 next hops */
+	bool llgr;			    /* RFC 9494 */
+	uint32_t llgr_time[FAM_COUNT];	    /* seconds */
+	char hostname[65];		    /* FQDN capability (draft-walton), "" if absent; printable */
 };
 
 /* Decodes the body of an OPEN. What only the configuration can judge (the AS, the identifier) is left to the session;
- * version, hold time 1 or 2, identifier 0, AS 0 and every overrun are judged here. Never sets action below BGP_RESET. */
+ * version, hold time 1 or 2, identifier 0, AS 0 and every overrun are judged here. Never sets action below BGP_RESET.
+ */
 struct bgp_error bgp_open_decode(struct bgp_open *o, struct rd body);
 void bgp_open_encode(struct wr *w, const struct bgp_open *o);
+
+/* One row per capability. A value of another length is ignored (RFC 5492 leaves that to each; nobody needs a reset). */
+struct bgp_capability_row {
+	uint8_t code;
+	const char *name;
+	uint8_t min_len, max_len; /* of the value */
+	uint8_t unit;		  /* beyond min_len the length must be a multiple of this; 0 is none */
+	/* Reads the value of one instance; false if it is malformed and thus ignored. */
+	bool (*decode)(struct bgp_open *o, struct rd *value);
+	/* Writes the capability, as many instances of it as this OPEN needs (none, too). */
+	void (*encode)(struct wr *w, const struct bgp_open *o, const struct bgp_capability_row *row);
+};
+extern const struct bgp_capability_row bgp_capability_table[];
+extern const unsigned bgp_capability_count;
 
 struct bgp_notification {
 	uint8_t code, subcode;

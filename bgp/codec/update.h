@@ -12,22 +12,24 @@
 /* One run of prefixes of an UPDATE: the two fields of RFC 4271, or an MP attribute's. */
 struct bgp_nlri_run {
 	enum family family;
-	bool reach;		 /* announced; otherwise withdrawn */
-	struct span nlri;	 /* validated */
+	bool reach;		     /* announced; otherwise withdrawn */
+	struct span nlri;	     /* validated */
 	struct bgp_nexthop next_hop; /* of announced routes */
 };
 
 struct bgp_update {
-	struct bgp_attrs attrs;	 /* attrs.next_hop is not set: see each run */
-	struct bgp_nlri_run run[4];
+	struct bgp_attrs attrs;	    /* attrs.next_hop is not set: see each run */
+	struct bgp_nlri_run run[4]; /* withdrawals first: a prefix in both is announced. Never empty, never of a
+				       family that is not negotiated, ignored or in `disable` */
 	unsigned runs;
-	int end_of_rib;		 /* the family this UPDATE is the End-of-RIB marker of, or -1 */
-	uint8_t disable;	 /* BGP_AFI_DISABLE: bit per enum family */
-	struct span raw_attrs;	 /* the whole path attribute field, as received: a key for memoising */
+	int end_of_rib;	       /* the family this UPDATE is the End-of-RIB marker of, or -1 */
+	uint8_t disable;       /* BGP_AFI_DISABLE: bit per enum family */
+	struct span raw_attrs; /* the whole path attribute field, as received: a key for memoising */
 };
 
 /* Decodes the body. The returned error is the strongest found (BGP_OK if none): with BGP_TREAT_AS_WITHDRAW the caller
- * withdraws the prefixes of every run; with BGP_RESET *u must not be used. All spans borrow the body or the arena. */
+ * withdraws the prefixes of every run: all have `reach` false then, also if a BGP_AFI_DISABLE of another family came
+ * on top of it; with BGP_RESET *u must not be used. All spans borrow the body or the arena. */
 struct bgp_error bgp_update_decode(struct bgp_update *u, struct rd body, const struct bgp_codec *codec,
 				   struct arena *arena);
 
