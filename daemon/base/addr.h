@@ -22,7 +22,7 @@ struct prefix {
 	uint8_t len;
 };
 
-#define ADDR_STRLEN 46   /* longest text of an address, NUL included */
+#define ADDR_STRLEN 46	 /* longest text of an address, NUL included */
 #define PREFIX_STRLEN 50 /* longest text of a prefix, NUL included */
 
 /* The two families the daemon routes, as a dense index. */

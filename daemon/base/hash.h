@@ -20,7 +20,7 @@ uint32_t hash_str(const char *s);
 struct htab {
 	void **items;
 	uint32_t *hashes; /* parallel to items; meaningful where items[i] is not NULL */
-	uint32_t mask;    /* slots - 1; slots is 0 or a power of two */
+	uint32_t mask;	  /* slots - 1; slots is 0 or a power of two */
 	uint32_t count;
 };
 

@@ -14,10 +14,10 @@ static void (*redirect)(void *, enum log_level, const char *);
 static void *redirect_arg;
 
 static const char *const names[LOG_LVL_COUNT] = {
-	[LOG_LVL_ERROR] = "error",
-	[LOG_LVL_WARN] = "warning",
-	[LOG_LVL_INFO] = "info",
-	[LOG_LVL_DEBUG] = "debug",
+    [LOG_LVL_ERROR] = "error",
+    [LOG_LVL_WARN] = "warning",
+    [LOG_LVL_INFO] = "info",
+    [LOG_LVL_DEBUG] = "debug",
 };
 static const int syslog_level[LOG_LVL_COUNT] = {3, 4, 6, 7};
 

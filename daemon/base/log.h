@@ -23,10 +23,10 @@ void log_msg(enum log_level level, const char *subsystem, const char *fmt, ...) 
 #define log_error(sub, ...) log_msg(LOG_LVL_ERROR, sub, __VA_ARGS__)
 #define log_warn(sub, ...) log_msg(LOG_LVL_WARN, sub, __VA_ARGS__)
 #define log_info(sub, ...) log_msg(LOG_LVL_INFO, sub, __VA_ARGS__)
-#define log_debug(sub, ...)                                                                                            \
-	do {                                                                                                           \
-		if (log_level() >= LOG_LVL_DEBUG)                                                                      \
-			log_msg(LOG_LVL_DEBUG, sub, __VA_ARGS__);                                                      \
+#define log_debug(sub, ...)                                       \
+	do {                                                      \
+		if (log_level() >= LOG_LVL_DEBUG)                 \
+			log_msg(LOG_LVL_DEBUG, sub, __VA_ARGS__); \
 	} while (0)
 
 /* For messages that a peer can provoke at will: true at most `burst` times per `per` nanoseconds; the first line after

@@ -36,8 +36,8 @@ static struct ev_signal *signal_ev(struct loop_signal *s)
 	return (struct ev_signal *)(void *)s->ev;
 }
 
-/* Runs what is queued at this moment once; what is scheduled meanwhile waits for the next turn. Popped one by one, since
- * work may cancel other work. */
+/* Runs what is queued at this moment once; what is scheduled meanwhile waits for the next turn. Popped one by one,
+ * since work may cancel other work. */
 static void run_rank(struct loop *l, int rank)
 {
 	unsigned n = 0;

@@ -24,7 +24,7 @@ struct slab {
 	size_t size;
 	void *free_list;
 	void *pages;
-	uint32_t live;  /* objects handed out */
+	uint32_t live;	/* objects handed out */
 	uint32_t total; /* objects that the pages hold */
 };
 

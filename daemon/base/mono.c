@@ -38,6 +38,6 @@ const char *mono_format(uint64_t duration, char buf[static 16])
 	else if (s >= 1)
 		snprintf(buf, 16, "%llus", s);
 	else
-		snprintf(buf, 16, "%llums", (unsigned long long)(duration / MONO_MSEC));
+		snprintf(buf, 16, "%ums", (unsigned)(duration / MONO_MSEC));
 	return buf;
 }

@@ -44,7 +44,7 @@ static inline const uint8_t *rd_take(struct rd *r, size_t n)
 {
 	const uint8_t *at = r->p;
 
-	if (rd_left(r) < n) {
+	if (r->bad || rd_left(r) < n) {
 		r->bad = true;
 		return NULL;
 	}
@@ -120,7 +120,7 @@ static inline uint8_t *wr_take(struct wr *w, size_t n)
 {
 	uint8_t *at = w->p;
 
-	if (wr_room(w) < n) {
+	if (w->bad || wr_room(w) < n) {
 		w->bad = true;
 		return NULL;
 	}

@@ -1,0 +1,152 @@
+/* Hash tables, slabs, arenas, buffers. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/buf.h"
+#include "daemon/base/hash.h"
+#include "daemon/base/mem.h"
+
+static bool int_eq(const void *item, const void *key)
+{
+	return *(const int *)item == *(const int *)key;
+}
+
+/* The reference vector of SipHash-1-3 would need its key; under the fixed key of tests the function must be stable and
+ * depend on every byte and on the length. */
+START_TEST(test_hash_depends_on_all)
+{
+	uint8_t data[20] = {0};
+	uint64_t base = hash_bytes(data, sizeof data);
+
+	ck_assert_uint_eq(base, hash_bytes(data, sizeof data));
+	for (size_t i = 0; i < sizeof data; i++) {
+		data[i] = 1;
+		ck_assert_uint_ne(base, hash_bytes(data, sizeof data));
+		data[i] = 0;
+		ck_assert_uint_ne(base, hash_bytes(data, i));
+	}
+	hash_seed_random();
+	ck_assert_uint_ne(base, hash_bytes(data, sizeof data));
+}
+END_TEST
+
+/* Random insertions and removals against a plain array, with hashes that collide a lot. */
+START_TEST(test_htab_model)
+{
+	enum { N = 500 };
+	static int keys[N];
+	static bool in[N];
+	struct htab t = {0};
+	unsigned count = 0;
+
+	srandom(7);
+	for (int i = 0; i < N; i++)
+		keys[i] = i;
+	for (int round = 0; round < 20000; round++) {
+		int k = (int)(random() % N);
+		uint32_t hash = (uint32_t)k % 37 * 0x9e3779b9u;
+		ck_assert_ptr_eq(htab_find(&t, hash, int_eq, &k), in[k] ? &keys[k] : NULL);
+		if (in[k])
+			ck_assert(htab_remove(&t, hash, &keys[k]));
+		else
+			htab_insert(&t, hash, &keys[k]);
+		in[k] = !in[k];
+		count += in[k] ? 1 : -1u;
+		ck_assert_uint_eq(t.count, count);
+	}
+	uint32_t pos = 0;
+	int *item;
+	while ((item = htab_next(&t, &pos))) {
+		ck_assert(in[*item]);
+		count--;
+	}
+	ck_assert_uint_eq(count, 0);
+	htab_clear(&t);
+	ck_assert(!htab_remove(&t, 1, &keys[0]));
+}
+END_TEST
+
+START_TEST(test_slab)
+{
+	struct slab s = {.size = 24};
+	uint64_t *obj[1000];
+
+	for (int i = 0; i < 1000; i++) {
+		obj[i] = slab_get(&s);
+		ck_assert_uint_eq(obj[i][0] | obj[i][1] | obj[i][2], 0);
+		memset(obj[i], 0xff, 24);
+	}
+	ck_assert_uint_eq(s.live, 1000);
+	for (int i = 0; i < 1000; i += 2)
+		slab_put(&s, obj[i]);
+	uint32_t total = s.total;
+	for (int i = 0; i < 500; i++)
+		ck_assert_uint_eq(*(uint64_t *)slab_get(&s), 0);
+	ck_assert_uint_eq(s.total, total);
+	slab_clear(&s);
+	ck_assert_uint_eq(s.total, 0);
+}
+END_TEST
+
+START_TEST(test_arena)
+{
+	struct arena a = {0};
+	char *first = arena_alloc(&a, 10), *second = arena_alloc(&a, 10), *big = arena_alloc(&a, 100000);
+
+	ck_assert_uint_eq((uintptr_t)first % 8, 0);
+	ck_assert(second >= first + 10);
+	memset(big, 1, 100000);
+	arena_reset(&a);
+	memset(arena_alloc(&a, 4000), 2, 4000);
+	arena_free(&a);
+	ck_assert_ptr_null(a.page);
+}
+END_TEST
+
+START_TEST(test_strbuf)
+{
+	struct strbuf b = {0};
+
+	for (int i = 0; i < 1000; i++)
+		strbuf_printf(&b, "%d,", i);
+	ck_assert_uint_eq(b.len, 3890);
+	strbuf_consume(&b, 2);
+	ck_assert_int_eq(strncmp(b.s, "1,2,", 4), 0);
+	strbuf_consume(&b, 1000000);
+	ck_assert_str_eq(b.s, "");
+	strbuf_free(&b);
+}
+END_TEST
+
+START_TEST(test_buf_counts)
+{
+	struct buf *b = buf_new("abc", 3);
+
+	ck_assert_ptr_eq(buf_ref(b), b);
+	buf_unref(b);
+	ck_assert_mem_eq(b->data, "abc", 3);
+	buf_unref(b);
+	buf_unref(NULL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("mem");
+	TCase *t = tcase_create("mem");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_test(t, test_hash_depends_on_all);
+	tcase_add_test(t, test_htab_model);
+	tcase_add_test(t, test_slab);
+	tcase_add_test(t, test_arena);
+	tcase_add_test(t, test_strbuf);
+	tcase_add_test(t, test_buf_counts);
+	suite_add_tcase(s, t);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
