@@ -98,7 +98,8 @@ static void claim_drop(struct cluster *c, const struct object *o, enum claim_kin
 	struct local_prefix *l = local_prefix_get(c, p);
 	struct claim *claim;
 
-	LIST_FOREACH (claim, &l->claims, link) {
+	LIST_FOREACH(claim, &l->claims, link)
+	{
 		if (claim->object == o && claim->kind == kind) {
 			LIST_REMOVE(claim, link);
 			free(claim);
@@ -151,13 +152,13 @@ static const struct {
 	void (*claims)(struct cluster *c, const struct object *o, claim_fn *fn);
 	bool self; /* peers, policy, identity */
 } kinds[OBJ_KIND_COUNT] = {
-	[OBJ_NODE] = {.self = true},
-	[OBJ_IP_POOL] = {.self = true},
-	[OBJ_BGP_CONFIGURATION] = {.self = true},
-	[OBJ_BGP_PEER] = {.self = true},
-	[OBJ_WORKLOAD_ENDPOINT] = {.claims = workload_claims},
-	[OBJ_BLOCK_AFFINITY] = {.claims = block_claims, .self = true},
-	[OBJ_IPAM_BLOCK] = {.claims = borrowed_claims},
+    [OBJ_NODE] = {.self = true},
+    [OBJ_IP_POOL] = {.self = true},
+    [OBJ_BGP_CONFIGURATION] = {.self = true},
+    [OBJ_BGP_PEER] = {.self = true},
+    [OBJ_WORKLOAD_ENDPOINT] = {.claims = workload_claims},
+    [OBJ_BLOCK_AFFINITY] = {.claims = block_claims, .self = true},
+    [OBJ_IPAM_BLOCK] = {.claims = borrowed_claims},
 };
 
 /* Other nodes' affinities change all the time in a large cluster; they mean nothing here. */
@@ -196,18 +197,18 @@ void cluster_on_sync(void *arg)
 /* ---- Settling a prefix ---- */
 
 static const enum route_source claim_source[CLAIM_KIND_COUNT] = {
-	[CLAIM_WORKLOAD] = SOURCE_WORKLOAD,
-	[CLAIM_BLOCK] = SOURCE_BLOCK,
-	[CLAIM_BORROWED] = SOURCE_STATIC,
+    [CLAIM_WORKLOAD] = SOURCE_WORKLOAD,
+    [CLAIM_BLOCK] = SOURCE_BLOCK,
+    [CLAIM_BORROWED] = SOURCE_STATIC,
 };
 
 static const struct claim *find_claim(const struct local_prefix *l, enum claim_kind kind)
 {
 	const struct claim *claim;
 
-	LIST_FOREACH (claim, &l->claims, link)
-		if (claim->kind == kind)
-			return claim;
+	LIST_FOREACH(claim, &l->claims, link)
+	if (claim->kind == kind)
+		return claim;
 	return NULL;
 }
 
@@ -227,12 +228,12 @@ static void want_workload(struct cluster *c, const struct local_prefix *l, const
 	const struct obj_workload_endpoint *w = (const void *)o;
 	struct fib_hop hop = {0};
 	struct fib_route r = {
-		.prefix = l->prefix,
-		.metric = c->self.priority[family_of_af(l->prefix.addr.af)],
-		.class = FIB_WORKLOAD,
-		.type = FIB_DEV,
-		.hop_count = 1,
-		.hops = &hop,
+	    .prefix = l->prefix,
+	    .metric = c->self.priority[family_of_af(l->prefix.addr.af)],
+	    .class = FIB_WORKLOAD,
+	    .type = FIB_DEV,
+	    .hop_count = 1,
+	    .hops = &hop,
 	};
 
 	strncpy(hop.ifname, w->interface, sizeof hop.ifname - 1);
@@ -252,8 +253,7 @@ static void settle_kernel(struct cluster *c, struct local_prefix *l)
 		fib_unset(c->d->fib, &l->prefix, FIB_WORKLOAD);
 	l->workload_wanted = workload;
 	if (block && !l->block_wanted)
-		fib_set(c->d->fib,
-			&(struct fib_route){.prefix = l->prefix, .class = FIB_BLOCK, .type = FIB_BLACKHOLE});
+		fib_set(c->d->fib, &(struct fib_route){.prefix = l->prefix, .class = FIB_BLOCK, .type = FIB_BLACKHOLE});
 	else if (!block && l->block_wanted)
 		fib_unset(c->d->fib, &l->prefix, FIB_BLOCK);
 	l->block_wanted = block;
@@ -329,8 +329,10 @@ static void apply_self(struct cluster *c)
 	struct policy *export;
 
 	if (!self.node && (c->self.node || !c->announced_sync))
-		log_warn("cluster", "there is no Node object \"%s\": this node has no peers until there is one; set node.name "
-				    "or NODENAME if the name is wrong", self.name);
+		log_warn("cluster",
+			 "there is no Node object \"%s\": this node has no peers until there is one; set node.name "
+			 "or NODENAME if the name is wrong",
+			 self.name);
 	c->self = self;
 	if (priorities)
 		mark_all_dirty(c);
@@ -432,10 +434,10 @@ void cluster_origin(const struct cluster *c, const struct prefix *p, struct strb
 
 	if (!l)
 		return;
-	LIST_FOREACH (claim, &l->claims, link)
-		strbuf_printf(out, "%s%s %s%s%s (%s)", out->len ? ", " : "", object_kind_name(claim->object->kind),
-			      claim->object->namespace, *claim->object->namespace ? "/" : "", claim->object->name,
-			      claim->object->source);
+	LIST_FOREACH(claim, &l->claims, link)
+	strbuf_printf(out, "%s%s %s%s%s (%s)", out->len ? ", " : "", object_kind_name(claim->object->kind),
+		      claim->object->namespace, *claim->object->namespace ? "/" : "", claim->object->name,
+		      claim->object->source);
 }
 
 void cluster_problems(const struct cluster *c, struct strbuf *out)
@@ -444,7 +446,8 @@ void cluster_problems(const struct cluster *c, struct strbuf *out)
 		strbuf_printf(out, "there is no Node object \"%s\"; set node.name or NODENAME if the name is wrong\n",
 			      c->d->config.node_name);
 	else if (c->synced && addr_is_none(&c->self.ip[FAM_IPV4].addr) && addr_is_none(&c->self.ip[FAM_IPV6].addr))
-		strbuf_printf(out, "Node %s has neither spec.bgp.ipv4Address nor ipv6Address: no sessions are possible\n",
+		strbuf_printf(out,
+			      "Node %s has neither spec.bgp.ipv4Address nor ipv6Address: no sessions are possible\n",
 			      c->self.name);
 	if (c->peering_notes.len)
 		strbuf_add(out, c->peering_notes.s, c->peering_notes.len);

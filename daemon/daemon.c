@@ -43,7 +43,8 @@ static void on_watchdog(void *arg)
 	loop_timer_set(d->loop, &d->watchdog, notify_watchdog_interval(), on_watchdog, d);
 }
 
-/* A session needs a descriptor, two while it collides; a reflector's clients must not meet the shell's default of 1,024. */
+/* A session needs a descriptor, two while it collides; a reflector's clients must not meet the shell's default of
+ * 1,024. */
 static void raise_descriptor_limit(void)
 {
 	struct rlimit l;
@@ -60,9 +61,9 @@ static void watch_signals(struct daemon *d)
 		int signo;
 		void (*cb)(void *arg, int signo);
 	} handled[] = {
-		{SIGTERM, on_stop_signal},
-		{SIGINT, on_stop_signal},
-		{SIGHUP, on_reload_signal},
+	    {SIGTERM, on_stop_signal},
+	    {SIGINT, on_stop_signal},
+	    {SIGHUP, on_reload_signal},
 	};
 
 	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
@@ -71,8 +72,8 @@ static void watch_signals(struct daemon *d)
 }
 
 static const struct store_ops store_callbacks = {
-	.on_change = cluster_on_change,
-	.on_sync = cluster_on_sync,
+    .on_change = cluster_on_change,
+    .on_sync = cluster_on_sync,
 };
 
 struct daemon *daemon_new(struct config *c, const char *config_file, struct strbuf *err)
@@ -152,9 +153,9 @@ void daemon_free(struct daemon *d)
 static void log_change(void *arg, const char *key, const char *before, const char *after, enum config_effect effect)
 {
 	static const char *const effects[] = {
-		[CONFIG_AT_ONCE] = "",
-		[CONFIG_NEXT_SESSION] = ", for sessions from their next OPEN on",
-		[CONFIG_RESTART] = ", which needs a restart of the daemon",
+	    [CONFIG_AT_ONCE] = "",
+	    [CONFIG_NEXT_SESSION] = ", for sessions from their next OPEN on",
+	    [CONFIG_RESTART] = ", which needs a restart of the daemon",
 	};
 
 	(void)arg;

@@ -19,7 +19,7 @@ struct daemon {
 	const char *config_file;
 	bool config_required; /* the file was given or found at the start: a reload must find it too */
 	bool verbose;	      /* -v: whatever log.level says */
-	uint64_t started; /* mono */
+	uint64_t started;     /* mono */
 	struct store *store;
 	struct rib *rib;
 	struct fib *fib;

@@ -52,27 +52,27 @@ static void on_fib_nexthop(void *arg, const struct addr *nh, bool reachable, uin
 }
 
 const struct rib_sink dataplane_rib_sink = {
-	.on_best = on_best,
-	.on_ready = speaker_on_ready,
-	.on_nexthop = on_rib_nexthop,
+    .on_best = on_best,
+    .on_ready = speaker_on_ready,
+    .on_nexthop = on_rib_nexthop,
 };
 
 const struct fib_ops dataplane_fib_ops = {
-	.on_nexthop = on_fib_nexthop,
+    .on_nexthop = on_fib_nexthop,
 };
 
 struct fib_conf dataplane_fib_conf(const struct config *c)
 {
 	return (struct fib_conf){
-		.programming = c->programming,
-		.workload_routes = c->workload_routes,
-		.protocol = (uint8_t)c->protocol,
-		.table = c->table,
-		.onlink = c->onlink,
-		.fixed_metric = c->metric,
-		.interface_prefix = c->interface_prefix,
-		.audit = c->audit_interval * MONO_SEC,
-		.max_paths = c->max_paths,
+	    .programming = c->programming,
+	    .workload_routes = c->workload_routes,
+	    .protocol = (uint8_t)c->protocol,
+	    .table = c->table,
+	    .onlink = c->onlink,
+	    .fixed_metric = c->metric,
+	    .interface_prefix = c->interface_prefix,
+	    .audit = c->audit_interval * MONO_SEC,
+	    .max_paths = c->max_paths,
 	};
 }
 

@@ -55,7 +55,8 @@ static void aggregate_blocks(struct rules *r, const struct store *s, const struc
 					      .action = RULE_ACCEPT,
 					      .why = "its priority outranks its block"});
 		add_rule(r, &a->cidr, MATCH_IN,
-			 (struct policy_rule){.action = RULE_REJECT, .why = "inside a block of this node, which is announced"});
+			 (struct policy_rule){.action = RULE_REJECT,
+					      .why = "inside a block of this node, which is announced"});
 	}
 }
 

@@ -15,9 +15,9 @@
 #define DEFAULT_PRIORITY 1024u
 
 static const char *const kind_names[] = {
-	[PEER_MESH] = "node-to-node mesh",
-	[PEER_GLOBAL] = "global",
-	[PEER_NODE] = "node specific",
+    [PEER_MESH] = "node-to-node mesh",
+    [PEER_GLOBAL] = "global",
+    [PEER_NODE] = "node specific",
 };
 
 const char *peer_kind_name(enum peer_kind k)
@@ -191,10 +191,10 @@ static bool passive_towards(const struct addr *remote, const struct addr *own)
 static struct peer_want defaults(const struct build *b)
 {
 	return (struct peer_want){
-		.local_as = b->self->as,
-		.hold_time = (uint16_t)b->conf->hold_time,
-		.keepalive_time = (uint16_t)b->conf->keepalive_time,
-		.restart_time = (uint16_t)b->conf->restart_time,
+	    .local_as = b->self->as,
+	    .hold_time = (uint16_t)b->conf->hold_time,
+	    .keepalive_time = (uint16_t)b->conf->keepalive_time,
+	    .restart_time = (uint16_t)b->conf->restart_time,
 	};
 }
 
@@ -486,11 +486,10 @@ bool peer_want_equal(const struct peer_want *a, const struct peer_want *b)
 {
 	return text_equal(a->name, b->name) && text_equal(a->origin, b->origin) && a->kind == b->kind &&
 	       addr_equal(&a->remote, &b->remote) && addr_equal(&a->local, &b->local) &&
-	       addr_equal(&a->sibling, &b->sibling) &&
-	       a->remote_port == b->remote_port && a->remote_as == b->remote_as && a->local_as == b->local_as &&
-	       a->passive == b->passive && a->rr_client == b->rr_client && a->families == b->families &&
-	       a->hold_time == b->hold_time && a->keepalive_time == b->keepalive_time &&
-	       a->restart_time == b->restart_time && a->ttl_security == b->ttl_security &&
-	       a->allowed_local_as == b->allowed_local_as && a->next_hop_mode == b->next_hop_mode &&
-	       text_equal(a->password, b->password);
+	       addr_equal(&a->sibling, &b->sibling) && a->remote_port == b->remote_port &&
+	       a->remote_as == b->remote_as && a->local_as == b->local_as && a->passive == b->passive &&
+	       a->rr_client == b->rr_client && a->families == b->families && a->hold_time == b->hold_time &&
+	       a->keepalive_time == b->keepalive_time && a->restart_time == b->restart_time &&
+	       a->ttl_security == b->ttl_security && a->allowed_local_as == b->allowed_local_as &&
+	       a->next_hop_mode == b->next_hop_mode && text_equal(a->password, b->password);
 }

@@ -16,13 +16,13 @@ struct self {
 	const struct obj_node *node; /* NULL if there is no Node object of this name (yet) */
 	const char *name;
 	struct host_addr ip[FAM_COUNT]; /* none if this node has no address of the family */
-	uint32_t as;		 /* effective: node, then BGPConfiguration, then 64512 */
-	uint32_t router_id;	 /* 0 if it cannot be known yet */
-	uint32_t cluster_id;	 /* 0: no reflector */
+	uint32_t as;			/* effective: node, then BGPConfiguration, then 64512 */
+	uint32_t router_id;		/* 0 if it cannot be known yet */
+	uint32_t cluster_id;		/* 0: no reflector */
 	uint16_t listen_port;
 	bool bind_node_ip;
-	bool mesh;		 /* node-to-node mesh is on (for nodes that are no reflectors) */
-	uint16_t mesh_restart_time; /* s */
+	bool mesh;		      /* node-to-node mesh is on (for nodes that are no reflectors) */
+	uint16_t mesh_restart_time;   /* s */
 	uint32_t priority[FAM_COUNT]; /* normal route priority, 1024 */
 };
 /* Reads them from the store. Strings and node are borrowed from the store and the configuration. */
@@ -33,27 +33,27 @@ const char *peer_kind_name(enum peer_kind k); /* "node-to-node mesh", "global", 
 
 /* A session that should exist. Owned text; key: remote address and port. */
 struct peer_want {
-	char *name;	 /* Mesh_10_0_0_2, Global_..., Node_..., as Calico names them */
-	char *origin;	 /* for people: "mesh with node-2", "BGPPeer rack1-tor" */
+	char *name;   /* Mesh_10_0_0_2, Global_..., Node_..., as Calico names them */
+	char *origin; /* for people: "mesh with node-2", "BGPPeer rack1-tor" */
 	enum peer_kind kind;
 	struct addr remote, local;
 	uint16_t remote_port;
 	uint32_t remote_as, local_as;
 	bool passive, rr_client;
-	uint8_t families; /* bit per enum family: offered */
-	struct addr sibling; /* the remote of the IPv4 session with the same node, if that one offers both families: this
-				IPv6 session is held back while the sibling carries IPv6 */
+	uint8_t families;    /* bit per enum family: offered */
+	struct addr sibling; /* the remote of the IPv4 session with the same node, if that one offers both families:
+				this IPv6 session is held back while the sibling carries IPv6 */
 	uint16_t hold_time, keepalive_time, restart_time; /* s */
-	uint8_t ttl_security; /* hops, 0 off */
+	uint8_t ttl_security;				  /* hops, 0 off */
 	unsigned allowed_local_as;
 	enum next_hop_mode next_hop_mode;
-	char *password;	  /* NULL none */
+	char *password; /* NULL none */
 };
 
 struct peering {
 	struct peer_want *want; /* sorted by remote address and port */
 	unsigned count;
-	struct strbuf notes;	/* a line for each BGPPeer that gives no session here, and why */
+	struct strbuf notes; /* a line for each BGPPeer that gives no session here, and why */
 };
 struct peering peering_compute(const struct store *s, const struct config *c, const struct self *self);
 void peering_free(struct peering *p);

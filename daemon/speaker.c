@@ -39,30 +39,30 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 	const struct self *self = cluster_self(s->d->cluster);
 
 	*out = (struct bgp_session_conf){
-		.name = w->name,
-		.remote = w->remote,
-		.remote_port = w->remote_port,
-		.local = w->local,
-		.local_as = w->local_as,
-		.remote_as = w->remote_as,
-		.router_id = self->router_id,
-		.hold_time = w->hold_time,
-		.keepalive_time = w->keepalive_time,
-		.connect_retry = (uint16_t)c->connect_retry_time,
-		.idle_hold = (uint16_t)c->idle_hold_time,
-		.idle_hold_max = (uint16_t)c->idle_hold_max,
-		.passive = w->passive || p->held == PEER_HELD_PASSIVE,
-		.ttl = w->ttl_security ? 255 : 64,
-		.min_ttl = w->ttl_security ? (uint8_t)(256 - w->ttl_security) : 0,
-		.password = w->password,
-		.families = w->families,
-		.gr = c->graceful_restart,
-		.gr_time = w->restart_time,
-		/* The kernel keeps forwarding whatever happens to this process: from the first boot on. */
-		.gr_forwarding = w->families,
-		.add_path_rx = false,
-		.admin_down = p->held == PEER_HELD_DOWN,
-		.shutdown_text = p->held == PEER_HELD_DOWN ? "the IPv4 session carries both families" : NULL,
+	    .name = w->name,
+	    .remote = w->remote,
+	    .remote_port = w->remote_port,
+	    .local = w->local,
+	    .local_as = w->local_as,
+	    .remote_as = w->remote_as,
+	    .router_id = self->router_id,
+	    .hold_time = w->hold_time,
+	    .keepalive_time = w->keepalive_time,
+	    .connect_retry = (uint16_t)c->connect_retry_time,
+	    .idle_hold = (uint16_t)c->idle_hold_time,
+	    .idle_hold_max = (uint16_t)c->idle_hold_max,
+	    .passive = w->passive || p->held == PEER_HELD_PASSIVE,
+	    .ttl = w->ttl_security ? 255 : 64,
+	    .min_ttl = w->ttl_security ? (uint8_t)(256 - w->ttl_security) : 0,
+	    .password = w->password,
+	    .families = w->families,
+	    .gr = c->graceful_restart,
+	    .gr_time = w->restart_time,
+	    /* The kernel keeps forwarding whatever happens to this process: from the first boot on. */
+	    .gr_forwarding = w->families,
+	    .add_path_rx = false,
+	    .admin_down = p->held == PEER_HELD_DOWN,
+	    .shutdown_text = p->held == PEER_HELD_DOWN ? "the IPv4 session carries both families" : NULL,
 	};
 }
 
@@ -71,16 +71,16 @@ static struct rib_peer_conf rib_conf(const struct speaker *s, const struct peer 
 	const struct peer_want *w = &p->want;
 	const struct self *self = cluster_self(s->d->cluster);
 	struct rib_peer_conf c = {
-		.remote = w->remote,
-		.remote_as = w->remote_as,
-		.local_as = w->local_as,
-		.ebgp = w->remote_as != w->local_as,
-		.rr_client = w->rr_client,
-		.cluster_id = self->cluster_id,
-		.our_router_id = self->router_id,
-		.allowed_local_as = w->allowed_local_as,
-		.import = s->import,
-		.export = s->export,
+	    .remote = w->remote,
+	    .remote_as = w->remote_as,
+	    .local_as = w->local_as,
+	    .ebgp = w->remote_as != w->local_as,
+	    .rr_client = w->rr_client,
+	    .cluster_id = self->cluster_id,
+	    .our_router_id = self->router_id,
+	    .allowed_local_as = w->allowed_local_as,
+	    .import = s->import,
+	    .export = s->export,
 	};
 
 	switch (w->next_hop_mode) {
@@ -223,7 +223,8 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 		struct peer_want *w = &p->want[j];
 		int c = i == was ? 1 : j == p->count ? -1 : want_cmp(&old[i]->want, &w->remote, w->remote_port);
 		if (c < 0) {
-			log_info("bgp", "%s: removed, %s no longer asks for it", old[i]->want.name, old[i]->want.origin);
+			log_info("bgp", "%s: removed, %s no longer asks for it", old[i]->want.name,
+				 old[i]->want.origin);
 			peer_free(old[i++], BGP_CEASE_DECONFIGURED);
 		} else if (c > 0) {
 			log_debug("bgp", "%s: added for %s", w->name, w->origin);
@@ -304,7 +305,7 @@ static void on_established(void *arg, struct bgp_session *session)
 	p->eor = 0;
 	p->tried = true;
 	/* RFC 4724 4.2: what the peer did not keep forwarding, or no longer speaks, is not worth keeping. */
-	stale_gone(p, (uint8_t)~(open->gr ? open->gr_forwarding & codec->families : 0));
+	stale_gone(p, (uint8_t) ~(open->gr ? open->gr_forwarding & codec->families : 0));
 	/* The rest stays until End-of-RIB; a peer that never sends it gets its restart time once more. */
 	if (p->stale)
 		loop_timer_set(s->d->loop, &p->stale_timer, open->gr_time * MONO_SEC, on_stale_timer, p);
@@ -396,12 +397,12 @@ static unsigned pull(void *arg, struct bgp_session *session, struct slice *out, 
 }
 
 const struct bgp_session_ops speaker_session_ops = {
-	.on_established = on_established,
-	.on_down = on_down,
-	.on_update = on_update,
-	.on_refresh = on_refresh,
-	.on_state = on_state,
-	.pull = pull,
+    .on_established = on_established,
+    .on_down = on_down,
+    .on_update = on_update,
+    .on_refresh = on_refresh,
+    .on_state = on_state,
+    .pull = pull,
 };
 
 void speaker_on_ready(void *arg, struct rib_peer *rib)
