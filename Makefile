@@ -60,6 +60,13 @@ unit-tests: $(UNIT_TESTS)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARIES)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS) $(CHECK_LIBS)
 
+# What is generated from the configuration's schema and committed; a unit test compares.
+.PHONY: docs
+docs: $(BUILD)/tests/tools/gen_config
+	$< etc/calidris.yaml docs/calidris.yaml.5
+$(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(LIBRARIES)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS)
+
 -include $(ALL_OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(BUILD)/daemon/main.d $(BUILD)/daemon/client.d
 
 .PHONY: clean

@@ -14,32 +14,36 @@
 
 struct config {
 	/* node.* */
-	char *node_name;   /* node.name, NODENAME; default: CALICO_NODENAME_FILE's content, then the host name, lower case */
-	struct addr node_ip, node_ip6; /* node.ip, IP; node.ip6, IP6: instead of the Node object's; none: from the object */
-	uint32_t node_as;  /* node.as, AS: instead of the Node object's; 0: from the objects */
+	char *node_name; /* node.name, NODENAME; default: CALICO_NODENAME_FILE's content, then the host name, lower case
+			  */
+	struct addr node_ip,
+	    node_ip6;	  /* node.ip, IP; node.ip6, IP6: instead of the Node object's; none: from the object */
+	uint32_t node_as; /* node.as, AS: instead of the Node object's; 0: from the objects */
 	/* datastore.* */
-	char *datastore_type;	/* datastore.type, DATASTORE_TYPE: "file" */
+	char *datastore_type;	   /* datastore.type, DATASTORE_TYPE: "file" */
 	char *datastore_directory; /* datastore.directory */
 	/* bgp.* */
-	char *router_id;	/* bgp.router_id, CALICO_ROUTER_ID: "auto" (the node's IPv4), "hash" or an IPv4 literal */
-	unsigned listen_port;	/* bgp.listen_port: used when BGPConfiguration says none */
+	char *router_id;      /* bgp.router_id, CALICO_ROUTER_ID: "auto" (the node's IPv4), "hash" or an IPv4 literal */
+	unsigned listen_port; /* bgp.listen_port: used when BGPConfiguration says none */
 	unsigned hold_time, keepalive_time, connect_retry_time, idle_hold_time, idle_hold_max; /* s */
-	bool graceful_restart;	/* bgp.graceful_restart.enabled */
-	unsigned restart_time;	/* bgp.graceful_restart.restart_time, s */
-	bool both_families;	/* bgp.both_families: offer IPv4 and IPv6 on every session */
-	unsigned max_paths;	/* bgp.max_paths */
+	bool graceful_restart; /* bgp.graceful_restart.enabled */
+	unsigned restart_time; /* bgp.graceful_restart.restart_time, s */
+	bool both_families;    /* bgp.both_families: offer IPv4 and IPv6 on every session */
+	unsigned max_paths;    /* bgp.max_paths */
 	/* kernel.* */
 	bool programming, workload_routes, onlink;
 	unsigned protocol, table;
-	int64_t metric;		/* kernel.metric: "priority" (-1) or a number */
+	int64_t metric;		 /* kernel.metric: "priority" (-1) or a number */
 	unsigned audit_interval; /* s, 0 off */
-	char *interface_prefix; /* FELIX_INTERFACEPREFIX's first element */
+	char *interface_prefix;	 /* FELIX_INTERFACEPREFIX's first element */
 	/* control.* */
 	char *control_socket, *control_group;
 	/* log.* */
 	enum log_level log_level; /* log.level; BGP_LOGSEVERITYSCREEN's values are understood too */
 	/* privileges: user to run as after start, "" none */
 	char *user;
+	/* Where each value came from, in the order of the schema: "default", "FILE:LINE", "environment variable IP". */
+	char **origin;
 };
 
 /* What a changed key needs to take effect, in rising order. */
@@ -54,7 +58,8 @@ void config_free(struct config *c);
 void config_dump(const struct config *c, struct strbuf *out);
 /* Calls back for each key that differs: "kernel.metric", old text, new text, its effect. */
 void config_diff(const struct config *a, const struct config *b,
-		 void (*cb)(void *arg, const char *key, const char *before, const char *after, enum config_effect effect),
+		 void (*cb)(void *arg, const char *key, const char *before, const char *after,
+			    enum config_effect effect),
 		 void *arg);
 /* The keys as mdoc list items, for the manual page, and as a commented example file. */
 void config_mdoc(struct strbuf *out);
