@@ -5,11 +5,17 @@ VERSION := 0.1.0
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
+SYSCONFDIR ?= /etc
 CC      ?= cc
 CFLAGS  ?= -O2 -g
-# WERROR=1 makes warnings errors (CI does); SAN=address,undefined builds with sanitizers.
+PYTHON  ?= /usr/bin/python3
+# WERROR=1 makes warnings errors (CI does); SAN=address,undefined builds with sanitizers; FUZZ=1 for the fuzzers (clang).
 WERROR  ?=
 SAN     ?=
+FUZZ    ?=
+# What `make unit|lint|fuzz|check` is narrowed to: a regular expression over the names they print.
+ONLY    ?=
+FUZZ_SECONDS ?= 60
 
 PKGS      := libnl-3.0 libnl-route-3.0 yaml-0.1 libbsd
 STD       := -std=gnu11
@@ -17,11 +23,9 @@ WARN      := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wp
              -Wundef -Wvla -Wformat=2 -Wno-missing-field-initializers $(if $(WERROR),-Werror)
 HARDEN    := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 SANFLAGS  := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
-ALL_CFLAGS := $(STD) -D_GNU_SOURCE -I. -DCALIDRIS_VERSION='"$(VERSION)"' $(WARN) $(HARDEN) $(SANFLAGS) $(CFLAGS) \
-             -ffile-prefix-map=$(CURDIR)=. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+ALL_CFLAGS := $(STD) -D_GNU_SOURCE -I. -DCALIDRIS_VERSION='"$(VERSION)"' $(WARN) $(HARDEN) $(SANFLAGS) \
+             $(if $(FUZZ),-fsanitize=fuzzer-no-link) $(CFLAGS) -ffile-prefix-map=$(CURDIR)=.
 ALL_LDFLAGS := $(SANFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
-LIBS      := -lev $(shell pkg-config --libs $(PKGS) 2>/dev/null)
-CHECK_LIBS := $(shell pkg-config --libs check 2>/dev/null)
 
 # Libraries, from what uses others to what stands alone: the link order is the dependency order of docs/architecture.md.
 DIRS := daemon datastore fib rib bgp/session bgp/codec daemon/base
@@ -31,12 +35,30 @@ LIBRARIES := $(foreach d,$(DIRS),$(call lib,$(d)))
 MAINS := daemon/main.c daemon/client.c
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAINS),$(wildcard $(1)/*.c)))
+programs = $(patsubst %.c,$(BUILD)/%,$(wildcard $(1)))
 ALL_OBJECTS := $(foreach d,$(DIRS),$(call objects,$(d)))
-UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
-FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+UNIT_TESTS := $(call programs,tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
+FUZZERS := $(call programs,tests/fuzz/fuzz_*.c)
+BENCHES := $(call programs,tests/bench/bench_*.c)
 
 .PHONY: all
-all: $(BUILD)/calidrisd $(BUILD)/calidris
+all: $(BUILD)/calidrisd $(BUILD)/calidris ## Build the daemon and its client
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@echo
+	@echo 'Variables: BUILD CC CFLAGS WERROR=1 SAN=address,undefined ONLY=PATTERN FUZZ_SECONDS=60 KEEP=1 PREFIX DESTDIR'
+
+# The libraries' flags, found once; making this file installs the packages that are missing. Whoever only cleans up or asks
+# for help does not need it.
+ifneq ($(filter-out clean help dist lint,$(or $(MAKECMDGOALS),all)),)
+$(BUILD)/packages.mk: .ci/install-packages Makefile
+	@.ci/install-packages build
+	@mkdir -p $(@D)
+	@printf 'ALL_CFLAGS += %s\nLIBS := -lev %s\n' "$$(pkg-config --cflags $(PKGS))" "$$(pkg-config --libs $(PKGS))" >$@
+-include $(BUILD)/packages.mk
+endif
 
 $(BUILD)/calidrisd: $(BUILD)/daemon/main.o $(LIBRARIES)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS)
@@ -50,25 +72,105 @@ $(call lib,$(1)): $(call objects,$(1))
 endef
 $(foreach d,$(DIRS),$(eval $(call library,$(d))))
 
-$(BUILD)/%.o: %.c
+# Other flags or another compiler in the same build directory: everything is compiled again.
+FLAGS_NOW := $(CC) $(filter-out -Werror,$(ALL_CFLAGS)) $(ALL_LDFLAGS)
+ifneq ($(file <$(BUILD)/flags),$(FLAGS_NOW))
+.PHONY: $(BUILD)/flags
+endif
+$(BUILD)/flags:
+	@mkdir -p $(@D)
+	$(file >$@,$(FLAGS_NOW))
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # A unit test links the libraries; what it does not use is not pulled in.
-.PHONY: unit-tests
+.PHONY: unit-tests fuzzers benches
 unit-tests: $(UNIT_TESTS)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARIES)
-	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS) $(CHECK_LIBS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS) $(shell pkg-config --libs check)
+fuzzers: $(FUZZERS)
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBRARIES)
+	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARIES) $(LIBS)
+benches: $(BENCHES)
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARIES)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS)
 
 # What is generated from the configuration's schema and committed; a unit test compares.
 .PHONY: docs
-docs: $(BUILD)/tests/tools/gen_config
+docs: $(BUILD)/tests/tools/gen_config ## Generate the example configuration and its manual page from the schema
 	$< etc/calidris.yaml docs/calidris.yaml.5
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(LIBRARIES)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS)
 
--include $(ALL_OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(BUILD)/daemon/main.d $(BUILD)/daemon/client.d
+.SECONDARY:
+-include $(ALL_OBJECTS:.o=.d) $(addsuffix .d,$(UNIT_TESTS) $(FUZZERS) $(BENCHES)) $(BUILD)/daemon/main.d $(BUILD)/daemon/client.d
+
+# tests/run.py builds what it runs, in directories of its own under $(BUILD).
+RUN = $(PYTHON) -B tests/run.py --build $(BUILD) $(if $(ONLY),--only '$(ONLY)')
+.PHONY: check unit lint fuzz net check-packages run-packages
+check-packages:
+	@.ci/install-packages build run check
+run-packages:
+	@.ci/install-packages build run
+check: check-packages ## Build everything and run every test
+	@$(RUN)
+unit: check-packages ## Run the unit tests
+	@$(RUN) unit
+net: check-packages ## Run the system tests
+	@$(RUN) net
+lint: check-packages ## Check the architecture, the format, headers, manual pages and scripts
+	@$(RUN) lint
+fuzz: check-packages ## Run each fuzzer for FUZZ_SECONDS
+	@$(RUN) --seconds $(FUZZ_SECONDS) fuzz
+
+.PHONY: bench
+bench: benches ## Run the benchmarks
+	@for bench in $(BENCHES); do echo "== $${bench##*/}"; $$bench || exit 1; done
+
+.PHONY: demo
+demo: run-packages ## Run a cluster of three nodes and a route reflector in namespaces; KEEP=1 leaves it up
+	@+$(MAKE) --no-print-directory all >$(BUILD)/demo-build.log 2>&1 || { cat $(BUILD)/demo-build.log; exit 1; }
+	@$(PYTHON) -B tests/demo/demo.py --build $(BUILD) $(if $(KEEP),--keep)
+
+.PHONY: install uninstall
+SBINDIR := $(PREFIX)/sbin
+BINDIR  := $(PREFIX)/bin
+MANDIR  := $(PREFIX)/share/man
+DOCDIR  := $(PREFIX)/share/doc/calidris
+UNITDIR := $(PREFIX)/lib/systemd/system
+SYSUSERSDIR := $(PREFIX)/lib/sysusers.d
+CONFDIR := $(SYSCONFDIR)/calidris
+MANPAGES := $(wildcard docs/*.[1-8])
+INSTALLED = $(SBINDIR)/calidrisd $(BINDIR)/calidris $(UNITDIR)/calidrisd.service $(SYSUSERSDIR)/calidris.conf \
+            $(foreach m,$(MANPAGES),$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
+install: all ## Install under DESTDIR and PREFIX; what is in /etc stays as it is
+	install -D -m 755 $(BUILD)/calidrisd $(DESTDIR)$(SBINDIR)/calidrisd
+	install -D -m 755 $(BUILD)/calidris $(DESTDIR)$(BINDIR)/calidris
+	@mkdir -p $(DESTDIR)$(UNITDIR)
+	sed 's|@SBINDIR@|$(SBINDIR)|g; s|@CONFDIR@|$(CONFDIR)|g' systemd/calidrisd.service.in >$(DESTDIR)$(UNITDIR)/calidrisd.service
+	@chmod 644 $(DESTDIR)$(UNITDIR)/calidrisd.service
+	install -D -m 644 systemd/calidris.sysusers $(DESTDIR)$(SYSUSERSDIR)/calidris.conf
+	for page in $(MANPAGES); do \
+		install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR) etc/calidris.yaml README.md CHANGELOG.md LICENSE
+	test -e $(DESTDIR)$(CONFDIR)/calidris.yaml || \
+		install -D -m 644 etc/calidris.yaml $(DESTDIR)$(CONFDIR)/calidris.yaml
+uninstall: ## Remove what install put there; what is in /etc stays
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	rm -rf $(DESTDIR)$(DOCDIR)
+
+.PHONY: dist
+dist: ## Make the source archive of the last commit
+	@mkdir -p $(BUILD)
+	git archive --format=tar --prefix=calidris-$(VERSION)/ HEAD | gzip -n >$(BUILD)/calidris-$(VERSION).tar.gz
+
+# The flags of a compilation, for checks and editors.
+.PHONY: print-flags
+print-flags:
+	@echo '$(subst ','\'',$(ALL_CFLAGS))'
 
 .PHONY: clean
-clean:
+clean: ## Remove the build directory
 	rm -rf $(BUILD)
