@@ -110,31 +110,19 @@ static struct span path_without_confed(struct span path, struct arena *arena)
 	return (struct span){w.start, wr_len(&w)};
 }
 
-/* Writes the leading ASes of path that count n in its length; a confederation segment beside them goes with them.
- * If the last of them and the first segment of tail fit into one sequence, they become one, and tail loses it. */
-static void merge_head(struct wr *w, struct span path, unsigned n, struct rd *tail)
+/* Writes the leading ASes of path that count n in its length; a confederation segment beside them goes with them. */
+static void merge_head(struct wr *w, struct span path, unsigned n)
 {
-	struct rd r = rd_span(path), rest = *tail;
-	struct segment s, first;
+	struct rd r = rd_span(path);
+	struct segment s;
 
 	while (segment_next(&s, &r, 4) && (n > 0 || s.type == BGP_AS_CONFED_SEQUENCE)) {
 		unsigned take = s.type == BGP_AS_SEQUENCE && s.count > n ? n : s.count;
 
-		n -= s.type == BGP_AS_SEQUENCE ? take : 0;
-		if (n > 0 || s.type != BGP_AS_SEQUENCE || !segment_next(&first, &rest, 4) ||
-		    first.type != BGP_AS_SEQUENCE || take + first.count > UINT8_MAX) {
-			segment_write(w, s.type, take, &s);
-			if (take < s.count)
-				return;
-			rest = *tail;
-			continue;
-		}
-		wr_u8(w, BGP_AS_SEQUENCE);
-		wr_u8(w, (uint8_t)(take + first.count));
-		wr_bytes(w, rd_take(&s.numbers, take * 4u), take * 4u);
-		wr_bytes(w, rd_take(&first.numbers, first.count * 4u), first.count * 4u);
-		*tail = rest;
-		return;
+		segment_write(w, s.type, take, &s);
+		if (take < s.count)
+			return;
+		n -= segment_weight(&s);
 	}
 }
 
@@ -143,16 +131,13 @@ struct span as_path_merge(struct span path, struct span as4_path, struct arena *
 	struct span as4 = path_without_confed(as4_path, arena);
 	unsigned len = as_path_length(path), len4 = as_path_length(as4);
 	size_t cap = path.len + as4.len;
-	struct rd tail = rd_span(as4);
-	struct span rest;
 	struct wr w;
 
 	if (len < len4 || len4 == 0)
 		return path;
 	w = wr_make(arena_alloc(arena, cap), cap);
-	merge_head(&w, path, len - len4, &tail);
-	rest = rd_rest(&tail);
-	wr_bytes(&w, rest.p, rest.len);
+	merge_head(&w, path, len - len4);
+	wr_bytes(&w, as4.p, as4.len);
 	return (struct span){w.start, wr_len(&w)};
 }
 

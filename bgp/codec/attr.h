@@ -128,9 +128,9 @@ extern const struct bgp_attr_row bgp_attr_table[BA_COUNT];
 int bgp_attr_by_code(uint8_t code);
 
 /* Writes all attributes that are present and have an encoder, in ascending order of codes, then the unknown ones, for
- * a peer with these options. A list that has become empty is left out, since receivers call that malformed. See RFC
- * 6793 for old peers (AS_TRANS, AS4_PATH, AS4_AGGREGATOR). NEXT_HOP is written only if with_next_hop and it is IPv4;
- * MP_REACH_NLRI never. */
+ * a peer with these options: RFC 6793 for old peers (AS_TRANS, AS4_PATH, AS4_AGGREGATOR), nothing another AS must not
+ * see. A list that has become empty is left out, since receivers call that malformed. NEXT_HOP is written only if
+ * with_next_hop and a->next_hop is IPv4, whatever `present` says; MP_REACH_NLRI never. */
 void bgp_attrs_encode(struct wr *w, const struct bgp_attrs *a, const struct bgp_codec *codec, bool with_next_hop);
 /* Reads back the canonical form (see the top); spans borrow `canonical`. Never fails on what bgp_attrs_encode() wrote;
  * false on anything else. */

@@ -24,7 +24,8 @@ struct rd {
 
 static inline struct rd rd_make(const void *data, size_t len)
 {
-	return (struct rd){.p = data, .end = (const uint8_t *)data + len};
+	/* An empty span may be NULL, and not even 0 may be added to that. */
+	return (struct rd){.p = data, .end = len ? (const uint8_t *)data + len : data};
 }
 static inline struct rd rd_span(struct span s)
 {
@@ -48,7 +49,8 @@ static inline const uint8_t *rd_take(struct rd *r, size_t n)
 		r->bad = true;
 		return NULL;
 	}
-	r->p += n;
+	if (n)
+		r->p += n;
 	return at;
 }
 static inline uint8_t rd_u8(struct rd *r)
@@ -124,7 +126,8 @@ static inline uint8_t *wr_take(struct wr *w, size_t n)
 		w->bad = true;
 		return NULL;
 	}
-	w->p += n;
+	if (n)
+		w->p += n;
 	return at;
 }
 static inline void wr_u8(struct wr *w, uint8_t v)
