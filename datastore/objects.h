@@ -25,6 +25,7 @@ enum object_kind {
 };
 /* "Node", "IPPool", ... */
 const char *object_kind_name(enum object_kind k);
+bool object_kind_has_namespace(enum object_kind k);
 /* -1 if it is none of ours. */
 int object_kind_by_name(const char *name);
 
@@ -34,7 +35,7 @@ struct object {
 	char *namespace; /* "" for kinds that have none */
 	char *name;
 	struct labels labels;
-	char *source;	 /* "dir/file.yaml:12", or an etcd key: for messages */
+	char *source;	 /* "dir/file.yaml:12", or an etcd key: for messages; set by the backend */
 	uint64_t digest; /* of the decoded content (not of source): equal digest means nothing changed */
 };
 
@@ -51,7 +52,7 @@ struct obj_node {
 	struct addr ipip_tunnel, vxlan_tunnel, vxlan_tunnel6;
 	char *vxlan_mac, *vxlan_mac6; /* NULL unset */
 	bool has_cluster_id;
-	uint32_t cluster_id; /* spec.bgp.routeReflectorClusterID, host order */
+	uint32_t cluster_id;	  /* spec.bgp.routeReflectorClusterID, host order */
 	struct prefix *pod_cidrs; /* status.podCIDRs */
 	unsigned pod_cidr_count;
 	uint16_t listen_port; /* 0 unset (not in Calico's Node; from BGPConfiguration node.<name>) */
@@ -76,35 +77,35 @@ struct community {
 struct obj_bgp_configuration {
 	struct object o; /* name "default" or "node.<name>" */
 	bool has_mesh;
-	bool mesh_enabled;	/* nodeToNodeMeshEnabled */
-	uint32_t as_number;	/* 0 unset (64512) */
-	uint16_t listen_port;	/* 0 unset (179) */
-	bool bind_node_ip;	/* bindMode: NodeIP */
-	unsigned mesh_restart_time; /* nodeMeshMaxRestartTime in seconds; 0 unset (120) */
-	char *log_severity;	/* logSeverityScreen, NULL unset */
+	bool mesh_enabled;		       /* nodeToNodeMeshEnabled */
+	uint32_t as_number;		       /* 0 unset (64512) */
+	uint16_t listen_port;		       /* 0 unset (179) */
+	bool bind_node_ip;		       /* bindMode: NodeIP */
+	unsigned mesh_restart_time;	       /* nodeMeshMaxRestartTime in seconds; 0 unset (120) */
+	char *log_severity;		       /* logSeverityScreen, NULL unset */
 	unsigned ipv4_priority, ipv6_priority; /* ipv4NormalRoutePriority; 0 unset (1024) */
 };
 
 struct obj_bgp_peer {
 	struct object o;
-	char *node;			 /* NULL unset */
-	char *node_selector, *peer_selector; /* text, NULL unset */
+	char *node;			      /* NULL unset */
+	char *node_selector, *peer_selector;  /* text, NULL unset */
 	struct selector *node_sel, *peer_sel; /* parsed; NULL if unset */
 	struct addr peer_ip;
-	uint16_t peer_port;		 /* 0 unset */
-	uint32_t as_number;		 /* 0 unset */
-	uint32_t local_as;		 /* localASNumber; 0 unset */
-	unsigned restart_time;		 /* maxRestartTime, s; 0 unset */
-	unsigned keepalive_time;	 /* keepaliveTime, s; 0 unset */
-	unsigned hold_time;		 /* holdTime (ours, not Calico's), s; 0 unset */
-	unsigned ttl_security;		 /* hops; 0 off */
-	unsigned allowed_local_as;	 /* numAllowedLocalASNumbers */
+	uint16_t peer_port;	   /* 0 unset */
+	uint32_t as_number;	   /* 0 unset */
+	uint32_t local_as;	   /* localASNumber; 0 unset */
+	unsigned restart_time;	   /* maxRestartTime, s; 0 unset */
+	unsigned keepalive_time;   /* keepaliveTime, s; 0 unset */
+	unsigned hold_time;	   /* holdTime (ours, not Calico's), s; 0 unset */
+	unsigned ttl_security;	   /* hops; 0 off */
+	unsigned allowed_local_as; /* numAllowedLocalASNumbers */
 	enum next_hop_mode { NEXT_HOP_AUTO, NEXT_HOP_SELF, NEXT_HOP_KEEP } next_hop_mode;
 	bool keep_original_next_hop;
-	bool no_source_address;		 /* sourceAddress: None */
-	bool manual_reverse_peering;	 /* reversePeering: Manual */
-	bool passive;			 /* passive (ours) */
-	char *password;			 /* password (ours: text in a file datastore); NULL unset */
+	bool no_source_address;	     /* sourceAddress: None */
+	bool manual_reverse_peering; /* reversePeering: Manual */
+	bool passive;		     /* passive (ours) */
+	char *password;		     /* password (ours: text in a file datastore); NULL unset */
 };
 
 struct obj_workload_endpoint {
@@ -132,7 +133,7 @@ struct ipam_owner {
 struct obj_ipam_block {
 	struct object o;
 	struct prefix cidr;
-	char *node; /* the affine host, NULL if none or virtual */
+	char *node;		   /* the affine host, NULL if none or virtual */
 	struct ipam_owner *owners; /* ascending ordinals; addresses in cooldown or without a node are left out */
 	unsigned owner_count;
 	bool deleted;
@@ -146,15 +147,22 @@ static inline const struct obj_node *object_node(const struct object *o)
 
 struct object_error {
 	unsigned line, col;
-	char field[120];  /* "spec.bgp.ipv4Address"; "" if the whole object is meant */
+	char field[120]; /* "spec.bgp.ipv4Address"; "" if the whole object is meant */
 	char reason[200];
 };
 
-/* Decodes one document (not a List). On success the caller owns *out. NULL with err filled otherwise. Fields that are
- * known to Calico but not honoured here, or not known at all, are passed to unknown(arg, field, line), if not NULL.
- * *kind and *name (a copy, or NULL) are filled as far as they could be read, also on failure. */
+/* A field that is in force nowhere: unknown, or known to Calico and not honoured here. reason says which. */
+typedef void object_report_fn(void *arg, const char *field, unsigned line, unsigned col, const char *reason);
+
+/* Decodes one document (not a List). On success the caller owns *out and sets its source. NULL with err filled
+ * otherwise. Fields that are not honoured are passed to report(arg, ...), if not NULL, also if the document is refused
+ * in the end. *kind (-1) and *name (a copy, or NULL; "namespace/name" for kinds that have namespaces) are filled as far
+ * as they could be read, also on failure. */
 struct object *object_decode(const struct yaml_node *doc, struct object_error *err, int *kind, char **name,
-			     void (*unknown)(void *arg, const char *field, unsigned line), void *arg);
+			     object_report_fn *report, void *arg);
+/* Is this a kind of Calico's that has nothing to say about routes (Profile, FelixConfiguration, ...)? Such documents
+ * are left out quietly. */
+bool object_kind_is_foreign(const char *name);
 void object_free(struct object *o);
 
 #endif
