@@ -85,11 +85,20 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-# A unit test links the libraries; what it does not use is not pulled in.
+# A unit test links its own directory's library and those below it, so that the dependency order is kept there too.
+BELOW_base      := daemon/base
+BELOW_bgp       := bgp/session bgp/codec daemon/base
+BELOW_rib       := rib bgp/codec daemon/base
+BELOW_fib       := fib daemon/base
+BELOW_datastore := datastore daemon/base
+below = $(foreach d,$(or $(BELOW_$(word 3,$(subst /, ,$(1)))),$(DIRS)),$(call lib,$(d)))
 .PHONY: unit-tests fuzzers benches
 unit-tests: $(UNIT_TESTS)
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARIES)
-	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS) $(shell pkg-config --libs check)
+define unit_test
+$(BUILD)/$(1): $(BUILD)/$(1).o $(call below,$(1))
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS) $$(shell pkg-config --libs check)
+endef
+$(foreach t,$(UNIT_TESTS:$(BUILD)/%=%),$(eval $(call unit_test,$(t))))
 fuzzers: $(FUZZERS)
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBRARIES)
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARIES) $(LIBS)

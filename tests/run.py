@@ -1,0 +1,351 @@
+"""Builds and runs every test, and closes with the line "N passed, N failed, N skipped".
+
+usage: run.py [--build DIR] [--only PATTERN] [--seconds N] [GROUP...]      groups: unit san lint fuzz install net
+
+A group is a list of jobs, a job is one program or check that gives one or more results; every libcheck and pytest test
+counts as one. --only narrows to the jobs and results whose name (as printed) the regular expression matches. Compilers
+and flags: $(BUILD)/gcc is the plain build, $(BUILD)/clang has sanitizers and the fuzzers' instrumentation, and both have
+warnings as errors.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import xml.etree.ElementTree
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TOP / "tests"))
+import house  # noqa: E402 (needs the path)
+from result import Result, failed, passed, skipped  # noqa: E402
+
+GCC = ["CC=gcc", "WERROR=1", "SAN=", "FUZZ="]
+CLANG = ["CC=clang", "WERROR=1", "SAN=address,undefined", "FUZZ=1", "CFLAGS=-O1 -g"]
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:abort_on_error=0",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "CK_TIMEOUT_MULTIPLIER": "8",
+}
+UNIT_SECONDS, NET_SECONDS, BUILD_SECONDS = 240, 840, 900
+
+
+class Job:
+    """Something to run: its name, a function that returns results, and the builds it needs."""
+
+    def __init__(self, name, run, builds=(), only_whole=True):
+        self.name, self.run, self.builds, self.only_whole = name, run, builds, only_whole
+
+
+class Context:
+    def __init__(self, options):
+        self.build = Path(options.build)
+        self.only = re.compile(options.only) if options.only else None
+        self.seconds = options.seconds
+        self.temporary = Path(tempfile.mkdtemp(prefix="calidris-check-"))
+        self.processes = set()
+        self.lock = threading.Lock()
+        self.stopping = False
+
+    def directory(self, compiler):
+        return self.build / compiler
+
+    def run(self, command, timeout, env=None, isolated=False, cwd=TOP):
+        """Runs a command to its end; (exit status or None after a time-out, its output)."""
+        if isolated:
+            command = [sys.executable, "-B", str(TOP / "tests/ns.py"), *command]
+        with tempfile.TemporaryFile() as output:
+            with self.lock:
+                if self.stopping:
+                    return None, "interrupted"
+                process = subprocess.Popen([str(word) for word in command], cwd=cwd, stdin=subprocess.DEVNULL,
+                                           stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})},
+                                           start_new_session=True)
+                self.processes.add(process)
+            try:
+                status = process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                end(process)
+                status = None
+            with self.lock:
+                self.processes.discard(process)
+            output.seek(0)
+            text = output.read().decode(errors="replace")
+        if status is None:
+            text += f"\nno end after {timeout} s"
+        return status, text
+
+    def stop(self):
+        with self.lock:
+            self.stopping = True
+            processes = list(self.processes)
+        for process in processes:
+            end(process)
+
+
+def end(process):
+    """A whole process group: make has compilers, and what runs in namespaces dies with its first process."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(5)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            return
+
+
+def tail(text, lines=60):
+    rows = text.rstrip().splitlines()
+    return "\n".join((["..."] if len(rows) > lines else []) + rows[-lines:])
+
+
+# Builds
+
+def make(context, compiler, targets, jobs=2):
+    flags = GCC if compiler == "gcc" else CLANG
+    return context.run(["make", "--no-print-directory", "-k", f"-j{jobs}", f"BUILD={context.directory(compiler)}",
+                        *flags, *targets], BUILD_SECONDS)
+
+
+def build(context, compiler, targets):
+    status, output = make(context, compiler, targets)
+    name = f"build/{compiler}"
+    if status == 0:
+        return [passed(name)]
+    errors = [line for line in output.splitlines() if re.search(r"error:|warning:|\*\*\* |undefined reference", line)]
+    return [failed(name, tail("\n".join(errors or output.splitlines())))]
+
+
+# Unit tests: libcheck writes its results in TAP form, and a count that says whether the program got to its end.
+
+TAP_LINE = re.compile(r"^(ok|not ok) \d+ - (.*)$")
+
+
+def unit_program(context, compiler, group, source):
+    name = f"{group}/{source.relative_to('tests/unit').with_suffix('')}"
+    program = context.directory(compiler) / source.with_suffix("")
+    if not program.exists():
+        return [failed(name, "it was not built")]
+    tap = context.temporary / (name.replace("/", "-") + ".tap")
+    env = {"CK_TAP_LOG_FILE_NAME": str(tap), **(SANITIZERS if compiler == "clang" else {})}
+    status, output = context.run([program.resolve()], UNIT_SECONDS, env, isolated=True)
+    results, planned = [], None
+    for line in tap.read_text(errors="replace").splitlines() if tap.exists() else ():
+        match = TAP_LINE.match(line)
+        if match:
+            _file, case, text = (match.group(2).split(":", 2) + ["", ""])[:3]
+            label = f"{name}:{case}:{text.split(':', 1)[0]}"
+            results.append(passed(label) if match.group(1) == "ok" else failed(label, match.group(2)))
+        elif line.startswith("1.."):
+            planned = int(line[3:])
+    if not results:
+        return [failed(name, f"it ran no test (exit status {status})\n{tail(output)}")]
+    has_failed = any(result.outcome == "failed" for result in results)
+    if planned != len(results) or (status != 0 and not has_failed):
+        results.append(failed(name, f"it ended early or badly (exit status {status})\n{tail(output)}"))
+    elif has_failed and compiler == "clang":
+        results[-1].text += "\n" + tail(output)  # the sanitizer's report
+    return results
+
+
+def unit_jobs(context, group):
+    compiler = {"unit": "gcc", "san": "clang"}[group]
+    sources = sorted(TOP.glob("tests/unit/**/test_*.c"))
+    for source in (path.relative_to(TOP) for path in sources):
+        name = f"{group}/{source.relative_to('tests/unit').with_suffix('')}"
+        yield Job(name, lambda source=source: unit_program(context, compiler, group, source),
+                  [(compiler, "unit-tests")], only_whole=False)
+
+
+# Fuzzers: each is run over its corpus, then for some seconds from there.
+
+def fuzz_program(context, source):
+    name = f"fuzz/{source.stem}"
+    program = context.directory("clang") / source.with_suffix("")
+    if not program.exists():
+        return [failed(name, "it was not built")]
+    corpus = source.parent / "corpus" / source.stem.removeprefix("fuzz_")
+    found = context.temporary / source.stem
+    found.mkdir()
+    command = [program.resolve(), f"-max_total_time={context.seconds}", "-timeout=10", "-rss_limit_mb=2048",
+               "-print_final_stats=1", f"-artifact_prefix={found}/crash-", found]
+    if corpus.is_dir() and any(corpus.iterdir()):
+        command.append(corpus)
+    status, output = context.run(command, context.seconds + 120, SANITIZERS)
+    executed = re.search(r"stat::number_of_executed_units:\s*(\d+)", output)
+    if status == 0 and executed and int(executed.group(1)) > 0:
+        return [passed(name)]
+    artifacts = [f"{path.name}: {path.read_bytes()[:2000].hex()}" for path in found.glob("crash-*")]
+    return [failed(name, tail(output) + "\n" + "\n".join(artifacts))]
+
+
+def fuzz_jobs(context):
+    for source in sorted(path.relative_to(TOP) for path in TOP.glob("tests/fuzz/fuzz_*.c")):
+        yield Job(f"fuzz/{source.stem}", lambda source=source: fuzz_program(context, source), [("clang", "fuzzers")])
+
+
+# System tests: each file in namespaces of its own.
+
+def net_file(context, path):
+    name = f"net/{path.stem}"
+    report = context.temporary / f"{path.stem}.xml"
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", path]
+    env = {"CALIDRIS_BUILD": str(context.directory("gcc").resolve())}
+    if context.only and not context.only.search(name):
+        names = collected(context, path)
+        command += ["--deselect=" + test for test in names if not context.only.search(f"{name}:{test.split('::', 1)[1]}")]
+    status, output = context.run(command, NET_SECONDS, env, isolated=True)
+    if not report.exists():
+        return [failed(name, f"pytest gave no report (exit status {status})\n{tail(output)}")]
+    results = []
+    for case in xml.etree.ElementTree.parse(report).iter("testcase"):
+        label = f"{name}:{case.get('name')}"
+        problem = case.find("failure") if case.find("failure") is not None else case.find("error")
+        skip = case.find("skipped")
+        if problem is not None:
+            results.append(failed(label, tail(problem.text or problem.get("message", ""), 120)))
+        elif skip is not None:
+            results.append(skipped(label, skip.get("message", "")))
+        else:
+            results.append(passed(label))
+    if not results or status not in (0, 1):
+        results.append(failed(name, f"pytest's exit status {status}\n{tail(output)}"))
+    return results
+
+
+def collected(context, path):
+    _status, output = context.run([sys.executable, "-B", "-m", "pytest", "-q", "--collect-only", path], 60,
+                                  {"CALIDRIS_NS_PID": "0"})
+    return [line for line in output.splitlines() if "::" in line]
+
+
+def net_jobs(context):
+    for path in sorted(path.relative_to(TOP) for path in TOP.glob("tests/net/test_*.py")):
+        yield Job(f"net/{path.stem}", lambda path=path: net_file(context, path), [("gcc", "all")], only_whole=False)
+
+
+def lint_jobs(context):
+    for name, check, builds in house.checks(context):
+        yield Job(name, check, builds)
+
+
+def install_jobs(context):
+    for name, check in house.install_checks(context):
+        yield Job(name, check, [("gcc", "all")])
+
+
+GROUPS = {
+    "unit": lambda context: unit_jobs(context, "unit"),
+    "lint": lint_jobs,
+    "san": lambda context: unit_jobs(context, "san"),
+    "net": net_jobs,
+    "install": install_jobs,
+    "fuzz": fuzz_jobs,
+}
+
+
+# Running and reporting
+
+def select(context, groups):
+    """A job whose own name does not match may still give results that do: those are sorted out afterwards."""
+    jobs = [job for group in groups for job in GROUPS[group](context)]
+    if not context.only:
+        return jobs
+    return [job for job in jobs if context.only.search(job.name) or (not job.only_whole and may_match(context, job))]
+
+
+def may_match(context, job):
+    """Whether the pattern speaks of single tests of this job: one with a ':' whose first part is in the job's name."""
+    head, colon, _rest = context.only.pattern.partition(":")
+    return bool(colon) and re.search(head, job.name) is not None
+
+
+def show(job, results, seconds):
+    count = {outcome: sum(result.outcome == outcome for result in results) for outcome in ("passed", "failed", "skipped")}
+    text = ", ".join(f"{number} {outcome}" for outcome, number in count.items() if number)
+    print(f"{'FAIL' if count['failed'] else 'ok':4} {job} ({text}, {seconds:.1f} s)", flush=True)
+    for result in results:
+        if result.outcome == "failed":
+            print("\n".join("     " + line for line in f"{result.name}: {result.text}".splitlines()), flush=True)
+
+
+def run_job(context, job):
+    start = time.monotonic()
+    try:
+        results = job.run()
+    except Exception as error:  # a check that falls over is a failure like any other
+        results = [failed(job.name, f"{type(error).__name__}: {error}")]
+    if context.only and not job.only_whole and not context.only.search(job.name):
+        results = [result for result in results if context.only.search(result.name)]
+    if results and not context.stopping:
+        show(job.name, results, time.monotonic() - start)
+    return results
+
+
+def run_builds(context, jobs):
+    results = []
+    for compiler in ("gcc", "clang"):
+        targets = sorted({target for job in jobs for built, target in job.builds if built == compiler})
+        if targets and not context.stopping:
+            results += run_job(context, Job(f"build/{compiler}", lambda: build(context, compiler, targets)))
+    return results
+
+
+def close(results):
+    for result in results:
+        if result.outcome == "skipped":
+            print(f"skipped {result.name}: {result.text}")
+    for result in results:
+        if result.outcome == "failed":
+            print(f"failed {result.name}")
+    counts = [sum(result.outcome == outcome for result in results) for outcome in ("passed", "failed", "skipped")]
+    print("{} passed, {} failed, {} skipped".format(*counts), flush=True)
+    return 1 if counts[1] or not counts[0] else 0
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--seconds", type=int, default=5, help="for each fuzzer")
+    parser.add_argument("--jobs", type=int, default=max(2, min(4, os.cpu_count() or 2)))
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=" ".join(GROUPS))
+    options = parser.parse_args()
+    unknown = set(options.groups) - set(GROUPS)
+    if unknown:
+        parser.error(f"no such group: {' '.join(unknown)}")
+    os.chdir(TOP)
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    context = Context(options)
+    results = []
+    try:
+        jobs = select(context, options.groups or list(GROUPS))
+        results += run_builds(context, jobs)
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            pending = [pool.submit(run_job, context, job) for job in jobs]
+            try:
+                for future in concurrent.futures.as_completed(pending):
+                    results += future.result()
+            except KeyboardInterrupt:
+                context.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
+    except KeyboardInterrupt:
+        context.stop()
+        results.append(Result("run", "failed", "interrupted"))
+    finally:
+        shutil.rmtree(context.temporary, ignore_errors=True)
+    sys.exit(close(results))
+
+
+if __name__ == "__main__":
+    main()
