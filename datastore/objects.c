@@ -193,7 +193,7 @@ static bool is_set(const struct yaml_node *doc, const char *path)
 {
 	const struct yaml_node *n = schema_at(doc, path);
 
-	return n && (n->type != YAML_SCALAR || n->text[strspn(n->text, " \t")]);
+	return n && (n->type == YAML_SCALAR ? n->text[strspn(n->text, " \t")] != '\0' : n->count > 0);
 }
 
 static bool bgp_peer_finish(void *object, const struct yaml_node *doc, struct object_error *err)
