@@ -88,6 +88,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 # A unit test links its own directory's library and those below it, so that the dependency order is kept there too.
 BELOW_base      := daemon/base
 BELOW_bgp       := bgp/session bgp/codec daemon/base
+BELOW_session   := bgp/session bgp/codec daemon/base
 BELOW_rib       := rib bgp/codec daemon/base
 BELOW_fib       := fib daemon/base
 BELOW_datastore := datastore daemon/base

@@ -21,37 +21,37 @@ enum bgp_state { BGP_IDLE, BGP_CONNECT, BGP_ACTIVE, BGP_OPENSENT, BGP_OPENCONFIR
 const char *bgp_state_name(enum bgp_state s); /* "Idle", ... as RFC 4271 writes them */
 
 struct bgp_session_conf {
-	char *name;		  /* for logs: "Mesh_10_0_0_2"; copied */
+	char *name; /* for logs: "Mesh_10_0_0_2"; copied */
 	struct addr remote;
-	uint16_t remote_port;	  /* 179 */
-	struct addr local;	  /* source address, none: the kernel's choice */
-	char ifname[16];	  /* for link-local peers, "" otherwise */
+	uint16_t remote_port; /* 179 */
+	struct addr local;    /* source address, none: the kernel's choice */
+	char ifname[16];      /* for link-local peers, "" otherwise */
 	uint32_t local_as;
-	uint32_t remote_as;	  /* 0: any (taken from the OPEN) */
-	uint32_t router_id;	  /* host order */
-	uint16_t hold_time;	  /* s, 0 or >= 3: proposed */
-	uint16_t keepalive_time;  /* s; 0: a third of the negotiated hold time */
-	uint16_t connect_retry;	  /* s */
+	uint32_t remote_as;		   /* 0: any (taken from the OPEN) */
+	uint32_t router_id;		   /* host order */
+	uint16_t hold_time;		   /* s, 0 or >= 3: proposed */
+	uint16_t keepalive_time;	   /* s; 0: a third of the negotiated hold time */
+	uint16_t connect_retry;		   /* s */
 	uint16_t idle_hold, idle_hold_max; /* s: back-off after errors, doubling from one to the other */
-	uint16_t send_hold;	  /* s, RFC 9687; 0: twice the hold time, at least 480 s as the RFC says */
-	bool passive;		  /* never dials */
-	uint8_t ttl;		  /* of what is sent: 1 directly connected eBGP, 64, 255 */
-	uint8_t min_ttl;	  /* RFC 5082: received packets below are dropped; 0 off */
-	char *password;		  /* RFC 2385, NULL none; copied */
-	uint8_t families;	  /* bit per enum family: offered */
-	bool gr;		  /* RFC 4724 offered, for all offered families */
-	uint16_t gr_time;	  /* s */
-	uint8_t gr_forwarding;	  /* bit per enum family: F bit */
+	uint16_t send_hold;		   /* s, RFC 9687; 0: twice the hold time, at least 480 s as the RFC says */
+	bool passive;			   /* never dials */
+	uint8_t ttl;			   /* of what is sent: 1 directly connected eBGP, 64, 255 */
+	uint8_t min_ttl;		   /* RFC 5082: received packets below are dropped; 0 off */
+	char *password;			   /* RFC 2385, NULL none; copied */
+	uint8_t families;		   /* bit per enum family: offered */
+	bool gr;			   /* RFC 4724 offered, for all offered families */
+	uint16_t gr_time;		   /* s */
+	uint8_t gr_forwarding;		   /* bit per enum family: F bit */
 	bool add_path_tx, add_path_rx, ext_next_hop, extended_messages;
 	bool admin_down;
-	char *shutdown_text;	  /* RFC 9003, NULL none; copied */
+	char *shutdown_text; /* RFC 9003, NULL none; copied */
 };
 
 /* Why a session left Established. */
 struct bgp_down {
-	uint8_t gr_families;  /* bit per enum family: RFC 4724 says to keep the peer's routes as stale */
-	uint16_t gr_time;     /* s, as the peer announced */
-	const char *reason;   /* for people */
+	uint8_t gr_families; /* bit per enum family: RFC 4724 says to keep the peer's routes as stale */
+	uint16_t gr_time;    /* s, as the peer announced */
+	const char *reason;  /* for people */
 };
 
 struct bgp_session_ops {
@@ -63,8 +63,8 @@ struct bgp_session_ops {
 	void (*on_refresh)(void *arg, struct bgp_session *s, enum family f, uint8_t subtype);
 	/* Something else to tell people changed (state, last error). May be NULL. */
 	void (*on_state)(void *arg, struct bgp_session *s);
-	/* More to send: fills at most max slices and gives their references away; returns how many. 0: nothing now, wait
-	 * for bgp_session_kick(). Only called in Established. */
+	/* More to send: fills at most max slices and gives their references away; returns how many. 0: nothing now,
+	 * wait for bgp_session_kick(). Only called in Established. */
 	unsigned (*pull)(void *arg, struct bgp_session *s, struct slice *out, unsigned max);
 };
 
@@ -108,18 +108,18 @@ void *bgp_session_arg(const struct bgp_session *s);
 
 struct bgp_session_info {
 	enum bgp_state state;
-	uint64_t since;		  /* mono time of the last change of state to or from Established, or of the start */
-	struct addr local;	  /* of the established connection */
-	uint16_t hold_time, keepalive_time; /* negotiated; 0 if not Established */
-	uint64_t hold_left;	  /* ns */
+	uint64_t since;	   /* mono time of the last change of state to or from Established, or of the start */
+	struct addr local; /* of the established connection */
+	uint16_t hold_time, keepalive_time;	  /* negotiated; 0 if not Established */
+	uint64_t hold_left;			  /* ns */
 	uint64_t messages_in[6], messages_out[6]; /* by enum bgp_type */
-	uint64_t established;	  /* times */
-	uint64_t queued;	  /* bytes waiting for the socket */
-	bool outgoing;		  /* who dialled */
-	const char *last_error;	  /* "" if none; owned by the session */
-	uint64_t last_error_at;	  /* mono */
-	uint64_t retry_in;	  /* ns until the next attempt, 0 if none is due */
-	unsigned attempts_failed; /* since the start or the last Established */
+	uint64_t established;			  /* times */
+	uint64_t queued;			  /* bytes waiting for the socket */
+	bool outgoing;				  /* who dialled */
+	const char *last_error;			  /* "" if none; owned by the session */
+	uint64_t last_error_at;			  /* mono */
+	uint64_t retry_in;			  /* ns until the next attempt, 0 if none is due */
+	unsigned attempts_failed;		  /* since the start or the last Established */
 };
 struct bgp_session_info bgp_session_info(const struct bgp_session *s);
 

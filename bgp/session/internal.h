@@ -1,0 +1,224 @@
+/* What the files of this directory share. Nobody outside includes it.
+ *
+ * A session runs RFC 4271's state machine once per connection (8.2.1): its own machine, which dials and which everybody
+ * sees, and one for a connection the peer opened. A connection that reaches Established always moves into the own
+ * machine, so the other place is free for whoever comes next. Connections exist only while there is a socket.
+ *
+ * Nothing is freed while somebody up the stack may hold it: sessions and connections that end are closed at once and
+ * buried at the end of the loop turn. */
+#ifndef BGP_SESSION_INTERNAL_H
+#define BGP_SESSION_INTERNAL_H
+
+#include <bsd/sys/queue.h>
+
+#include "bgp/session/session.h"
+#include "daemon/base/hash.h"
+#include "daemon/base/log.h"
+
+#define LOG_BGP "bgp"
+
+/* What one readiness event reads at most, so that no peer starves the others. */
+#define READ_QUANTUM 65536u
+/* How far ahead of the socket a session pulls, and in how many slices. */
+#define WRITE_AHEAD 65536u
+#define WRITE_SLICES 64u
+/* RFC 4271 8.2.2: the hold timer until the peer's OPEN is there. */
+#define OPEN_HOLD (240 * MONO_SEC)
+
+struct conn;
+
+/* One run of the state machine of RFC 4271 8. */
+struct fsm {
+	struct conn *conn; /* NULL below OpenSent, but for a dial in Connect */
+	uint8_t state;	   /* enum bgp_state */
+};
+
+struct bgp_session {
+	struct bgp_engine *engine;
+	void *arg;
+	struct bgp_session_conf conf;
+	struct fsm own;
+	struct fsm incoming;	 /* Idle means: there is none */
+	struct loop_timer timer; /* of the own machine: IdleHold in Idle, ConnectRetry in Connect and Active */
+	SLIST_ENTRY(bgp_session) grave;
+	uint32_t hash;	 /* in the engine's table */
+	bool dead;	 /* freed by its owner: no more callbacks */
+	bool up;	 /* on_established was called, on_down not yet */
+	bool damped;	 /* the last end was somebody's protocol error */
+	bool plain_open; /* the peer choked on our capabilities: the next OPEN has none */
+	uint8_t dials;	 /* since the start or the last Established: the ConnectRetry ramp */
+	unsigned attempts_failed;
+	uint64_t failed_at, since, last_error_at;
+	char *last_error;
+	uint64_t established;
+	uint64_t messages_in[6], messages_out[6];
+	struct log_limit update_log, refuse_log;
+};
+
+/* Why an event came: what to tell the peer and people. All borrowed for the call. */
+struct cause {
+	uint8_t code, subcode; /* of the NOTIFICATION sent or received; code 0: none */
+	bool received;	       /* the peer sent it */
+	struct span data;
+	const char *text; /* for people; NULL: nothing to tell */
+};
+
+/* One TCP connection. */
+struct conn {
+	struct bgp_session *session;
+	struct fsm *fsm; /* the machine it belongs to */
+	int fd;		 /* -1: closed, waits for its burial */
+	bool outgoing;	 /* we dialled */
+	bool connecting;
+	bool blocked;	  /* the socket's buffer is full: LOOP_WRITE is watched */
+	bool wants;	  /* pull() may have something */
+	bool dirty;	  /* in the engine's list */
+	bool have_peer;	  /* the peer's OPEN was accepted */
+	bool out_started; /* the first of `out` is partly written */
+	struct loop_io io;
+	struct loop_timer timer; /* the nearest of hold, keepalive and send hold; lazy: see conn_timer() */
+	uint8_t *tail;		 /* an incomplete message, NULL if none */
+	uint32_t tail_len;
+	uint32_t out_count; /* slices pulled but not written, only while blocked */
+	struct slice *out;
+	struct strbuf own; /* our small messages; they go first */
+	uint64_t since;
+	uint64_t hold, keepalive; /* ns, in force; 0 none */
+	uint64_t heard;		  /* the last message that restarts the hold timer */
+	uint64_t sent;		  /* the last KEEPALIVE or UPDATE */
+	uint64_t keepalive_gap;	  /* ns, jittered for this round */
+	uint64_t written, acked,
+	    progress; /* octets given to the socket, of those acknowledged, and since when not more */
+	struct bgp_open mine, peer;
+	struct bgp_codec codec;
+	TAILQ_ENTRY(conn) dirty_entry;
+	SLIST_ENTRY(conn) grave;
+};
+
+struct listener {
+	struct bgp_engine *engine;
+	struct bgp_listen at;
+	int fd;
+	bool wanted;
+	struct loop_io io;
+	struct loop_timer pause; /* out of descriptors */
+	LIST_ENTRY(listener) entry;
+};
+
+/* A socket that said its last words and waits until the peer has read them: closing it while data from the peer is
+ * unread would make the kernel send a RST, and the peer lose our NOTIFICATION. */
+struct farewell {
+	struct bgp_engine *engine;
+	int fd;
+	struct loop_io io;
+	struct loop_timer timer;
+	LIST_ENTRY(farewell) entry;
+};
+
+struct bgp_engine {
+	struct loop *loop;
+	struct bgp_session_ops ops;
+	struct htab sessions; /* by remote address */
+	LIST_HEAD(, listener) listeners;
+	LIST_HEAD(, farewell) farewells;
+	TAILQ_HEAD(, conn) dirty;
+	SLIST_HEAD(, conn) dead_conns;
+	SLIST_HEAD(, bgp_session) dead_sessions;
+	struct loop_work send;
+	struct arena arena; /* of the UPDATE being handled */
+	struct log_limit unknown_log, accept_log;
+	bool restarting;
+	char hostname[65];
+	uint8_t rx[READ_QUANTUM + BGP_MAX_EXTENDED]; /* a kept tail, then what was read */
+};
+
+/* engine.c */
+void engine_mark_dirty(struct conn *c);
+void engine_bury_conn(struct conn *c);
+void engine_bury_session(struct bgp_session *s);
+/* Takes the descriptor: sends a NOTIFICATION (code 0: none) and closes it once the peer has it. */
+void engine_refuse(struct bgp_engine *e, int fd, uint8_t code, uint8_t subcode, struct span data);
+void engine_farewell(struct bgp_engine *e, int fd);
+void engine_table_add(struct bgp_session *s);
+void engine_table_remove(struct bgp_session *s);
+/* Puts this session's password on the listening sockets, or takes it off them. */
+void engine_set_password(struct bgp_session *s, const char *password);
+
+/* conn.c */
+struct conn *conn_new(struct bgp_session *s, struct fsm *f, int fd, bool outgoing);
+/* Closes, detaches from its machine and buries. said_goodbye: a NOTIFICATION was written. */
+void conn_close(struct conn *c, bool said_goodbye);
+void conn_watch(struct conn *c);
+/* Reads once and handles the whole messages. */
+void conn_read(struct conn *c);
+/* Queues one of our small messages (its types are counted). */
+void conn_send(struct conn *c, const void *data, size_t len);
+/* Writes what is queued; with pull also what the owner has. True if it should be called again soon. */
+bool conn_flush(struct conn *c, bool pull);
+uint64_t conn_queued(const struct conn *c);
+/* (Re)computes when the timer must fire next. */
+void conn_timer_arm(struct conn *c);
+/* The next keepalive counts from now. */
+void conn_keepalive_sent(struct conn *c);
+
+/* The keepalive interval in force: the configuration's, at most a third of the negotiated hold time. */
+void conn_keepalive_set(struct conn *c);
+
+/* message.c */
+void message_received(struct conn *c, struct bgp_msg *m);
+/* "40 02 06 ...", at most some 24 octets. Returns buf. */
+const char *message_hex(struct span data, char buf[static 80]);
+
+/* open.c */
+void open_make(struct bgp_session *s, struct bgp_open *o);
+/* Judges the peer's OPEN by the configuration; on BGP_RESET text says why. data has room for the NOTIFICATION's. */
+struct bgp_error open_judge(const struct conn *c, const struct bgp_open *o, char *text, size_t size,
+			    uint8_t data[static 32]);
+/* Takes the peer's OPEN: what both sides share becomes the connection's codec and timers. */
+void open_accept(struct conn *c, const struct bgp_open *o);
+/* What this session would negotiate with that OPEN under this configuration. */
+struct bgp_codec open_negotiate(const struct bgp_open *mine, const struct bgp_open *theirs, uint32_t local_as);
+
+/* collision.c */
+/* A connection from the peer: takes the descriptor. */
+void collision_incoming(struct bgp_session *s, int fd);
+/* Our dial went through: false if it lost already and was closed. */
+bool collision_dialled(struct conn *c);
+/* The peer's OPEN came on c: false if c lost and was closed. */
+bool collision_open(struct conn *c, const struct bgp_open *o);
+/* c is Established: everything else goes, and c becomes the session's own. */
+void collision_won(struct conn *c);
+
+/* configure.c: deep copies. */
+void conf_copy(struct bgp_session_conf *to, const struct bgp_session_conf *from);
+void conf_clear(struct bgp_session_conf *c);
+
+/* session.c */
+void session_dial(struct bgp_session *s);
+void session_retry_start(struct bgp_session *s);
+/* Starts IdleHoldTimer: with back-off, or for a moment only. */
+void session_idle_hold(struct bgp_session *s, bool was_up);
+void session_start_soon(struct bgp_session *s);
+void session_set_error(struct bgp_session *s, const char *text);
+void session_notify(struct conn *c, const struct cause *why);
+void session_report_down(struct bgp_session *s, const struct conn *c, const struct cause *why, bool silent);
+void session_report_up(struct bgp_session *s);
+void session_changed(struct bgp_session *s);
+void session_start(struct bgp_session *s);
+/* Ends both machines, telling the peer (code 0: not). The own machine is Idle afterwards, its timer stopped. */
+void session_stop(struct bgp_session *s, const struct cause *why);
+enum bgp_state session_state(const struct bgp_session *s);
+/* 3/4 to 1 of it, RFC 4271 10. */
+uint64_t session_jitter(uint64_t ns);
+/* "10.0.0.2:179" or "[fd00::2]:179". Returns buf. */
+const char *session_endpoint(const struct addr *a, uint16_t port, char buf[static ADDR_STRLEN + 8]);
+/* The Cease data of RFC 9003 for this session's text. */
+struct span session_shutdown_data(const struct bgp_session *s, uint8_t buf[static 256]);
+
+/* What callers outside the machine do with both. */
+static inline bool conn_is_open(const struct conn *c)
+{
+	return c->fd >= 0;
+}
+
+#endif

@@ -1,0 +1,434 @@
+/* A session's life: start, dial, back off, end; and what it tells its owner. */
+#include <bsd/stdlib.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bgp/session/fsm.h"
+#include "bgp/session/internal.h"
+#include "bgp/session/socket.h"
+#include "daemon/base/mono.h"
+
+/* A restart that nobody's error caused waits at most this long; one after a lost collision much less. */
+#define SHORT_HOLD MONO_SEC
+#define SOON (100 * MONO_MSEC)
+/* How long a connection of the peer's keeps us from dialling while no OPEN came on it. */
+#define INCOMING_PATIENCE (10 * MONO_SEC)
+
+static const char *const state_names[BGP_STATE_COUNT] = {
+    [BGP_IDLE] = "Idle",	 [BGP_CONNECT] = "Connect",	    [BGP_ACTIVE] = "Active",
+    [BGP_OPENSENT] = "OpenSent", [BGP_OPENCONFIRM] = "OpenConfirm", [BGP_ESTABLISHED] = "Established",
+};
+
+const char *bgp_state_name(enum bgp_state s)
+{
+	return state_names[s];
+}
+
+enum bgp_state session_state(const struct bgp_session *s)
+{
+	return s->own.state > s->incoming.state ? s->own.state : s->incoming.state;
+}
+
+const char *session_endpoint(const struct addr *a, uint16_t port, char buf[static ADDR_STRLEN + 8])
+{
+	char text[ADDR_STRLEN];
+
+	snprintf(buf, ADDR_STRLEN + 8, a->af == AF_INET6 ? "[%s]:%u" : "%s:%u", addr_format(a, text), port);
+	return buf;
+}
+
+uint64_t session_jitter(uint64_t ns)
+{
+	return ns / 4 * 3 + ns / 4 * arc4random_uniform(1024) / 1023;
+}
+
+/* What the owner is told */
+
+void session_changed(struct bgp_session *s)
+{
+	if (!s->dead && s->engine->ops.on_state)
+		s->engine->ops.on_state(s->arg, s);
+}
+
+void session_set_error(struct bgp_session *s, const char *text)
+{
+	bool same = s->last_error && strcmp(s->last_error, text) == 0;
+
+	s->last_error_at = mono_now();
+	/* Told once, not at each attempt. */
+	log_msg(same ? LOG_LVL_DEBUG : LOG_LVL_INFO, LOG_BGP, "%s: %s", s->conf.name, text);
+	if (same)
+		return;
+	free(s->last_error);
+	s->last_error = mem_strdup(text);
+}
+
+/* RFC 4724 4.2 and RFC 8538 4: which families' routes outlive this end. silent: the TCP connection went without a
+ * NOTIFICATION. */
+static uint8_t kept_families(const struct conn *c, const struct cause *why, bool silent)
+{
+	bool hard = why && why->code == BGP_ERR_CEASE && why->subcode == BGP_CEASE_HARD_RESET;
+
+	if (!c->mine.gr || !c->peer.gr)
+		return 0;
+	if (!silent && (hard || !c->mine.gr_notification || !c->peer.gr_notification))
+		return 0;
+	return c->peer.gr_families & c->codec.families & (uint8_t)~c->codec.ignored;
+}
+
+/* RFC 8538: with both sides keeping routes over NOTIFICATIONs, an end that is meant needs the Hard Reset. */
+static bool is_meant(const struct cause *why)
+{
+	return why->code == BGP_ERR_CEASE &&
+	       (why->subcode == BGP_CEASE_SHUTDOWN || why->subcode == BGP_CEASE_DECONFIGURED ||
+		why->subcode == BGP_CEASE_MAX_PREFIXES || why->subcode == BGP_CEASE_REJECTED);
+}
+
+void session_report_down(struct bgp_session *s, const struct conn *c, const struct cause *why, bool silent)
+{
+	const char *text = why && why->text ? why->text : "closed";
+	bool meant = why && !why->received && is_meant(why);
+	struct bgp_down down = {.gr_time = c->peer.gr_time, .reason = text};
+
+	if (!meant)
+		down.gr_families = kept_families(c, why, silent);
+	s->plain_open = false;
+	s->since = mono_now();
+	if (s->dead || !s->up)
+		return;
+	s->up = false;
+	log_warn(LOG_BGP, "%s: down: %s%s", s->conf.name, text,
+		 down.gr_families ? "; its routes are kept for its restart" : "");
+	free(s->last_error);
+	s->last_error = mem_strdup(text);
+	s->last_error_at = s->since;
+	if (s->engine->ops.on_down)
+		s->engine->ops.on_down(s->arg, s, &down);
+}
+
+void session_report_up(struct bgp_session *s)
+{
+	const struct conn *c = s->own.conn;
+	char where[ADDR_STRLEN];
+
+	s->attempts_failed = s->dials = 0;
+	s->damped = false;
+	s->established++;
+	s->since = mono_now();
+	s->up = true;
+	log_info(LOG_BGP, "%s: Established with %s, AS %u (%s%s%s, hold time %u s%s)", s->conf.name,
+		 addr_format(&s->conf.remote, where), c->peer.as, c->codec.families & 1u << FAM_IPV4 ? "IPv4" : "",
+		 c->codec.families == 3 ? " and " : "", c->codec.families & 1u << FAM_IPV6 ? "IPv6" : "",
+		 (unsigned)(c->hold / MONO_SEC), c->mine.gr && c->peer.gr ? ", graceful restart" : "");
+	s->own.conn->wants = true;
+	engine_mark_dirty(s->own.conn);
+	if (s->engine->ops.on_established)
+		s->engine->ops.on_established(s->arg, s);
+}
+
+/* Timers of the own machine */
+
+static bool incoming_is_promising(const struct bgp_session *s)
+{
+	return s->incoming.state == BGP_OPENCONFIRM ||
+	       (s->incoming.state == BGP_OPENSENT && mono_now() - s->incoming.conn->since < INCOMING_PATIENCE);
+}
+
+static void on_timer(void *arg)
+{
+	struct bgp_session *s = arg;
+	char text[96], where[ADDR_STRLEN + 8];
+
+	if (s->own.state == BGP_IDLE) {
+		bool wait = s->conf.passive || incoming_is_promising(s);
+
+		fsm_event(s, &s->own, wait ? EV_AUTO_START_DAMPED_PASSIVE : EV_IDLE_HOLD_TIMER, NULL);
+		return;
+	}
+	if (s->own.state == BGP_ACTIVE && incoming_is_promising(s)) {
+		session_retry_start(s);
+		return;
+	}
+	if (s->own.state == BGP_CONNECT) {
+		snprintf(text, sizeof text, "connect: no answer (%s)",
+			 session_endpoint(&s->conf.remote, s->conf.remote_port, where));
+		session_set_error(s, text);
+	}
+	fsm_event(s, &s->own, EV_CONNECT_RETRY_TIMER, NULL);
+}
+
+static void timer_set(struct bgp_session *s, uint64_t after)
+{
+	loop_timer_set(s->engine->loop, &s->timer, session_jitter(after), on_timer, s);
+}
+
+/* RFC 4271 10 with a ramp: the first attempts after a start follow each other more quickly, since peers mostly are not
+ * there yet because they are starting too. */
+void session_retry_start(struct bgp_session *s)
+{
+	uint64_t full = (s->conf.connect_retry ? s->conf.connect_retry : 1) * MONO_SEC;
+	uint64_t ramp = MONO_SEC << (s->dials > 1 ? s->dials - 1 : 0);
+
+	if (s->conf.passive) {
+		loop_timer_stop(s->engine->loop, &s->timer);
+		return;
+	}
+	timer_set(s, s->own.state == BGP_CONNECT || ramp > full ? full : ramp);
+}
+
+void session_idle_hold(struct bgp_session *s, bool was_up)
+{
+	uint64_t hold = s->conf.idle_hold * MONO_SEC, max = s->conf.idle_hold_max * MONO_SEC;
+	unsigned shift = s->attempts_failed > 1 ? s->attempts_failed - 1 : 0;
+
+	if (was_up && !s->damped)
+		hold = hold < SHORT_HOLD ? hold : SHORT_HOLD;
+	else
+		for (; shift && hold < max; shift--)
+			hold *= 2;
+	if (hold > max && max)
+		hold = max;
+	timer_set(s, hold > SOON ? hold : SOON);
+}
+
+void session_start_soon(struct bgp_session *s)
+{
+	timer_set(s, SOON);
+}
+
+void session_dial(struct bgp_session *s)
+{
+	char text[160], where[ADDR_STRLEN + 8];
+	const char *what;
+	int fd = socket_dial(&s->conf, &what);
+
+	if (s->dials < 16)
+		s->dials++;
+	if (fd >= 0) {
+		conn_new(s, &s->own, fd, true);
+		return;
+	}
+	snprintf(text, sizeof text, "%s: %s (%s)", what, strerror(errno),
+		 session_endpoint(&s->conf.remote, s->conf.remote_port, where));
+	fsm_event(s, &s->own, EV_TCP_FAILS, &(struct cause){.text = text});
+}
+
+/* Life */
+
+struct span session_shutdown_data(const struct bgp_session *s, uint8_t buf[static 256])
+{
+	const char *text = s->conf.shutdown_text ? s->conf.shutdown_text : "";
+	size_t len = strlen(text);
+
+	if (!len)
+		return (struct span){0};
+	/* At most 255 octets, and no half UTF-8 character. */
+	if (len > 255)
+		for (len = 255; len && ((unsigned char)text[len] & 0xc0) == 0x80; len--)
+			;
+	buf[0] = (uint8_t)len;
+	memcpy(buf + 1, text, len);
+	return (struct span){buf, len + 1};
+}
+
+void session_notify(struct conn *c, const struct cause *why)
+{
+	uint8_t msg[BGP_MAX_MESSAGE], wrapped[BGP_MAX_MESSAGE];
+	struct wr w = wr_make(msg, sizeof msg), inner = wr_make(wrapped, 1024);
+
+	if (c->connecting)
+		return;
+	if (is_meant(why) && c->mine.gr_notification && c->peer.gr_notification) {
+		wr_u8(&inner, why->code);
+		wr_u8(&inner, why->subcode);
+		wr_bytes(&inner, why->data.p, why->data.len);
+		bgp_notification_encode(&w, BGP_ERR_CEASE, BGP_CEASE_HARD_RESET,
+					(struct span){wrapped, wr_len(&inner)});
+	} else {
+		bgp_notification_encode(&w, why->code, why->subcode, why->data);
+		if (w.bad) {
+			/* The data is a courtesy; a huge attribute does not fit. */
+			w = wr_make(msg, sizeof msg);
+			bgp_notification_encode(&w, why->code, why->subcode, (struct span){0});
+		}
+	}
+	conn_send(c, msg, wr_len(&w));
+	conn_flush(c, false);
+}
+
+void session_start(struct bgp_session *s)
+{
+	s->dials = 0;
+	fsm_event(s, &s->own, s->conf.passive ? EV_MANUAL_START_PASSIVE : EV_MANUAL_START, NULL);
+}
+
+void session_stop(struct bgp_session *s, const struct cause *why)
+{
+	if (s->incoming.state != BGP_IDLE)
+		fsm_event(s, &s->incoming, EV_MANUAL_STOP, why);
+	if (s->own.state != BGP_IDLE)
+		fsm_event(s, &s->own, EV_MANUAL_STOP, why);
+	/* Unless a callback has started it again. */
+	if (s->own.state == BGP_IDLE)
+		loop_timer_stop(s->engine->loop, &s->timer);
+	s->damped = s->plain_open = false;
+	s->attempts_failed = 0;
+}
+
+static void on_first_start(void *arg)
+{
+	session_start(arg);
+}
+
+struct bgp_session *bgp_session_new(struct bgp_engine *e, const struct bgp_session_conf *conf, void *arg)
+{
+	struct bgp_session *s = mem_calloc(1, sizeof *s);
+
+	s->engine = e;
+	s->arg = arg;
+	conf_copy(&s->conf, conf);
+	s->since = mono_now();
+	engine_table_add(s);
+	if (s->conf.password)
+		engine_set_password(s, s->conf.password);
+	/* Not before the caller has the pointer: a dial may fail at once, and on_state() would run. */
+	if (!s->conf.admin_down)
+		loop_timer_set(e->loop, &s->timer, 0, on_first_start, s);
+	return s;
+}
+
+void bgp_session_free(struct bgp_session *s, uint8_t cease_subcode)
+{
+	uint8_t data[256];
+	struct cause why = {.code = cease_subcode ? BGP_ERR_CEASE : 0, .subcode = cease_subcode};
+
+	if (!s || s->dead)
+		return;
+	if (cease_subcode == BGP_CEASE_SHUTDOWN || cease_subcode == BGP_CEASE_RESET)
+		why.data = session_shutdown_data(s, data);
+	s->dead = true;
+	session_stop(s, &why);
+	engine_table_remove(s);
+	if (s->conf.password)
+		engine_set_password(s, NULL);
+	conf_clear(&s->conf);
+	free(s->last_error);
+	s->last_error = NULL;
+	engine_bury_session(s);
+}
+
+/* Ceases that an operator or a changed configuration causes are no failure: the restart follows at once. */
+static bool restarts_at_once(uint8_t code, uint8_t subcode)
+{
+	return code == BGP_ERR_CEASE && (subcode == BGP_CEASE_RESET || subcode == BGP_CEASE_CONFIG_CHANGE);
+}
+
+void bgp_session_reset(struct bgp_session *s, uint8_t code, uint8_t subcode, const char *reason)
+{
+	struct cause why = {.code = code, .subcode = subcode, .text = reason};
+
+	if (s->dead || s->conf.admin_down)
+		return;
+	if (restarts_at_once(code, subcode)) {
+		session_stop(s, &why);
+		if (!s->dead && s->own.state == BGP_IDLE)
+			session_start(s);
+		return;
+	}
+	if (s->incoming.state != BGP_IDLE)
+		fsm_event(s, &s->incoming, EV_AUTO_STOP, &why);
+	if (!s->dead && s->own.state != BGP_IDLE)
+		fsm_event(s, &s->own, EV_AUTO_STOP, &why);
+}
+
+/* Sending */
+
+static struct conn *up_conn(const struct bgp_session *s)
+{
+	return s->own.state == BGP_ESTABLISHED && !s->dead ? s->own.conn : NULL;
+}
+
+void bgp_session_kick(struct bgp_session *s)
+{
+	struct conn *c = up_conn(s);
+
+	if (!c)
+		return;
+	c->wants = true;
+	if (!c->blocked)
+		engine_mark_dirty(c);
+}
+
+void bgp_session_send(struct bgp_session *s, struct buf *b)
+{
+	struct conn *c = up_conn(s);
+
+	if (c)
+		conn_send(c, b->data, b->len);
+	buf_unref(b);
+}
+
+bool bgp_session_request_refresh(struct bgp_session *s, enum family f)
+{
+	struct conn *c = up_conn(s);
+	uint8_t msg[BGP_HEADER_LEN + 4];
+	struct wr w = wr_make(msg, sizeof msg);
+
+	if (!c || !c->peer.route_refresh || !(c->codec.families >> f & 1))
+		return false;
+	bgp_refresh_encode(&w, f, BGP_REFRESH_NORMAL);
+	conn_send(c, msg, wr_len(&w));
+	return true;
+}
+
+/* Looking */
+
+const struct bgp_open *bgp_session_peer(const struct bgp_session *s)
+{
+	return s->own.conn ? &s->own.conn->peer : NULL;
+}
+
+const struct bgp_codec *bgp_session_codec(const struct bgp_session *s)
+{
+	return s->own.conn ? &s->own.conn->codec : NULL;
+}
+
+const struct bgp_session_conf *bgp_session_config(const struct bgp_session *s)
+{
+	return &s->conf;
+}
+
+void *bgp_session_arg(const struct bgp_session *s)
+{
+	return s->arg;
+}
+
+struct bgp_session_info bgp_session_info(const struct bgp_session *s)
+{
+	struct bgp_session_info i = {
+	    .state = session_state(s),
+	    .since = s->since,
+	    .established = s->established,
+	    .last_error = s->last_error ? s->last_error : "",
+	    .last_error_at = s->last_error_at,
+	    .attempts_failed = s->attempts_failed,
+	};
+	const struct conn *c = up_conn(s);
+	uint64_t now = mono_now();
+
+	memcpy(i.messages_in, s->messages_in, sizeof i.messages_in);
+	memcpy(i.messages_out, s->messages_out, sizeof i.messages_out);
+	if (i.state == BGP_IDLE || i.state == BGP_ACTIVE)
+		i.retry_in = loop_timer_left(s->engine->loop, &s->timer);
+	if (c) {
+		i.local = socket_local(c->fd);
+		i.hold_time = (uint16_t)(c->hold / MONO_SEC);
+		i.keepalive_time = (uint16_t)(c->keepalive / MONO_SEC);
+		i.hold_left = c->hold && c->heard + c->hold > now ? c->heard + c->hold - now : 0;
+		i.queued = conn_queued(c);
+		i.outgoing = c->outgoing;
+	}
+	return i;
+}

@@ -1,0 +1,230 @@
+#include "bgp/session/socket.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* Older headers lack it; Linux has had it since 4.2. Lets the kernel choose the port when it knows the destination, so
+ * that one source address serves more than 28,000 connections. */
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24
+#endif
+
+/* Internetwork control, as all routers mark BGP. */
+#define TOS_INTERNETWORK_CONTROL 0xc0
+
+union sock_addr {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	struct sockaddr_storage storage;
+};
+
+static socklen_t to_sockaddr(union sock_addr *out, const struct addr *a, uint16_t port, uint32_t ifindex)
+{
+	memset(out, 0, sizeof *out);
+	if (a->af == AF_INET6) {
+		out->in6.sin6_family = AF_INET6;
+		out->in6.sin6_port = htons(port);
+		memcpy(&out->in6.sin6_addr, a->b, 16);
+		if (addr_is_link_local(a))
+			out->in6.sin6_scope_id = ifindex;
+		return sizeof out->in6;
+	}
+	out->in.sin_family = AF_INET;
+	out->in.sin_port = htons(port);
+	memcpy(&out->in.sin_addr, a->b, 4);
+	return sizeof out->in;
+}
+
+static struct addr from_sockaddr(const union sock_addr *sa)
+{
+	if (sa->sa.sa_family == AF_INET6)
+		return addr_make(AF_INET6, &sa->in6.sin6_addr);
+	if (sa->sa.sa_family == AF_INET)
+		return addr_make(AF_INET, &sa->in.sin_addr);
+	return (struct addr){0};
+}
+
+/* The options whose value is an int, by the address family they belong to. */
+struct int_option {
+	const char *what;
+	struct {
+		int level, name;
+	} by_family[FAM_COUNT];
+};
+
+static const struct int_option opt_ttl = {"set TTL", {{IPPROTO_IP, IP_TTL}, {IPPROTO_IPV6, IPV6_UNICAST_HOPS}}};
+static const struct int_option opt_min_ttl = {"set minimum TTL (RFC 5082)",
+					      {{IPPROTO_IP, IP_MINTTL}, {IPPROTO_IPV6, IPV6_MINHOPCOUNT}}};
+static const struct int_option opt_tos = {"set traffic class", {{IPPROTO_IP, IP_TOS}, {IPPROTO_IPV6, IPV6_TCLASS}}};
+static const struct int_option opt_nodelay = {"set TCP_NODELAY",
+					      {{IPPROTO_TCP, TCP_NODELAY}, {IPPROTO_TCP, TCP_NODELAY}}};
+static const struct int_option opt_reuse = {"set SO_REUSEADDR",
+					    {{SOL_SOCKET, SO_REUSEADDR}, {SOL_SOCKET, SO_REUSEADDR}}};
+static const struct int_option opt_late_port = {
+    "set IP_BIND_ADDRESS_NO_PORT", {{IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT}, {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT}}};
+
+static bool set(int fd, uint8_t af, const struct int_option *o, int value, const char **what)
+{
+	enum family f = family_of_af(af);
+
+	*what = o->what;
+	return setsockopt(fd, o->by_family[f].level, o->by_family[f].name, &value, sizeof value) == 0;
+}
+
+static int fail(int fd)
+{
+	int error = errno;
+
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+static int open_socket(uint8_t af, const char **what)
+{
+	*what = "socket";
+	return socket(af, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+}
+
+int socket_listen(const struct addr *a, uint16_t port, const char **what)
+{
+	union sock_addr sa;
+	socklen_t len = to_sockaddr(&sa, a, port, 0);
+	const char *ignored;
+	int fd = open_socket(a->af, what), on = 1;
+
+	if (fd < 0)
+		return -1;
+	*what = "set IPV6_V6ONLY";
+	if (a->af == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
+		return fail(fd);
+	if (!set(fd, a->af, &opt_reuse, 1, what))
+		return fail(fd);
+	/* The SYN-ACK leaves before we know the peer: with 255 it passes the peer's RFC 5082 check, if it has one. */
+	set(fd, a->af, &opt_ttl, 255, &ignored);
+	set(fd, a->af, &opt_tos, TOS_INTERNETWORK_CONTROL, &ignored);
+	*what = "bind";
+	if (bind(fd, &sa.sa, len) < 0)
+		return fail(fd);
+	*what = "listen";
+	if (listen(fd, SOMAXCONN) < 0)
+		return fail(fd);
+	return fd;
+}
+
+bool socket_apply(int fd, const struct bgp_session_conf *conf, const char **what)
+{
+	uint8_t af = conf->remote.af;
+	const char *ignored;
+
+	set(fd, af, &opt_tos, TOS_INTERNETWORK_CONTROL, &ignored);
+	return set(fd, af, &opt_nodelay, 1, what) && (!conf->ttl || set(fd, af, &opt_ttl, conf->ttl, what)) &&
+	       set(fd, af, &opt_min_ttl, conf->min_ttl, what);
+}
+
+bool socket_password(int fd, const struct addr *remote, const char *password)
+{
+	struct tcp_md5sig key = {0};
+	union sock_addr sa;
+	size_t len = password ? strlen(password) : 0;
+
+	if (len > TCP_MD5SIG_MAXKEYLEN) {
+		errno = EMSGSIZE;
+		return false;
+	}
+	/* The port is no part of the key; neither is the interface: the kernel compares the address alone. */
+	to_sockaddr(&sa, remote, 0, 0);
+	memcpy(&key.tcpm_addr, &sa.storage, sizeof key.tcpm_addr);
+	key.tcpm_keylen = (uint16_t)len;
+	if (len)
+		memcpy(key.tcpm_key, password, len);
+	if (setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof key) == 0)
+		return true;
+	/* There was none to take away. */
+	return !len && (errno == ENOENT || errno == ENOPROTOOPT);
+}
+
+static bool bind_local(int fd, const struct bgp_session_conf *conf, uint32_t ifindex, const char **what)
+{
+	union sock_addr sa;
+	socklen_t len;
+	const char *ignored;
+
+	if (addr_is_none(&conf->local))
+		return true;
+	set(fd, conf->local.af, &opt_late_port, 1, &ignored);
+	len = to_sockaddr(&sa, &conf->local, 0, ifindex);
+	*what = "bind to the source address";
+	return bind(fd, &sa.sa, len) == 0;
+}
+
+int socket_dial(const struct bgp_session_conf *conf, const char **what)
+{
+	uint32_t ifindex = conf->ifname[0] ? if_nametoindex(conf->ifname) : 0;
+	union sock_addr sa;
+	socklen_t len = to_sockaddr(&sa, &conf->remote, conf->remote_port, ifindex);
+	int fd;
+
+	*what = "find the interface";
+	if (conf->ifname[0] && !ifindex)
+		return -1;
+	fd = open_socket(conf->remote.af, what);
+	if (fd < 0)
+		return -1;
+	if (!socket_apply(fd, conf, what))
+		return fail(fd);
+	*what = "set the password (RFC 2385)";
+	if (conf->password && !socket_password(fd, &conf->remote, conf->password))
+		return fail(fd);
+	if (!bind_local(fd, conf, ifindex, what))
+		return fail(fd);
+	*what = "connect";
+	if (connect(fd, &sa.sa, len) < 0 && errno != EINPROGRESS)
+		return fail(fd);
+	return fd;
+}
+
+int socket_accept(int listening, struct addr *remote, uint32_t *ifindex)
+{
+	union sock_addr sa = {0};
+	socklen_t len = sizeof sa;
+	int fd = accept4(listening, &sa.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd >= 0) {
+		*remote = from_sockaddr(&sa);
+		*ifindex = remote->af == AF_INET6 ? sa.in6.sin6_scope_id : 0;
+	}
+	return fd;
+}
+
+int socket_error(int fd)
+{
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? errno : error;
+}
+
+struct addr socket_local(int fd)
+{
+	union sock_addr sa = {0};
+	socklen_t len = sizeof sa;
+
+	if (getsockname(fd, &sa.sa, &len) < 0)
+		return (struct addr){0};
+	return from_sockaddr(&sa);
+}
+
+unsigned socket_unacked(int fd)
+{
+	int n = 0;
+
+	return ioctl(fd, SIOCOUTQ, &n) < 0 || n < 0 ? 0 : (unsigned)n;
+}

@@ -1,0 +1,23 @@
+/* Sockets as BGP needs them: who binds where, TTL and RFC 5082, RFC 2385 signatures. No state of its own. */
+#ifndef BGP_SESSION_SOCKET_H
+#define BGP_SESSION_SOCKET_H
+
+#include "bgp/session/session.h"
+
+/* All return a non-blocking, close-on-exec descriptor, or -1 with errno; *what names the step that failed. */
+int socket_listen(const struct addr *a, uint16_t port, const char **what);
+/* Begins to connect; the descriptor becomes writable when it is decided. */
+int socket_dial(const struct bgp_session_conf *conf, const char **what);
+int socket_accept(int listening, struct addr *remote, uint32_t *ifindex);
+
+/* The options of an accepted socket, or of a live one whose configuration changed. False with errno and *what. */
+bool socket_apply(int fd, const struct bgp_session_conf *conf, const char **what);
+/* RFC 2385 with this peer: password NULL takes the key away. False with errno. */
+bool socket_password(int fd, const struct addr *remote, const char *password);
+/* The error of a connect that is decided: 0 if it went through. */
+int socket_error(int fd);
+struct addr socket_local(int fd);
+/* Octets written but not acknowledged by the peer. */
+unsigned socket_unacked(int fd);
+
+#endif
