@@ -23,23 +23,24 @@ struct store *store_new(struct loop *loop, const struct store_ops *ops, void *ar
 void store_free(struct store *s);
 
 /* Starts the `file` backend on a directory: *.yaml, *.yml and *.json in it, not recursive, hidden files and editors'
- * droppings left out. The directory may not exist yet, vanish, and come back: what is in force stays meanwhile... until
- * the directory is back and readable, objects are not deleted because it is missing. Never fails; status says. */
+ * droppings left out. The directory may not exist yet, vanish, and come back: until it is back and readable, objects
+ * are not deleted because it is missing. A file that is empty, cannot be read or ends in broken text deletes nothing
+ * either. An object that two files claim comes from the first by file name. Never fails; status says. */
 void store_start_file(struct store *s, const char *directory);
 
 /* The object, or NULL. namespace is "" for kinds without. */
 const struct object *store_get(const struct store *s, enum object_kind k, const char *namespace, const char *name);
-/* Walks all objects of a kind; start with *pos = 0. NULL at the end. */
+/* Walks all objects of a kind, in the order of their namespaces and names; start with *pos = 0. NULL at the end. */
 const struct object *store_next(const struct store *s, enum object_kind k, unsigned *pos);
 unsigned store_count(const struct store *s, enum object_kind k);
 
 /* An object (or file) that was refused, or a field that is not honoured. */
 struct store_refusal {
 	char *source; /* file:line:col */
-	char *object; /* "BGPPeer rack1-tor", or "" */
+	char *object; /* "BGPPeer rack1-tor", or "" if a whole file is meant */
 	char *field, *reason;
-	bool warning;	 /* the object is in force, only this field is not honoured */
-	bool last_good;	 /* an earlier version of the object is in force */
+	bool warning;	/* the object is in force, only this field is not honoured */
+	bool last_good; /* an earlier version of the object is in force */
 };
 /* The refusals in force now, oldest first; index from 0. NULL past the end. */
 const struct store_refusal *store_refusal(const struct store *s, unsigned index);
@@ -51,7 +52,7 @@ struct store_status {
 	uint64_t since;	      /* mono time of the last change of in_sync; 0 never */
 	const char *problem;  /* why not in sync, NULL if it is */
 	uint64_t changes;     /* objects changed since the start */
-	unsigned refused;
+	unsigned refused;     /* refusals in force that are not mere warnings */
 };
 struct store_status store_status(const struct store *s);
 
