@@ -21,15 +21,15 @@
 struct fib;
 
 struct fib_conf {
-	bool programming;	  /* false: read only (a route reflector) */
-	bool workload_routes;	  /* false: routes to workload interfaces and their settings are left to others */
-	uint8_t protocol;	  /* of the routes we write, 186 */
-	uint32_t table;		  /* 254 main */
-	bool onlink;		  /* write RTNH_F_ONLINK on gateways that are on a connected network */
-	int64_t fixed_metric;	  /* -1: the metric each intent says; else this one for every route */
+	bool programming;	      /* false: read only (a route reflector) */
+	bool workload_routes;	      /* false: routes to workload interfaces and their settings are left to others */
+	uint8_t protocol;	      /* of the routes we write, 186 */
+	uint32_t table;		      /* 254 main */
+	bool onlink;		      /* write RTNH_F_ONLINK on gateways that are on a connected network */
+	int64_t fixed_metric;	      /* -1: the metric each intent says; else this one for every route */
 	const char *interface_prefix; /* "cali" */
-	uint64_t audit;		  /* ns between full comparisons with the kernel; 0 never */
-	unsigned max_paths;	  /* ECMP width, at least 1 */
+	uint64_t audit;		      /* ns between full comparisons with the kernel; 0 never */
+	unsigned max_paths;	      /* ECMP width, at least 1 */
 };
 
 struct fib_ops {
@@ -52,17 +52,17 @@ enum fib_class { FIB_WORKLOAD, FIB_BGP, FIB_BLOCK, FIB_CLASS_COUNT };
 enum fib_type { FIB_VIA, FIB_DEV, FIB_BLACKHOLE };
 
 struct fib_hop {
-	struct addr gateway;   /* FIB_VIA: the next hop as BGP knows it; resolved here */
+	struct addr gateway;	/* FIB_VIA: the next hop as BGP knows it; resolved here */
 	struct addr link_local; /* FIB_VIA, IPv6: used as gateway if set and the next hop is on a connected network */
-	char ifname[16];       /* FIB_DEV, and FIB_VIA with a link-local gateway: the interface's name */
+	char ifname[16];	/* FIB_DEV, and FIB_VIA with a link-local gateway: the interface's name */
 };
 
 struct fib_route {
 	struct prefix prefix;
-	uint32_t metric;	/* 0 means 1024 in the kernel for IPv6 */
+	uint32_t metric; /* 0 means 1024 in the kernel for IPv6 */
 	enum fib_class class;
 	enum fib_type type;
-	uint8_t mac[6];		/* FIB_WORKLOAD with an IPv4 prefix: permanent neighbour, all zero for none */
+	uint8_t mac[6]; /* FIB_WORKLOAD with an IPv4 prefix: permanent neighbour, all zero for none */
 	unsigned hop_count;
 	const struct fib_hop *hops; /* copied */
 };
@@ -83,13 +83,13 @@ void fib_nexthop_unwatch(struct fib *f, const struct addr *nh);
 
 /* What is known of one kernel route or intent, for show and explain. */
 enum fib_state {
-	FIB_INSTALLED,	  /* in the kernel as wanted */
-	FIB_PENDING,	  /* will be written at the end of this turn, or is being retried */
-	FIB_UNRESOLVED,	  /* waits: no route to the next hop, or the interface is missing or down */
-	FIB_FAILED,	  /* the kernel refused it; retried with back-off */
-	FIB_SHADOWED,	  /* another class has this prefix and metric */
-	FIB_STALE,	  /* ours in the kernel, not wanted (yet), waiting for sync */
-	FIB_OFF,	  /* not programmed by configuration */
+	FIB_INSTALLED,	/* in the kernel as wanted */
+	FIB_PENDING,	/* will be written at the end of this turn, or is being retried */
+	FIB_UNRESOLVED, /* waits: no route to the next hop, or the interface is missing or down */
+	FIB_FAILED,	/* the kernel refused it; retried with back-off */
+	FIB_SHADOWED,	/* another class has this prefix and metric */
+	FIB_STALE,	/* ours in the kernel, not wanted (yet), waiting for sync */
+	FIB_OFF,	/* not programmed by configuration */
 	FIB_STATE_COUNT
 };
 const char *fib_state_name(enum fib_state s);
@@ -97,16 +97,17 @@ const char *fib_state_name(enum fib_state s);
 struct fib_view {
 	struct prefix prefix;
 	uint32_t metric;
-	enum fib_class class;	/* meaningless when stale */
+	enum fib_class class; /* meaningless when stale */
 	enum fib_state state;
-	char reason[160];	/* why, when not installed: "next hop 10.0.0.9: no route" */
-	char route[200];	/* as `ip route` would print it: "via 10.0.0.2 dev eth0 proto 186 metric 1024 onlink" */
+	char reason[160]; /* why, when not installed: "next hop 10.0.0.9: no route" */
+	char route[200];  /* as `ip route` would print it: "via 10.0.0.2 dev eth0 proto 186 metric 1024 onlink" */
 };
 /* Walks intents and stale kernel routes; start with *pos = 0; false at the end. Not stable over changes. */
 bool fib_next(const struct fib *f, uint64_t *pos, struct fib_view *v);
 /* All that concerns the longest matching prefix for an address: calls back for each, intents first. */
 void fib_explain(const struct fib *f, const struct addr *a, void (*cb)(void *arg, const struct fib_view *v), void *arg);
-/* The kernel's own answer for an address (RTM_GETROUTE): "10.1.2.3 via 10.0.0.2 dev eth0", or the error. Synchronous. */
+/* The kernel's own answer for an address (RTM_GETROUTE): "10.1.2.3 via 10.0.0.2 dev eth0", or the error. Synchronous.
+ */
 void fib_kernel_lookup(struct fib *f, const struct addr *a, char *out, size_t size);
 
 struct fib_stats {

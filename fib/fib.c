@@ -1,0 +1,497 @@
+#include "fib/fib.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/log.h"
+#include "fib/kernel.h"
+#include "fib/settings.h"
+#include "fib/state.h"
+
+/* IPv6 knows no metric 0: the kernel makes it this. */
+#define IPV6_METRIC 1024u
+
+/* ---- the table of routes ---- */
+
+struct route_key {
+	struct prefix prefix;
+	uint32_t metric;
+};
+
+static uint32_t route_hash(const struct prefix *p, uint32_t metric)
+{
+	return (uint32_t)hash_bytes(p, sizeof *p) ^ metric * 0x9e3779b1u;
+}
+
+static bool route_eq(const void *item, const void *key)
+{
+	const struct route *r = item;
+	const struct route_key *k = key;
+
+	return r->metric == k->metric && prefix_equal(&r->prefix, &k->prefix);
+}
+
+struct route *route_find(const struct fib *f, const struct prefix *p, uint32_t metric)
+{
+	struct route_key k = {*p, metric};
+
+	return htab_find(&f->routes, route_hash(p, metric), route_eq, &k);
+}
+
+struct route *route_obtain(struct fib *f, const struct prefix *p, uint32_t metric)
+{
+	struct route *r = route_find(f, p, metric);
+
+	if (r)
+		return r;
+	r = slab_get(&f->route_slab);
+	r->prefix = *p;
+	r->metric = metric;
+	r->seen = f->resync.generation;
+	htab_insert(&f->routes, route_hash(p, metric), r);
+	return r;
+}
+
+struct route_extra *route_extra(struct route *r)
+{
+	if (!r->extra) {
+		r->extra = mem_calloc(1, sizeof *r->extra);
+		r->extra->wait.owner = r;
+	}
+	return r->extra;
+}
+
+void route_release(struct fib *f, struct route *r)
+{
+	if (r->want || r->have || (r->flags & (ROUTE_DIRTY | ROUTE_FLIGHT)))
+		return;
+	if (r->extra) {
+		backoff_cancel(&f->backoffs, &r->extra->wait);
+		free(r->extra->text);
+		free(r->extra);
+	}
+	htab_remove(&f->routes, route_hash(&r->prefix, r->metric), r);
+	slab_put(&f->route_slab, r);
+}
+
+static void route_queue(struct fib *f, struct route *r)
+{
+	if (r->flags & ROUTE_DIRTY)
+		return;
+	r->flags |= ROUTE_DIRTY;
+	STAILQ_INSERT_TAIL(&f->dirty, r, dirty_link);
+	write_schedule(f);
+}
+
+void route_check(struct fib *f, struct route *r)
+{
+	struct nhset *to;
+
+	if (r->flags & (ROUTE_DIRTY | ROUTE_FLIGHT))
+		return;
+	if (r->extra && backoff_is_waiting(&r->extra->wait))
+		return;
+	switch (route_judge(f, r, &to)) {
+	case VERDICT_WRITE:
+	case VERDICT_REMOVE:
+		route_queue(f, r);
+		break;
+	default:
+		route_release(f, r);
+	}
+}
+
+void route_changed(struct fib *f, struct route *r)
+{
+	if (r->extra) {
+		backoff_cancel(&f->backoffs, &r->extra->wait);
+		r->extra->wait.step = 0;
+	}
+	route_queue(f, r);
+}
+
+void route_set_have(struct fib *f, struct route *r, struct nhset *have)
+{
+	if (r->have) {
+		LIST_REMOVE(r, have_link);
+		nhset_unref(&f->nhsets, r->have);
+	}
+	r->have = have;
+	if (have)
+		LIST_INSERT_HEAD(&have->routes, r, have_link);
+}
+
+/* ---- judging ---- */
+
+bool route_is_off(const struct fib *f, const struct route *r)
+{
+	return !f->conf.programming || (r->want && r->class == FIB_WORKLOAD && !f->conf.workload_routes);
+}
+
+/* A route to a connected network that the kernel made itself is never taken over: with it would go the way to the very
+ * gateway, and any peer can announce the prefix. */
+static bool is_blocked(const struct fib *f, const struct route *r)
+{
+	for (const struct foreign *k = foreign_exact(&f->foreign, &r->prefix); k; k = k->next)
+		if (k->metric == r->metric && k->tos == 0 && k->to->key.protocol == RTPROT_KERNEL &&
+		    k->to->key.table == f->conf.table)
+			return true;
+	return false;
+}
+
+enum verdict route_judge(const struct fib *f, const struct route *r, struct nhset **to)
+{
+	if (route_is_off(f, r))
+		return VERDICT_NONE;
+	*to = r->want ? r->want->to : NULL;
+	if (*to == r->have)
+		return VERDICT_NONE;
+	if (*to)
+		return is_blocked(f, r) ? VERDICT_BLOCKED : VERDICT_WRITE;
+	/* Until everybody has said what is wanted, what is there stays. */
+	return f->synced[family_of_af(r->prefix.addr.af)] ? VERDICT_REMOVE : VERDICT_NONE;
+}
+
+/* ---- intents ---- */
+
+static uint32_t kernel_metric(const struct fib *f, const struct prefix *p, uint32_t asked)
+{
+	uint32_t metric = f->conf.fixed_metric >= 0 ? (uint32_t)f->conf.fixed_metric : asked;
+
+	return metric == 0 && p->addr.af == AF_INET6 ? IPV6_METRIC : metric;
+}
+
+/* Makes this the winner, or nobody (want NULL). Takes over the reference. */
+static void route_elect(struct fib *f, struct route *r, uint8_t class, uint32_t asked, struct want *want)
+{
+	if (r->want)
+		LIST_REMOVE(r, want_link);
+	r->class = class;
+	r->asked = asked;
+	r->want = want;
+	if (want)
+		LIST_INSERT_HEAD(&want->routes, r, want_link);
+	route_changed(f, r);
+}
+
+/* With a fixed metric, intents of one class but different metrics meet in one route; then the lower one wins. */
+static bool is_better(uint8_t class, uint32_t asked, uint8_t than_class, uint32_t than_asked)
+{
+	return class != than_class ? class < than_class : asked < than_asked;
+}
+
+static struct intent **intent_find(struct route *r, uint8_t class, uint32_t asked)
+{
+	struct intent **at;
+
+	if (!r->extra)
+		return NULL;
+	for (at = &r->extra->others; *at; at = &(*at)->next)
+		if ((*at)->class == class && (*at)->asked == asked)
+			return at;
+	return NULL;
+}
+
+/* Keeps an intent that does not win, best first. */
+static void intent_shelve(struct route *r, uint8_t class, uint32_t asked, struct want *want)
+{
+	struct intent *i = mem_calloc(1, sizeof *i), **at = &route_extra(r)->others;
+
+	*i = (struct intent){.class = class, .asked = asked, .want = want};
+	while (*at && is_better((*at)->class, (*at)->asked, class, asked))
+		at = &(*at)->next;
+	i->next = *at;
+	*at = i;
+}
+
+/* Takes over the reference to want. */
+static void intent_put(struct fib *f, const struct prefix *p, uint8_t class, uint32_t asked, struct want *want)
+{
+	struct route *r = route_obtain(f, p, kernel_metric(f, p, asked));
+	struct want *old = r->want;
+	struct intent **at;
+
+	if (!old) {
+		route_elect(f, r, class, asked, want);
+	} else if (r->class == class && r->asked == asked) {
+		if (old != want)
+			route_elect(f, r, class, asked, want);
+		want_unref(f, old);
+	} else if ((at = intent_find(r, class, asked))) {
+		want_unref(f, (*at)->want);
+		(*at)->want = want;
+	} else if (is_better(class, asked, r->class, r->asked)) {
+		intent_shelve(r, r->class, r->asked, old);
+		route_elect(f, r, class, asked, want);
+	} else {
+		intent_shelve(r, class, asked, want);
+	}
+}
+
+/* Takes an intent off the shelf; the reference to its want is the caller's. */
+static struct intent intent_take(struct intent **at)
+{
+	struct intent *i = *at, copy = *i;
+
+	*at = i->next;
+	free(i);
+	return copy;
+}
+
+/* The winner goes; the best of the others takes its place. */
+static void winner_drop(struct fib *f, struct route *r)
+{
+	struct want *old = r->want;
+	struct intent next = {0};
+
+	if (r->extra && r->extra->others)
+		next = intent_take(&r->extra->others);
+	route_elect(f, r, next.class, next.asked, next.want);
+	want_unref(f, old);
+}
+
+static bool is_sane(const struct fib_route *r)
+{
+	char text[PREFIX_STRLEN];
+
+	if (addr_bytes(r->prefix.addr.af) && r->prefix.len <= addr_bits(r->prefix.addr.af) &&
+	    (unsigned)r->class < FIB_CLASS_COUNT && (r->hop_count == 0 || r->hops))
+		return true;
+	log_error("fib", "route %s: not a route, left out", prefix_format(&r->prefix, text));
+	return false;
+}
+
+void fib_set(struct fib *f, const struct fib_route *r)
+{
+	if (is_sane(r))
+		intent_put(f, &r->prefix, (uint8_t)r->class, r->metric, want_get(f, r));
+}
+
+void fib_unset(struct fib *f, const struct prefix *p, uint32_t metric, enum fib_class class)
+{
+	struct route *r = route_find(f, p, kernel_metric(f, p, metric));
+	struct intent **at;
+
+	if (!r)
+		return;
+	if (r->want && r->class == (uint8_t) class && r->asked == metric)
+		winner_drop(f, r);
+	else if ((at = intent_find(r, (uint8_t) class, metric)))
+		want_unref(f, intent_take(at).want);
+}
+
+static void check_all(struct fib *f)
+{
+	uint32_t pos = 0;
+
+	for (struct route *r; (r = htab_next(&f->routes, &pos));)
+		route_changed(f, r);
+}
+
+void fib_sync_done(struct fib *f, enum family family)
+{
+	uint32_t pos = 0;
+
+	if (f->synced[family])
+		return;
+	f->synced[family] = true;
+	for (struct route *r; (r = htab_next(&f->routes, &pos));)
+		if (r->have && family_of_af(r->prefix.addr.af) == family)
+			route_queue(f, r);
+	write_schedule(f);
+}
+
+bool fib_is_synced(const struct fib *f, enum family family)
+{
+	return f->synced[family];
+}
+
+/* ---- configuration ---- */
+
+struct moved {
+	struct prefix prefix;
+	struct intent intent;
+};
+
+/* Every intent goes to the route of its new metric. Routes of the old metric are left without one and go, after the new
+ * ones came. */
+static void rekey(struct fib *f)
+{
+	struct strbuf all = {0};
+	uint32_t pos = 0;
+	size_t n;
+
+	for (struct route *r; (r = htab_next(&f->routes, &pos));) {
+		while (r->want) {
+			struct moved m = {r->prefix, {.class = r->class, .asked = r->asked, .want = want_ref(r->want)}};
+			strbuf_add(&all, &m, sizeof m);
+			winner_drop(f, r);
+		}
+	}
+	n = all.len / sizeof(struct moved);
+	for (size_t i = 0; i < n; i++) {
+		struct moved m;
+		memcpy(&m, all.s + i * sizeof m, sizeof m);
+		intent_put(f, &m.prefix, m.intent.class, m.intent.asked, m.intent.want);
+	}
+	strbuf_free(&all);
+}
+
+/* What we wrote into the table we used before goes, after the new table has it. */
+static void leave_table(struct fib *f)
+{
+	uint32_t pos = 0;
+
+	for (struct route *r; (r = htab_next(&f->routes, &pos));) {
+		if (!r->have)
+			continue;
+		write_surplus(f, &r->prefix, r->metric, nhset_ref(r->have));
+		route_set_have(f, r, NULL);
+	}
+}
+
+static void set_conf(struct fib *f, const struct fib_conf *conf)
+{
+	f->conf = *conf;
+	snprintf(f->interface_prefix, sizeof f->interface_prefix, "%s",
+		 conf->interface_prefix ? conf->interface_prefix : "");
+	f->conf.interface_prefix = f->interface_prefix;
+}
+
+void fib_configure(struct fib *f, const struct fib_conf *conf)
+{
+	struct fib_conf old = f->conf;
+
+	set_conf(f, conf);
+	if (old.table != conf->table)
+		leave_table(f);
+	if (old.fixed_metric != conf->fixed_metric)
+		rekey(f);
+	resolve_all(f);
+	check_all(f);
+	neigh_check_all(f);
+	if (conf->programming)
+		settings_forwarding(f);
+	kernel_arm_audit(f);
+	/* Which routes are ours is another question now. */
+	if (old.table != conf->table || old.protocol != conf->protocol)
+		kernel_resync(f);
+}
+
+/* ---- life ---- */
+
+static void put_probe(void *arg, struct wr *w)
+{
+	struct rtgenmsg g = {.rtgen_family = AF_INET};
+
+	(void)arg;
+	wr_bytes(w, &g, sizeof g);
+}
+
+static void no_answer(void *arg, const struct nlmsghdr *h)
+{
+	(void)arg;
+	(void)h;
+}
+
+/* The kernel checks privilege before it finds that this deletion names no route. */
+static bool may_program(void)
+{
+	int error = netlink_ask(RTM_DELROUTE, NLM_F_ACK, put_probe, no_answer, NULL);
+
+	return error != EPERM && error != EACCES;
+}
+
+static const struct netlink_ops netlink_callbacks = {
+    .on_event = kernel_event,
+    .on_overrun = kernel_overrun,
+    .on_done = write_done,
+    .on_room = write_room,
+};
+
+static bool start(struct fib *f, char *err, size_t err_size)
+{
+	f->netlink = netlink_new(f->loop, &netlink_callbacks, f, err, err_size);
+	if (!f->netlink)
+		return false;
+	if (f->conf.programming && !may_program()) {
+		snprintf(err, err_size,
+			 "may not change kernel routes: %s: CAP_NET_ADMIN is missing: run as root, or grant it "
+			 "(systemd: AmbientCapabilities=CAP_NET_ADMIN, container: add capability NET_ADMIN)",
+			 strerror(EPERM));
+		return false;
+	}
+	if (!kernel_start(f)) {
+		snprintf(err, err_size,
+			 "cannot read links, addresses and routes from the kernel by netlink: no answer");
+		return false;
+	}
+	return true;
+}
+
+struct fib *fib_new(struct loop *loop, const struct fib_conf *conf, const struct fib_ops *ops, void *arg, char *err,
+		    size_t err_size)
+{
+	struct fib *f = mem_calloc(1, sizeof *f);
+
+	f->loop = loop;
+	f->ops = ops;
+	f->arg = arg;
+	set_conf(f, conf);
+	f->route_slab.size = sizeof(struct route);
+	foreign_init(&f->foreign);
+	TAILQ_INIT(&f->problems);
+	resolver_init(f);
+	neighs_init(f);
+	write_init(f);
+	if (!start(f, err, err_size)) {
+		fib_free(f);
+		return NULL;
+	}
+	if (conf->programming)
+		settings_forwarding(f);
+	kernel_arm_audit(f);
+	return f;
+}
+
+static void free_intents(struct fib *f)
+{
+	uint32_t pos = 0;
+
+	for (struct route *r; (r = htab_next(&f->routes, &pos));) {
+		while (r->extra && r->extra->others)
+			want_unref(f, intent_take(&r->extra->others).want);
+		if (r->want)
+			want_unref(f, r->want);
+		if (r->extra) {
+			free(r->extra->text);
+			free(r->extra);
+		}
+		nhset_unref(&f->nhsets, r->have);
+	}
+	htab_clear(&f->routes);
+	slab_clear(&f->route_slab);
+}
+
+void fib_free(struct fib *f)
+{
+	if (!f)
+		return;
+	/* Nothing must be queued by what goes now. */
+	f->conf.programming = false;
+	kernel_stop(f);
+	free_intents(f);
+	write_free(f);
+	neighs_free(f);
+	resolver_free(f);
+	foreign_clear(&f->foreign, &f->nhsets);
+	htab_clear(&f->nhsets);
+	links_clear(&f->links);
+	while (!TAILQ_EMPTY(&f->problems))
+		problem_clear(f, TAILQ_FIRST(&f->problems)->key);
+	netlink_free(f->netlink);
+	free(f);
+}

@@ -1,0 +1,379 @@
+#include "fib/kernel.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/log.h"
+#include "daemon/base/mono.h"
+#include "fib/picture.h"
+#include "fib/settings.h"
+#include "fib/state.h"
+
+#define SOON (200 * MONO_MSEC)
+/* A dump that others keep changing under us is repeated so often, then taken as it is and done again later. */
+#define INTERRUPTED_MAX 5
+
+/* ---- links and addresses ---- */
+
+static void link_lost(struct fib *f, struct link *l)
+{
+	struct link gone = *l;
+
+	links_remove(&f->links, l);
+	picture_link_gone(f, gone.ifindex);
+	resolve_link_changed(f, &gone, NULL);
+	neigh_link_changed(f, &gone);
+	settings_forget(f, &gone);
+}
+
+static void link_put(struct fib *f, const struct rtmsg_link *m)
+{
+	struct link *l = links_by_index(&f->links, m->ifindex);
+	struct link old = l ? *l : (struct link){0};
+	bool renamed = l && strcmp(old.name, m->name) != 0;
+
+	l = links_put(&f->links, m);
+	l->seen = f->resync.generation;
+	if (renamed)
+		l->configured = false;
+	if (link_is_up(&old) && !link_is_up(l))
+		picture_link_down(f, l->ifindex);
+	if (!old.ifindex || renamed || ((old.flags ^ l->flags) & (IFF_UP | IFF_RUNNING))) {
+		resolve_link_changed(f, l, renamed ? old.name : NULL);
+		neigh_link_changed(f, l);
+	}
+}
+
+static void on_link(struct fib *f, const struct nlmsghdr *h)
+{
+	struct rtmsg_link m;
+	struct link *l;
+
+	if (!rtmsg_parse_link(h, &m))
+		return;
+	if (h->nlmsg_type == RTM_NEWLINK) {
+		link_put(f, &m);
+		return;
+	}
+	l = links_by_index(&f->links, m.ifindex);
+	if (l)
+		link_lost(f, l);
+	/* A dump under way may still show it. */
+	f->resync.again |= f->resync.running;
+}
+
+static void addr_lost(struct fib *f, const struct rtmsg_addr *m)
+{
+	const struct link *l = links_by_index(&f->links, m->ifindex);
+
+	if (!links_addr_remove(&f->links, m))
+		return;
+	resolve_addr_changed(f, &m->addr);
+	if (m->addr.af != AF_INET)
+		return;
+	if (l && !l->ipv4_count)
+		picture_ipv4_disabled(f, l->ifindex);
+	/* Older kernels drop routes with this preferred source without a word. */
+	if (picture_has_source(f, &m->addr))
+		kernel_resync_soon(f);
+}
+
+static void on_addr(struct fib *f, const struct nlmsghdr *h)
+{
+	struct rtmsg_addr m;
+
+	if (!rtmsg_parse_addr(h, &m))
+		return;
+	if (h->nlmsg_type == RTM_NEWADDR) {
+		if (links_addr_put(&f->links, &m, f->resync.generation))
+			resolve_addr_changed(f, &m.addr);
+		return;
+	}
+	addr_lost(f, &m);
+	f->resync.again |= f->resync.running;
+}
+
+static void on_route(struct fib *f, const struct nlmsghdr *h)
+{
+	picture_event(f, h);
+}
+
+/* ---- events ---- */
+
+static const struct {
+	uint16_t type;
+	void (*take)(struct fib *f, const struct nlmsghdr *h);
+} events[] = {
+    {RTM_NEWROUTE, on_route}, {RTM_DELROUTE, on_route}, {RTM_NEWLINK, on_link},
+    {RTM_DELLINK, on_link},   {RTM_NEWADDR, on_addr},	{RTM_DELADDR, on_addr},
+};
+
+void kernel_event(void *arg, const struct nlmsghdr *h)
+{
+	for (unsigned i = 0; i < sizeof events / sizeof *events; i++) {
+		if (events[i].type == h->nlmsg_type) {
+			events[i].take(arg, h);
+			return;
+		}
+	}
+}
+
+void kernel_overrun(void *arg)
+{
+	log_info("fib", "events from the kernel were lost: reading everything again");
+	kernel_resync(arg);
+}
+
+/* ---- resync: one dump after the other ---- */
+
+static void stage_put(void *arg, struct wr *w);
+static void stage_message(void *arg, const struct nlmsghdr *h);
+static void stage_end(void *arg, int error);
+
+static void put_links(struct fib *f, struct wr *w)
+{
+	(void)f;
+	rtmsg_put_link_dump(w);
+}
+static void put_addrs(struct fib *f, struct wr *w)
+{
+	(void)f;
+	rtmsg_put_addr_dump(w);
+}
+static void put_main4(struct fib *f, struct wr *w)
+{
+	(void)f;
+	rtmsg_put_route_dump(w, AF_INET, RT_TABLE_MAIN);
+}
+static void put_main6(struct fib *f, struct wr *w)
+{
+	(void)f;
+	rtmsg_put_route_dump(w, AF_INET6, RT_TABLE_MAIN);
+}
+static void put_own4(struct fib *f, struct wr *w)
+{
+	rtmsg_put_route_dump(w, AF_INET, f->conf.table);
+}
+static void put_own6(struct fib *f, struct wr *w)
+{
+	rtmsg_put_route_dump(w, AF_INET6, f->conf.table);
+}
+static void put_neighs(struct fib *f, struct wr *w)
+{
+	(void)f;
+	rtmsg_put_neigh_dump(w);
+}
+
+static void dumped_link(struct fib *f, const struct nlmsghdr *h)
+{
+	struct rtmsg_link m;
+	const struct link *l;
+
+	if (!rtmsg_parse_link(h, &m))
+		return;
+	l = links_by_index(&f->links, m.ifindex);
+	if (!l || l->seen != f->resync.generation)
+		link_put(f, &m);
+}
+
+static void dumped_addr(struct fib *f, const struct nlmsghdr *h)
+{
+	struct rtmsg_addr m;
+
+	if (rtmsg_parse_addr(h, &m) && links_addr_put(&f->links, &m, f->resync.generation))
+		resolve_addr_changed(f, &m.addr);
+}
+
+static void dumped_neigh(struct fib *f, const struct nlmsghdr *h)
+{
+	struct rtmsg_neigh m;
+
+	if (rtmsg_parse_neigh(h, &m))
+		neigh_seen(f, &m);
+}
+
+/* The sweeps remove what was not seen. Tables must not change while they are walked: one is removed per walk, and there
+ * are few. */
+static void sweep_links(struct fib *f)
+{
+	uint32_t pos = 0;
+
+	for (struct link *l; (l = htab_next(&f->links.by_index, &pos));) {
+		if (l->seen == f->resync.generation)
+			continue;
+		link_lost(f, l);
+		pos = 0;
+	}
+}
+
+static void sweep_addrs(struct fib *f)
+{
+	uint32_t pos = 0;
+
+	for (struct link_addr *a; (a = htab_next(&f->links.addrs, &pos));) {
+		struct rtmsg_addr m = {a->ifindex, a->addr, a->len};
+		if (a->seen == f->resync.generation)
+			continue;
+		addr_lost(f, &m);
+		pos = 0;
+	}
+}
+
+static const struct stage {
+	struct netlink_dump dump;
+	void (*put)(struct fib *f, struct wr *w);
+	void (*take)(struct fib *f, const struct nlmsghdr *h);
+	void (*sweep)(struct fib *f);
+	bool own; /* only if our table is not the main one */
+} stages[] = {
+#define DUMP(t)                                                                                 \
+	{                                                                                       \
+		.type = (t), .put = stage_put, .on_message = stage_message, .on_end = stage_end \
+	}
+    {DUMP(RTM_GETLINK), put_links, dumped_link, sweep_links, false},
+    {DUMP(RTM_GETADDR), put_addrs, dumped_addr, sweep_addrs, false},
+    {DUMP(RTM_GETROUTE), put_main4, picture_dumped, NULL, false},
+    {DUMP(RTM_GETROUTE), put_main6, picture_dumped, NULL, false},
+    {DUMP(RTM_GETROUTE), put_own4, picture_dumped, NULL, true},
+    {DUMP(RTM_GETROUTE), put_own6, picture_dumped, NULL, true},
+    {DUMP(RTM_GETNEIGH), put_neighs, dumped_neigh, neigh_sweep, false},
+#undef DUMP
+};
+#define STAGES (sizeof stages / sizeof *stages)
+
+static void stage_put(void *arg, struct wr *w)
+{
+	struct fib *f = arg;
+
+	stages[f->resync.stage].put(f, w);
+}
+
+static void stage_message(void *arg, const struct nlmsghdr *h)
+{
+	struct fib *f = arg;
+
+	stages[f->resync.stage].take(f, h);
+}
+
+static void resync_finish(struct fib *f)
+{
+	struct resync *s = &f->resync;
+
+	picture_sweep(f);
+	s->running = false;
+	s->started = true;
+	if (s->again)
+		kernel_resync_soon(f);
+}
+
+static void stage_start(struct fib *f)
+{
+	struct resync *s = &f->resync;
+
+	while (s->stage < STAGES && stages[s->stage].own && f->conf.table == RT_TABLE_MAIN)
+		s->stage++;
+	if (s->stage < STAGES)
+		netlink_dump(f->netlink, &stages[s->stage].dump, f);
+	else
+		resync_finish(f);
+}
+
+/* A table that does not exist yet, or a family the kernel was built or started without, is empty. */
+static bool is_empty_error(int error)
+{
+	return error == ENOENT || error == EOPNOTSUPP || error == EAFNOSUPPORT;
+}
+
+static void stage_end(void *arg, int error)
+{
+	struct fib *f = arg;
+	struct resync *s = &f->resync;
+
+	if (error == EINTR && ++s->interrupted <= INTERRUPTED_MAX) {
+		stage_start(f);
+		return;
+	}
+	if (error == EINTR)
+		s->again = true;
+	if (error && error != EINTR && !is_empty_error(error)) {
+		log_warn("fib", "reading the kernel's state failed: %s: will be tried again", strerror(error));
+		s->running = false;
+		kernel_resync_soon(f);
+		return;
+	}
+	if (stages[s->stage].sweep)
+		stages[s->stage].sweep(f);
+	s->interrupted = 0;
+	s->stage++;
+	stage_start(f);
+}
+
+void kernel_resync(struct fib *f)
+{
+	struct resync *s = &f->resync;
+
+	if (s->started)
+		f->stats.resyncs++;
+	loop_timer_stop(f->loop, &s->soon);
+	s->running = true;
+	s->again = false;
+	s->stage = s->interrupted = 0;
+	s->generation++;
+	s->gone_count = 0;
+	stage_start(f);
+}
+
+static void on_soon(void *arg)
+{
+	kernel_resync(arg);
+}
+
+void kernel_resync_soon(struct fib *f)
+{
+	if (f->resync.running)
+		f->resync.again = true;
+	else if (!loop_timer_is_set(&f->resync.soon))
+		loop_timer_set(f->loop, &f->resync.soon, SOON, on_soon, f);
+}
+
+static void on_audit(void *arg)
+{
+	struct fib *f = arg;
+	uint32_t pos = 0;
+
+	/* Settings that somebody changed are made again, too. */
+	for (struct link *l; (l = htab_next(&f->links.by_index, &pos));)
+		l->configured = false;
+	if (f->conf.programming)
+		settings_forwarding(f);
+	resolve_all(f);
+	if (!f->resync.running)
+		kernel_resync(f);
+	kernel_arm_audit(f);
+}
+
+void kernel_arm_audit(struct fib *f)
+{
+	if (f->conf.audit)
+		loop_timer_set(f->loop, &f->resync.audit, f->conf.audit, on_audit, f);
+	else
+		loop_timer_stop(f->loop, &f->resync.audit);
+}
+
+bool kernel_start(struct fib *f)
+{
+	kernel_resync(f);
+	if (!netlink_dump_wait(f->netlink) || !f->resync.started)
+		return false;
+	picture_adopt(f);
+	return true;
+}
+
+void kernel_stop(struct fib *f)
+{
+	loop_timer_stop(f->loop, &f->resync.soon);
+	loop_timer_stop(f->loop, &f->resync.audit);
+	f->resync.running = false;
+}

@@ -1,0 +1,220 @@
+#include "fib/neigh.h"
+
+#include <errno.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fib/state.h"
+
+static uint32_t neigh_hash(const struct addr *a)
+{
+	return (uint32_t)hash_bytes(a, sizeof *a);
+}
+
+static bool neigh_eq(const void *item, const void *key)
+{
+	const struct neigh *n = item, *k = key;
+
+	return addr_equal(&n->addr, &k->addr) && strcmp(n->ifname, k->ifname) == 0 && memcmp(n->mac, k->mac, 6) == 0;
+}
+
+/* Where the entry should be: 0 for nowhere. */
+static uint32_t neigh_target(const struct fib *f, const struct neigh *n)
+{
+	const struct link *l = links_by_name(&f->links, n->ifname);
+
+	return n->refs && link_is_up(l) ? l->ifindex : 0;
+}
+
+static void neigh_check(struct fib *f, struct neigh *n)
+{
+	if (n->dirty || n->flight || backoff_is_waiting(&n->wait))
+		return;
+	if (n->have == neigh_target(f, n) && n->refs)
+		return;
+	n->dirty = true;
+	TAILQ_INSERT_TAIL(&f->neighs.queue, n, queue);
+	write_schedule(f);
+}
+
+struct neigh *neigh_get(struct fib *f, const struct addr *a, const char *ifname, const uint8_t mac[static 6])
+{
+	struct neigh key = {.addr = *a}, *n;
+
+	memcpy(key.ifname, ifname, strnlen(ifname, IFNAMSIZ - 1));
+	memcpy(key.mac, mac, 6);
+	n = htab_find(&f->neighs.all, neigh_hash(a), neigh_eq, &key);
+	if (!n) {
+		n = mem_dup(&key, sizeof key);
+		n->wait.owner = n;
+		htab_insert(&f->neighs.all, neigh_hash(a), n);
+	}
+	if (n->refs++ == 0)
+		neigh_check(f, n);
+	return n;
+}
+
+static void neigh_free(struct fib *f, struct neigh *n)
+{
+	backoff_cancel(&f->neighs.backoffs, &n->wait);
+	htab_remove(&f->neighs.all, neigh_hash(&n->addr), n);
+	free(n);
+}
+
+void neigh_put(struct fib *f, struct neigh *n)
+{
+	if (--n->refs == 0)
+		neigh_check(f, n);
+}
+
+void neigh_link_changed(struct fib *f, const struct link *l)
+{
+	uint32_t pos = 0;
+
+	for (struct neigh *n; (n = htab_next(&f->neighs.all, &pos));) {
+		bool here = strcmp(n->ifname, l->name) == 0;
+		if (!here && n->have != l->ifindex)
+			continue;
+		/* The kernel forgets permanent entries, too, when the interface goes down. */
+		if (n->have == l->ifindex && !link_is_up(links_by_index(&f->links, l->ifindex)))
+			n->have = 0;
+		neigh_check(f, n);
+	}
+}
+
+static bool neigh_addr_eq(const void *item, const void *key)
+{
+	return addr_equal(&((const struct neigh *)item)->addr, key);
+}
+
+/* At start entries are seen before anybody asked for one; they are kept without a user, so that it is known then. */
+void neigh_seen(struct fib *f, const struct rtmsg_neigh *m)
+{
+	const struct link *l = links_by_index(&f->links, m->ifindex);
+	struct neigh key = {.addr = m->addr}, *n;
+
+	if (!l || !(m->state & NUD_PERMANENT) || !m->has_mac)
+		return;
+	if (strncmp(l->name, f->interface_prefix, strlen(f->interface_prefix)) != 0 &&
+	    !htab_find(&f->neighs.all, neigh_hash(&m->addr), neigh_addr_eq, &m->addr))
+		return;
+	memcpy(key.ifname, l->name, sizeof key.ifname);
+	memcpy(key.mac, m->mac, 6);
+	n = htab_find(&f->neighs.all, neigh_hash(&m->addr), neigh_eq, &key);
+	if (!n) {
+		n = mem_dup(&key, sizeof key);
+		n->wait.owner = n;
+		htab_insert(&f->neighs.all, neigh_hash(&m->addr), n);
+	}
+	n->have = m->ifindex;
+	n->seen = f->resync.generation;
+}
+
+void neigh_sweep(struct fib *f)
+{
+	uint32_t pos = 0;
+
+	for (struct neigh *n; (n = htab_next(&f->neighs.all, &pos));) {
+		if (n->flight)
+			continue;
+		if (n->seen != f->resync.generation)
+			n->have = 0;
+		if (n->refs)
+			neigh_check(f, n);
+	}
+}
+
+void neigh_check_all(struct fib *f)
+{
+	uint32_t pos = 0;
+
+	for (struct neigh *n; (n = htab_next(&f->neighs.all, &pos));)
+		if (n->refs)
+			neigh_check(f, n);
+}
+
+/* Does somebody want another MAC for this address on this interface? Then the entry was replaced, not left over. */
+static bool is_replaced(const struct fib *f, const struct neigh *old)
+{
+	uint32_t pos = 0;
+
+	for (const struct neigh *n; (n = htab_next(&f->neighs.all, &pos));)
+		if (n != old && n->refs && addr_equal(&n->addr, &old->addr) && strcmp(n->ifname, old->ifname) == 0)
+			return true;
+	return false;
+}
+
+static void send_neigh(struct fib *f, struct neigh *n, uint16_t type, uint16_t flags, uint32_t ifindex)
+{
+	rtmsg_put_neigh(netlink_begin(f->netlink, type, flags, write_neigh_cookie(f, n)), &n->addr, ifindex, n->mac);
+	netlink_end(f->netlink);
+	n->flight = true;
+}
+
+bool neigh_write(struct fib *f)
+{
+	struct neigh *n = TAILQ_FIRST(&f->neighs.queue);
+	bool on = f->conf.programming && f->conf.workload_routes;
+	uint32_t target;
+
+	if (!n)
+		return false;
+	TAILQ_REMOVE(&f->neighs.queue, n, queue);
+	n->dirty = false;
+	target = neigh_target(f, n);
+	if (on && target && n->have != target) {
+		send_neigh(f, n, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, target);
+		n->have = target;
+	} else if (on && !target && n->have && !n->refs && !is_replaced(f, n)) {
+		send_neigh(f, n, RTM_DELNEIGH, 0, n->have);
+		n->have = 0;
+	} else if (!n->refs) {
+		neigh_free(f, n);
+	}
+	return true;
+}
+
+void neigh_done(struct fib *f, struct neigh *n, int error, const char *text)
+{
+	char addr[ADDR_STRLEN], key[ADDR_STRLEN + 8] = "neigh ";
+
+	n->flight = false;
+	strcat(key, addr_format(&n->addr, addr));
+	if (error && n->refs) {
+		n->have = 0;
+		n->error = error;
+		f->stats.errors++;
+		problem_set(f, key, "neighbour %s on %s: the kernel refused: %s%s%s: will be retried", addr, n->ifname,
+			    strerror(error), *text ? ": " : "", text);
+		backoff_wait(&f->neighs.backoffs, &n->wait);
+		return;
+	}
+	if (n->error || !n->refs)
+		problem_clear(f, key);
+	n->error = 0;
+	n->wait.step = 0;
+	neigh_check(f, n);
+}
+
+static void on_wait_over(void *arg, void *owner)
+{
+	neigh_check(arg, owner);
+}
+
+void neighs_init(struct fib *f)
+{
+	TAILQ_INIT(&f->neighs.queue);
+	backoffs_init(&f->neighs.backoffs, f->loop, on_wait_over, f);
+}
+
+void neighs_free(struct fib *f)
+{
+	uint32_t pos = 0;
+
+	backoffs_free(&f->neighs.backoffs);
+	for (struct neigh *n; (n = htab_next(&f->neighs.all, &pos));)
+		free(n);
+	htab_clear(&f->neighs.all);
+}

@@ -1,0 +1,59 @@
+/* Permanent neighbour entries of workloads: the node does not ask a pod for its MAC address, it is told.
+ *
+ * An entry belongs to the wants of its route and is written when its interface is up. The kernel drops entries with
+ * their interface. Events of neighbours are not followed (every ARP reply of the node would be one): entries are read
+ * at start and by each resync, which puts back what is missing. */
+#ifndef FIB_NEIGH_H
+#define FIB_NEIGH_H
+
+#include <bsd/sys/queue.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/base/addr.h"
+#include "daemon/base/hash.h"
+#include "fib/backoff.h"
+#include "fib/rtmsg.h"
+
+struct fib;
+struct link;
+
+struct neigh {
+	struct addr addr;
+	char ifname[IFNAMSIZ];
+	uint8_t mac[6];
+	uint32_t refs;
+	uint32_t have; /* the interface (index) on which the kernel has it; 0 nowhere */
+	uint8_t seen;
+	bool dirty, flight;
+	int error;
+	struct backoff wait;
+	TAILQ_ENTRY(neigh) queue;
+};
+TAILQ_HEAD(neigh_queue, neigh);
+
+struct neighs {
+	struct htab all;
+	struct neigh_queue queue;
+	struct backoffs backoffs;
+};
+
+void neighs_init(struct fib *f);
+void neighs_free(struct fib *f);
+struct neigh *neigh_get(struct fib *f, const struct addr *a, const char *ifname, const uint8_t mac[static 6]);
+/* With the last reference the entry is removed from the kernel, too. */
+void neigh_put(struct fib *f, struct neigh *n);
+/* The interface came, went or changed its state. */
+void neigh_link_changed(struct fib *f, const struct link *l);
+/* A permanent entry that the kernel has. */
+void neigh_seen(struct fib *f, const struct rtmsg_neigh *m);
+/* A resync is over: what was not seen is not there. */
+void neigh_sweep(struct fib *f);
+/* Looks at all again (configuration changed). */
+void neigh_check_all(struct fib *f);
+/* Puts requests for what is queued into the batch, as far as there is room; true if something is left. */
+bool neigh_write(struct fib *f);
+void neigh_done(struct fib *f, struct neigh *n, int error, const char *text);
+
+#endif

@@ -1,0 +1,114 @@
+/* Where wanted routes lead.
+ *
+ * A want is the list of hops of an intent, interned: routes with equal hops share it, and it keeps the nhset it leads
+ * to at present. A next hop is one of those hops, shared by wants and watchers: an interface by name (FIB_DEV), a
+ * link-local gateway on a named interface, or an address that is looked up in the foreign routes. The kernel fixes
+ * gateway and interface of a route when it is added, so one look-up is all the recursion there is.
+ *
+ * When a link, an address or a foreign route changes, the next hops it may concern are queued, and at the end of the
+ * turn they, their wants and the routes of these are looked at again, in this order, each only if the one before
+ * changed. */
+#ifndef FIB_RESOLVE_H
+#define FIB_RESOLVE_H
+
+#include <bsd/sys/queue.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/base/addr.h"
+#include "daemon/base/hash.h"
+#include "fib/fib.h"
+#include "fib/nhset.h"
+
+struct link;
+
+struct nexthop_key {
+	struct addr gateway, link_local;
+	char ifname[IFNAMSIZ];
+	uint8_t kind; /* of enum fib_type: FIB_VIA or FIB_DEV */
+};
+
+/* Why it does not resolve. */
+enum nexthop_trouble {
+	NEXTHOP_OK,
+	NEXTHOP_NO_ROUTE,
+	NEXTHOP_NO_LINK,
+	NEXTHOP_LINK_DOWN,
+	NEXTHOP_NO_CARRIER,
+	NEXTHOP_OWN,
+	NEXTHOP_REJECTED,
+};
+
+LIST_HEAD(want_members, want_member);
+
+struct nexthop {
+	struct nexthop_key key;
+	uint32_t hash;
+	uint32_t refs; /* members of wants, and one per watch */
+	uint32_t watches;
+	struct want_members members;
+	TAILQ_ENTRY(nexthop) all; /* of those with kind FIB_VIA */
+	TAILQ_ENTRY(nexthop) queue;
+	bool queued, workload, told, told_reachable;
+	uint32_t told_metric;
+	/* The outcome. */
+	uint8_t trouble;  /* enum nexthop_trouble */
+	uint32_t ifindex; /* the interface it leads to, or would if it were up; 0 none */
+	uint32_t metric;  /* of the route that resolves it */
+	uint16_t count;
+	struct nhop *hops;
+};
+
+/* The place of a next hop in a want. */
+struct want_member {
+	struct nexthop *nexthop;
+	struct want *want;
+	LIST_ENTRY(want_member) link;
+};
+
+struct neigh;
+
+struct want {
+	uint32_t refs, hash;
+	uint8_t af, type;
+	uint16_t count;
+	LIST_HEAD(want_routes, route) routes; /* whose winner it is */
+	struct nhset *to;		      /* NULL: does not resolve */
+	struct neigh *neigh;		      /* the permanent neighbour that goes with it, or NULL */
+	struct want_member member[];
+};
+
+TAILQ_HEAD(nexthop_list, nexthop);
+
+#define RESOLVER_CHANGES 32
+
+struct resolver {
+	struct htab nexthops, wants;
+	struct nexthop_list all, queue;
+	struct prefix changes[RESOLVER_CHANGES]; /* foreign prefixes that changed in this turn */
+	unsigned change_count;			 /* above RESOLVER_CHANGES: too many to remember */
+};
+
+struct fib;
+
+void resolver_init(struct fib *f);
+void resolver_free(struct fib *f);
+
+/* The want of these hops, with a new reference. */
+struct want *want_get(struct fib *f, const struct fib_route *r);
+struct want *want_ref(struct want *w);
+void want_unref(struct fib *f, struct want *w);
+
+/* A link came, went or changed. old_name: what it was called before, or NULL. */
+void resolve_link_changed(struct fib *f, const struct link *l, const char *old_name);
+void resolve_addr_changed(struct fib *f, const struct addr *a);
+void resolve_route_changed(struct fib *f, const struct prefix *p);
+/* Everything, because the configuration changed or much was missed. */
+void resolve_all(struct fib *f);
+/* The queued work; runs by itself at the end of the turn. */
+void resolve_run(struct fib *f);
+/* "next hop 10.0.0.9: no route": the first that does not resolve. */
+void want_explain(const struct fib *f, const struct want *w, char *out, size_t size);
+
+#endif

@@ -1,0 +1,369 @@
+/* The fib for people: what is wanted, what is there, and why not. */
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <netlink/msg.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fib/state.h"
+
+static const char *const state_names[FIB_STATE_COUNT] = {
+    [FIB_INSTALLED] = "installed",
+    [FIB_PENDING] = "pending",
+    [FIB_UNRESOLVED] = "unresolved",
+    [FIB_FAILED] = "failed",
+    [FIB_SHADOWED] = "shadowed",
+    [FIB_STALE] = "stale",
+    [FIB_OFF] = "off",
+};
+
+static const char *const class_names[FIB_CLASS_COUNT] = {
+    [FIB_WORKLOAD] = "workload",
+    [FIB_BGP] = "bgp",
+    [FIB_BLOCK] = "block",
+};
+
+const char *fib_state_name(enum fib_state s)
+{
+	return (unsigned)s < FIB_STATE_COUNT ? state_names[s] : "unknown";
+}
+
+/* ---- problems ---- */
+
+static struct problem *problem_find(struct fib *f, const char *key)
+{
+	struct problem *p;
+
+	TAILQ_FOREACH(p, &f->problems, link)
+	{
+		if (strcmp(p->key, key) == 0)
+			return p;
+	}
+	return NULL;
+}
+
+void problem_set(struct fib *f, const char *key, const char *fmt, ...)
+{
+	struct problem *p = problem_find(f, key);
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if (p && strcmp(p->text, text) == 0)
+		return;
+	if (!p) {
+		p = mem_calloc(1, sizeof *p);
+		p->key = mem_strdup(key);
+		TAILQ_INSERT_TAIL(&f->problems, p, link);
+	}
+	free(p->text);
+	p->text = mem_strdup(text);
+	log_warn("fib", "%s", text);
+}
+
+void problem_clear(struct fib *f, const char *key)
+{
+	struct problem *p = problem_find(f, key);
+
+	if (!p)
+		return;
+	TAILQ_REMOVE(&f->problems, p, link);
+	free(p->key);
+	free(p->text);
+	free(p);
+}
+
+void fib_problems(const struct fib *f, struct strbuf *out)
+{
+	const struct problem *p;
+
+	TAILQ_FOREACH(p, &f->problems, link)
+	{
+		strbuf_printf(out, "%s\n", p->text);
+	}
+}
+
+/* ---- one route ---- */
+
+/* Text into a fixed field; what does not fit is cut off. */
+struct text {
+	char *at;
+	size_t left;
+};
+
+static void __attribute__((format(printf, 2, 3))) say(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(t->at, t->left, fmt, ap);
+	va_end(ap);
+	if (n < 0 || t->left == 0)
+		return;
+	if ((size_t)n >= t->left)
+		n = (int)t->left - 1;
+	t->at += n;
+	t->left -= (size_t)n;
+}
+
+static void say_hop(const struct fib *f, struct text *t, const struct nhset *s, const struct nhop *hop)
+{
+	char gateway[ADDR_STRLEN], name[IFNAMSIZ];
+
+	if (!addr_is_none(&hop->gateway))
+		say(t, "via %s%s ", hop->gateway.af != s->key.af ? "inet6 " : "", addr_format(&hop->gateway, gateway));
+	say(t, "dev %s ", links_name(&f->links, hop->ifindex, name));
+}
+
+static void say_nhset(const struct fib *f, struct text *t, const struct nhset *s, uint32_t metric)
+{
+	if (s->key.type == RTN_BLACKHOLE)
+		say(t, "blackhole ");
+	if (s->key.count == 1)
+		say_hop(f, t, s, &s->hop[0]);
+	say(t, "proto %u", s->key.protocol);
+	if (s->key.scope == RT_SCOPE_LINK)
+		say(t, " scope link");
+	if (metric)
+		say(t, " metric %u", metric);
+	if (s->key.count == 1 && s->hop[0].onlink)
+		say(t, " onlink");
+	for (unsigned i = 0; s->key.count > 1 && i < s->key.count; i++) {
+		say(t, " nexthop ");
+		say_hop(f, t, s, &s->hop[i]);
+		say(t, "weight %u%s", s->hop[i].weight + 1u, s->hop[i].onlink ? " onlink" : "");
+	}
+}
+
+/* What it would be if it resolved. */
+static void say_want(struct text *t, const struct want *w, uint32_t metric)
+{
+	char gateway[ADDR_STRLEN];
+
+	for (unsigned i = 0; i < w->count; i++) {
+		const struct nexthop_key *k = &w->member[i].nexthop->key;
+		const struct addr *a = addr_is_none(&k->gateway) ? &k->link_local : &k->gateway;
+		say(t, "%s%s", i ? " " : "", w->count > 1 ? "nexthop " : "");
+		if (!addr_is_none(a))
+			say(t, "via %s", addr_format(a, gateway));
+		if (k->ifname[0])
+			say(t, "%sdev %s", addr_is_none(a) ? "" : " ", k->ifname);
+	}
+	if (metric)
+		say(t, " metric %u", metric);
+}
+
+static void view_route_text(const struct fib *f, const struct route *r, const struct want *w, struct fib_view *v)
+{
+	struct text t = {v->route, sizeof v->route};
+	const struct nhset *s = w ? w->to : r->have;
+
+	v->route[0] = '\0';
+	if (s)
+		say_nhset(f, &t, s, r->metric);
+	else
+		say_want(&t, w, r->metric);
+}
+
+static enum fib_state failure(const struct route *r, struct fib_view *v)
+{
+	const struct route_extra *e = r->extra;
+
+	if (e && e->error) {
+		snprintf(v->reason, sizeof v->reason, "the kernel refused: %s%s%s: will be retried", strerror(e->error),
+			 e->text ? ": " : "", e->text ? e->text : "");
+		return FIB_FAILED;
+	}
+	if (e && e->fights && backoff_is_waiting(&e->wait))
+		snprintf(v->reason, sizeof v->reason, "removed or changed by others %u times: will be put back",
+			 e->fights);
+	else
+		snprintf(v->reason, sizeof v->reason, "about to be written");
+	return FIB_PENDING;
+}
+
+static enum fib_state winner_state(const struct fib *f, const struct route *r, struct fib_view *v)
+{
+	struct nhset *to = NULL;
+
+	if (route_is_off(f, r)) {
+		snprintf(v->reason, sizeof v->reason, "%s",
+			 f->conf.programming ? "workload routes are left to others" : "programming is off");
+		return FIB_OFF;
+	}
+	if (!r->want->to) {
+		want_explain(f, r->want, v->reason, sizeof v->reason);
+		return FIB_UNRESOLVED;
+	}
+	switch (route_judge(f, r, &to)) {
+	case VERDICT_BLOCKED:
+		snprintf(v->reason, sizeof v->reason, "the kernel's own route to a connected network stands here");
+		return FIB_SHADOWED;
+	case VERDICT_WRITE:
+		return failure(r, v);
+	default:
+		return FIB_INSTALLED;
+	}
+}
+
+static void view_begin(const struct route *r, uint8_t class, struct fib_view *v)
+{
+	*v = (struct fib_view){.prefix = r->prefix, .metric = r->metric, .class = (enum fib_class) class};
+}
+
+/* The n-th view of a route: the winner, the others, and if nobody wants it what the kernel has. False past the last. */
+static bool view(const struct fib *f, const struct route *r, unsigned n, struct fib_view *v)
+{
+	const struct intent *i = r->extra ? r->extra->others : NULL;
+
+	if (n == 0 && r->want) {
+		view_begin(r, r->class, v);
+		v->state = winner_state(f, r, v);
+		view_route_text(f, r, r->want, v);
+		return true;
+	}
+	if (n == 0 && r->have) {
+		view_begin(r, 0, v);
+		v->state = FIB_STALE;
+		snprintf(v->reason, sizeof v->reason, "%s",
+			 f->synced[family_of_af(r->prefix.addr.af)] ? "nobody wants it: about to be removed"
+								    : "nobody wanted it yet: kept until all is known");
+		view_route_text(f, r, NULL, v);
+		return true;
+	}
+	while (i && n > 1) {
+		i = i->next;
+		n--;
+	}
+	if (!i || n == 0)
+		return false;
+	view_begin(r, i->class, v);
+	v->state = FIB_SHADOWED;
+	snprintf(v->reason, sizeof v->reason, "a %s route has this prefix and metric", class_names[r->class]);
+	view_route_text(f, r, i->want, v);
+	return true;
+}
+
+/* *pos is the place in the table and the number of the view, 32 bits each. */
+bool fib_next(const struct fib *f, uint64_t *pos, struct fib_view *v)
+{
+	for (;;) {
+		uint32_t at = (uint32_t)(*pos >> 32), after = at;
+		unsigned n = (uint32_t)*pos;
+		const struct route *r = htab_next(&f->routes, &after);
+
+		if (!r)
+			return false;
+		if (view(f, r, n, v)) {
+			/* htab_next() skips empty slots: stay at the one it found. */
+			*pos = (uint64_t)(after - 1) << 32 | (n + 1);
+			return true;
+		}
+		*pos = (uint64_t)after << 32;
+	}
+}
+
+void fib_explain(const struct fib *f, const struct addr *a, void (*cb)(void *arg, const struct fib_view *v), void *arg)
+{
+	uint32_t pos = 0;
+	int longest = -1;
+	struct fib_view v;
+
+	for (const struct route *r; (r = htab_next(&f->routes, &pos));)
+		if (r->prefix.len > longest && (r->want || r->have) && prefix_contains(&r->prefix, a))
+			longest = r->prefix.len;
+	for (int stale = 0; stale < 2 && longest >= 0; stale++) {
+		pos = 0;
+		for (const struct route *r; (r = htab_next(&f->routes, &pos));) {
+			if (r->prefix.len != longest || !prefix_contains(&r->prefix, a) || (r->want == NULL) != stale)
+				continue;
+			for (unsigned n = 0; view(f, r, n, &v); n++)
+				cb(arg, &v);
+		}
+	}
+}
+
+struct fib_stats fib_stats(const struct fib *f)
+{
+	struct fib_stats s = f->stats;
+	uint32_t pos = 0;
+
+	for (const struct route *r; (r = htab_next(&f->routes, &pos));) {
+		s.intents += r->want != NULL;
+		for (const struct intent *i = r->extra ? r->extra->others : NULL; i; i = i->next)
+			s.intents++;
+		s.stale += !r->want && r->have;
+		s.unresolved += r->want && !r->want->to && !route_is_off(f, r);
+		s.failed += r->extra && r->extra->error;
+		s.installed += r->have && r->want && r->want->to == r->have;
+		s.adopted += r->have && r->want && r->want->to == r->have && (r->flags & ROUTE_ADOPTED);
+	}
+	s.links = f->links.by_index.count;
+	s.batches = netlink_stats(f->netlink)->batches;
+	s.last_batch_ns = netlink_stats(f->netlink)->last_batch_ns;
+	return s;
+}
+
+/* ---- the kernel's own answer ---- */
+
+struct lookup {
+	const struct fib *f;
+	const struct addr *addr;
+	struct text text;
+	bool answered;
+};
+
+static void lookup_put(void *arg, struct wr *w)
+{
+	struct lookup *l = arg;
+
+	rtmsg_put_lookup(w, l->addr);
+}
+
+static void lookup_answer(void *arg, const struct nlmsghdr *h)
+{
+	static const char *const types[] = {[RTN_LOCAL] = "local ",
+					    [RTN_BROADCAST] = "broadcast ",
+					    [RTN_BLACKHOLE] = "blackhole ",
+					    [RTN_UNREACHABLE] = "unreachable ",
+					    [RTN_PROHIBIT] = "prohibit "};
+	struct lookup *l = arg;
+	char addr[ADDR_STRLEN], name[IFNAMSIZ];
+	struct rtmsg_route m;
+	uint8_t type;
+
+	if (!rtmsg_parse_route(h, &m))
+		return;
+	type = m.to.key.type;
+	l->answered = true;
+	say(&l->text, "%s%s", type < sizeof types / sizeof *types && types[type] ? types[type] : "",
+	    addr_format(l->addr, addr));
+	if (m.to.key.count && !addr_is_none(&m.to.hop[0].gateway))
+		say(&l->text, " via %s", addr_format(&m.to.hop[0].gateway, addr));
+	if (m.to.key.count)
+		say(&l->text, " dev %s", links_name(&l->f->links, m.to.hop[0].ifindex, name));
+}
+
+void fib_kernel_lookup(struct fib *f, const struct addr *a, char *out, size_t size)
+{
+	struct lookup l = {.f = f, .addr = a, .text = {out, size}};
+	char addr[ADDR_STRLEN];
+	int error;
+
+	if (!size)
+		return;
+	*out = '\0';
+	error = netlink_ask(RTM_GETROUTE, 0, lookup_put, lookup_answer, &l);
+	/* The kernel says "invalid argument" for a blackhole. */
+	if (error == EINVAL)
+		say(&l.text, "%s: blackhole (%s)", addr_format(a, addr), strerror(error));
+	else if (error)
+		say(&l.text, "%s: %s", addr_format(a, addr), strerror(error));
+	else if (!l.answered)
+		say(&l.text, "%s: no answer from the kernel", addr_format(a, addr));
+}

@@ -1,0 +1,315 @@
+/* The difference between what is wanted and what the kernel has, as netlink requests.
+ *
+ * Queued routes are compared once more when their turn comes, so what changed back meanwhile costs nothing. What is to
+ * be added or replaced goes first and deletions follow behind it in the same stream: where a route moves to another
+ * metric, the new one is there before the old one goes. */
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/log.h"
+#include "daemon/base/mono.h"
+#include "fib/state.h"
+
+/* A repaired route that is undone again within this time is being fought over. */
+#define FIGHT_TIME (60 * MONO_SEC)
+/* So many repairs are made at once. */
+#define FIGHT_PATIENCE 2
+
+/* One request on its way. */
+struct sent {
+	struct route *route;
+	struct neigh *neigh; /* either of the two, or none (a surplus route) */
+	struct nhset *to;    /* what was written; NULL for a removal */
+};
+
+static struct sent *sent_new(struct fib *f, struct route *r, struct nhset *to)
+{
+	struct sent *s = slab_get(&f->sent_slab);
+
+	s->route = r;
+	s->to = to ? nhset_ref(to) : NULL;
+	return s;
+}
+
+static void sent_free(struct fib *f, struct sent *s)
+{
+	nhset_unref(&f->nhsets, s->to);
+	slab_put(&f->sent_slab, s);
+}
+
+/* ---- trouble ---- */
+
+void write_forgive(struct fib *f, struct route *r)
+{
+	struct route_extra *e = r->extra;
+
+	if (!e)
+		return;
+	if (e->error) {
+		e->error = 0;
+		free(e->text);
+		e->text = NULL;
+		e->wait.step = 0;
+	}
+	if (e->fights && mono_now() - e->fought > FIGHT_TIME)
+		e->fights = 0;
+	if (e->others || e->fights || backoff_is_waiting(&e->wait))
+		return;
+	free(e);
+	r->extra = NULL;
+	(void)f;
+}
+
+/* Without privilege every route fails: one message that says what to do. */
+static void note_privilege(struct fib *f, int error)
+{
+	if (error != EPERM)
+		return;
+	problem_set(f, "privilege",
+		    "the kernel does not let us change routes: %s: CAP_NET_ADMIN was lost: give it to the service "
+		    "(AmbientCapabilities=CAP_NET_ADMIN) and restart it",
+		    strerror(error));
+}
+
+static void write_failed(struct fib *f, struct route *r, bool removal, int error, const char *text)
+{
+	struct route_extra *e = route_extra(r);
+	char prefix[PREFIX_STRLEN];
+	uint32_t suppressed = 0;
+
+	f->stats.errors++;
+	note_privilege(f, error);
+	e->error = error;
+	free(e->text);
+	e->text = text && *text ? mem_strdup(text) : NULL;
+	backoff_wait(&f->backoffs, &e->wait);
+	if (log_allowed(&f->refusals, 10, 10 * MONO_SEC, &suppressed))
+		log_warn("fib", "%s %s metric %u: the kernel refused: %s%s%s; will be retried (%u more such)",
+			 removal ? "removing" : "writing", prefix_format(&r->prefix, prefix), r->metric,
+			 strerror(error), e->text ? ": " : "", e->text ? e->text : "", suppressed);
+}
+
+static void on_wait_over(void *arg, void *owner)
+{
+	route_check(arg, owner);
+}
+
+void write_repair(struct fib *f, struct route *r)
+{
+	struct route_extra *e = route_extra(r);
+	uint64_t now = mono_now();
+
+	r->flags |= ROUTE_LOST;
+	if (!e->fights || now - e->fought > FIGHT_TIME) {
+		e->fights = 0;
+		e->wait.step = 0;
+	}
+	e->fights++;
+	e->fought = now;
+	if (e->fights > FIGHT_PATIENCE && !backoff_is_waiting(&e->wait) && !(r->flags & ROUTE_DIRTY))
+		backoff_wait(&f->backoffs, &e->wait);
+	route_check(f, r);
+}
+
+/* ---- requests ---- */
+
+static void send_route(struct fib *f, struct route *r, struct nhset *to)
+{
+	struct sent *s = sent_new(f, r, to);
+
+	rtmsg_put_route(netlink_begin(f->netlink, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, s), &r->prefix, r->metric,
+			to);
+	if (!netlink_end(f->netlink)) {
+		sent_free(f, s);
+		write_failed(f, r, false, EMSGSIZE, "");
+		return;
+	}
+	f->stats.writes++;
+	if (r->flags & ROUTE_LOST)
+		f->stats.repaired++;
+	r->flags = (uint16_t)((r->flags & ~(ROUTE_ADOPTED | ROUTE_ECHO | ROUTE_LOST)) | ROUTE_FLIGHT);
+}
+
+static void send_removal(struct fib *f, struct route *r)
+{
+	rtmsg_put_route_removal(netlink_begin(f->netlink, RTM_DELROUTE, 0, sent_new(f, r, NULL)), &r->prefix, r->metric,
+				r->have, false);
+	netlink_end(f->netlink);
+	f->stats.deletes++;
+	r->flags = (uint16_t)((r->flags & ~(ROUTE_ECHO | ROUTE_LOST)) | ROUTE_FLIGHT);
+}
+
+static void send_surplus(struct fib *f)
+{
+	struct surplus *s = STAILQ_FIRST(&f->surplus);
+
+	STAILQ_REMOVE_HEAD(&f->surplus, link);
+	rtmsg_put_route_removal(netlink_begin(f->netlink, RTM_DELROUTE, 0, sent_new(f, NULL, NULL)), &s->prefix,
+				s->metric, s->to, true);
+	netlink_end(f->netlink);
+	f->stats.deletes++;
+	nhset_unref(&f->nhsets, s->to);
+	free(s);
+}
+
+void write_surplus(struct fib *f, const struct prefix *p, uint32_t metric, struct nhset *to)
+{
+	struct surplus *s = mem_calloc(1, sizeof *s);
+
+	*s = (struct surplus){.prefix = *p, .metric = metric, .to = to};
+	STAILQ_INSERT_TAIL(&f->surplus, s, link);
+	write_schedule(f);
+}
+
+/* The next route to be compared; those to be deleted are put back until nothing is left to be added. */
+static void write_dirty(struct fib *f)
+{
+	struct route *r = STAILQ_FIRST(&f->dirty);
+	enum verdict v;
+	struct nhset *to;
+
+	STAILQ_REMOVE_HEAD(&f->dirty, dirty_link);
+	v = r->flags & ROUTE_FLIGHT ? VERDICT_NONE : route_judge(f, r, &to);
+	if (v == VERDICT_REMOVE) {
+		STAILQ_INSERT_TAIL(&f->doomed, r, dirty_link);
+		return;
+	}
+	r->flags &= (uint16_t)~ROUTE_DIRTY;
+	if (v == VERDICT_WRITE) {
+		send_route(f, r, to);
+		return;
+	}
+	write_forgive(f, r);
+	route_release(f, r);
+}
+
+static void write_doomed(struct fib *f)
+{
+	struct route *r = STAILQ_FIRST(&f->doomed);
+	struct nhset *to;
+
+	STAILQ_REMOVE_HEAD(&f->doomed, dirty_link);
+	r->flags &= (uint16_t)~ROUTE_DIRTY;
+	if (!(r->flags & ROUTE_FLIGHT) && route_judge(f, r, &to) == VERDICT_REMOVE)
+		send_removal(f, r);
+	else
+		route_check(f, r);
+}
+
+/* One step; false if there is nothing to do. */
+static bool write_next(struct fib *f)
+{
+	if (!STAILQ_EMPTY(&f->dirty))
+		write_dirty(f);
+	else if (neigh_write(f))
+		return true;
+	else if (!STAILQ_EMPTY(&f->doomed))
+		write_doomed(f);
+	else if (!STAILQ_EMPTY(&f->surplus) && f->conf.programming && f->synced[FAM_IPV4] && f->synced[FAM_IPV6])
+		send_surplus(f);
+	else
+		return false;
+	return true;
+}
+
+static bool on_write_work(void *arg, uint64_t deadline)
+{
+	struct fib *f = arg;
+	bool left = true;
+
+	/* What is sent must fit what links and routes are now. */
+	resolve_run(f);
+	for (unsigned n = 1; left && netlink_has_room(f->netlink); n++) {
+		left = write_next(f);
+		if (n % 64 == 0 && mono_now() > deadline)
+			break;
+	}
+	netlink_flush(f->netlink);
+	/* Without room, write_room() goes on. */
+	return left && netlink_has_room(f->netlink);
+}
+
+/* ---- answers ---- */
+
+static void route_done(struct fib *f, struct route *r, const struct sent *s, int error, const char *text)
+{
+	bool removal = s->to == NULL;
+
+	if (removal && error == ESRCH)
+		error = 0;
+	r->flags &= (uint16_t)~ROUTE_FLIGHT;
+	if (error) {
+		write_failed(f, r, removal, error, text);
+	} else {
+		/* No event: the kernel had it like this all along. */
+		if (!(r->flags & ROUTE_ECHO))
+			route_set_have(f, r, s->to ? nhset_ref(s->to) : NULL);
+		problem_clear(f, "privilege");
+		write_forgive(f, r);
+		/* It tells the route otherwise than we wrote it: to write it again and again would not help. */
+		if (r->have != s->to && !(r->flags & ROUTE_LOST))
+			write_repair(f, r);
+	}
+	r->flags &= (uint16_t)~ROUTE_ECHO;
+	route_check(f, r);
+}
+
+void write_done(void *arg, void *cookie, int error, const char *text)
+{
+	struct fib *f = arg;
+	struct sent *s = cookie;
+
+	if (s->route)
+		route_done(f, s->route, s, error, text);
+	else if (s->neigh)
+		neigh_done(f, s->neigh, error, text);
+	sent_free(f, s);
+}
+
+void write_room(void *arg)
+{
+	struct fib *f = arg;
+
+	if (!STAILQ_EMPTY(&f->dirty) || !STAILQ_EMPTY(&f->doomed) || !STAILQ_EMPTY(&f->surplus) ||
+	    !TAILQ_EMPTY(&f->neighs.queue))
+		write_schedule(f);
+}
+
+void *write_neigh_cookie(struct fib *f, struct neigh *n)
+{
+	struct sent *s = sent_new(f, NULL, NULL);
+
+	s->neigh = n;
+	return s;
+}
+
+void write_schedule(struct fib *f)
+{
+	loop_work_schedule(f->loop, &f->write_work);
+}
+
+void write_init(struct fib *f)
+{
+	STAILQ_INIT(&f->dirty);
+	STAILQ_INIT(&f->doomed);
+	STAILQ_INIT(&f->surplus);
+	f->sent_slab.size = sizeof(struct sent);
+	f->write_work = (struct loop_work){.run = on_write_work, .arg = f, .rank = LOOP_RANK_FIB};
+	backoffs_init(&f->backoffs, f->loop, on_wait_over, f);
+}
+
+void write_free(struct fib *f)
+{
+	struct surplus *s;
+
+	loop_work_cancel(f->loop, &f->write_work);
+	while ((s = STAILQ_FIRST(&f->surplus))) {
+		STAILQ_REMOVE_HEAD(&f->surplus, link);
+		nhset_unref(&f->nhsets, s->to);
+		free(s);
+	}
+	backoffs_free(&f->backoffs);
+	slab_clear(&f->sent_slab);
+}
