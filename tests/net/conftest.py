@@ -1,0 +1,41 @@
+"""pytest moves itself into namespaces of its own, and a failed test shows what its cluster's daemons logged."""
+
+import pytest
+
+import harness
+import ns
+
+CLUSTERS = pytest.StashKey()
+
+
+def pytest_configure(config):
+    try:
+        ns.enter()
+    except ns.Unavailable as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@pytest.fixture
+def new_cluster(request):
+    """Makes clusters that end with the test: new_cluster(mesh=False, families=(4,))."""
+    made = request.node.stash[CLUSTERS] = []
+
+    def make(**options):
+        made.append(harness.Cluster(**options))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.when != "call" or not report.failed:
+        return
+    for cluster in item.stash.get(CLUSTERS, []):
+        for host in cluster.hosts:
+            for name, text in host.logs().items():
+                report.sections.append((f"{host.name}: {name}", "\n".join(text.splitlines()[-40:])))

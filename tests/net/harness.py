@@ -1,0 +1,642 @@
+"""Clusters in network namespaces: nodes with real veths, pods wired as Calico's CNI plugin wires them, real daemons.
+
+    with Cluster() as cluster:
+        one, two = cluster.add_node("node-1"), cluster.add_node("node-2")
+        pod = two.add_pod("web-0")
+        cluster.start()
+        cluster.wait_converged()
+        assert one.routes()[...]
+
+Everything is inside the caller's own mount, network and process namespaces (../ns.py), so nothing of it touches the host or
+outlives the caller. A cluster's files are below /run/calidris, which is private as well.
+"""
+
+import contextlib
+import hashlib
+import ipaddress
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests"))
+import ns  # noqa: E402 (needs the path)
+
+from objects import (bgp_configuration, bgp_peer, block_affinity, ip_pool, ipam_block, node_object,  # noqa: E402
+                     to_yaml, workload_endpoint)
+
+ROOT = Path("/run/calidris")
+VETH_MAC = "ee:ee:ee:ee:ee:ee"
+VETH_LINK_LOCAL = "fe80::ecee:eeff:feee:eeee"
+POOL4, POOL6 = "10.244.0.0/16", "fd00:10:244::/48"
+POLL = 0.03
+
+
+def programs():
+    """The directory that holds calidrisd and calidris."""
+    return Path(os.environ.get("CALIDRIS_BUILD", TOP / "build"))
+
+
+class Timeout(AssertionError):
+    """A condition did not come true in time."""
+
+
+def wait_for(condition, what, timeout=20.0):
+    """Polls until condition() is true and returns its value; what may be a function that describes the state."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise Timeout(f"not within {timeout} s: {what() if callable(what) else what}")
+        time.sleep(POLL)
+
+
+def run(command, check=True, text=None, timeout=30):
+    """Runs a command to its end and returns its output; an error holds what it said."""
+    done = subprocess.run([str(word) for word in command], input=text, capture_output=True, text=True, timeout=timeout,
+                          check=False, **({} if text is not None else {"stdin": subprocess.DEVNULL}))
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(map(str, command))}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout if check else done
+
+
+def ip_batch(lines, namespace=None):
+    run(["ip", *(["-n", namespace] if namespace else []), "-batch", "-"], text="\n".join(lines) + "\n")
+
+
+def is6(address):
+    return ":" in str(address)
+
+
+class Namespace:
+    """A network namespace by name, as `ip netns` knows it."""
+
+    def __init__(self, cluster, name):
+        self.cluster, self.name = cluster, name
+        self.path = f"/run/netns/{name}"
+        cluster.namespaces.append(self)
+        run(["ip", "netns", "add", name])
+        with self.inside():
+            for key in ("default", "all"):
+                self.sysctl(f"net.ipv6.conf.{key}.disable_ipv6", 0)
+                self.sysctl(f"net.ipv6.conf.{key}.accept_dad", 0)
+        self.ip("link set lo up")
+
+    def delete(self):
+        run(["ip", "netns", "del", self.name], check=False)
+
+    @contextlib.contextmanager
+    def inside(self):
+        """This thread in the namespace: for sockets, and for /proc/sys/net."""
+        back = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        there = os.open(self.path, os.O_RDONLY)
+        try:
+            ns.call("setns", there, ns.CLONE_NEWNET)
+            yield
+        finally:
+            ns.call("setns", back, ns.CLONE_NEWNET)
+            os.close(there)
+            os.close(back)
+
+    @staticmethod
+    def sysctl(key, value=None):
+        """Of the namespace the caller is inside of; dots in interface names are not supported."""
+        path = Path("/proc/sys") / key.replace(".", "/")
+        if value is None:
+            return path.read_text().strip()
+        path.write_text(f"{value}\n")
+        return None
+
+    def command(self, words):
+        return ["nsenter", f"--net={self.path}", "--", *map(str, words)]
+
+    def run(self, *words, check=True, timeout=30):
+        return run(self.command(words), check, timeout=timeout)
+
+    def popen(self, words, **arguments):
+        return self.cluster.popen(self.command(words), **arguments)
+
+    def ip(self, *lines):
+        ip_batch(lines, self.name)
+
+    def routes(self, family=None, table="main"):
+        """The kernel's routes as `ip -j route` gives them; both families unless one (4 or 6) is asked for."""
+        found = []
+        for number in (family,) if family else (4, 6):
+            text = run(["ip", "-n", self.name, f"-{number}", "-j", "-d", "route", "show", "table", table])
+            found += json.loads(text or "[]")
+        return found
+
+    def route(self, prefix):
+        """The route of exactly this prefix, with the lowest metric; None if there is none."""
+        prefix = re.sub(r"/(32|128)$", "", str(prefix))
+        found = [route for route in self.routes(6 if is6(prefix) else 4) if route["dst"] == prefix]
+        return min(found, key=lambda route: route.get("metric", 0), default=None)
+
+
+class Pod(Namespace):
+    def __init__(self, node, name, addresses, namespace="default"):
+        super().__init__(node.cluster, f"pod-{name}" if namespace == "default" else f"pod-{namespace}-{name}")
+        self.node, self.pod, self.kube_namespace = node, name, namespace
+        self.addresses = addresses
+        self.interface = interface_name(name, namespace)
+
+    @property
+    def ip4(self):
+        return next((address for address in self.addresses if not is6(address)), None)
+
+    @property
+    def ip6(self):
+        return next((address for address in self.addresses if is6(address)), None)
+
+    def wire(self, cni=False):
+        """As the CNI plugin does; `cni` adds the host side's route and settings, which are otherwise the daemon's work."""
+        # The host's end gets its MAC before it comes up: its link-local address is made of it, and is the pods' IPv6 gateway.
+        self.node.ip(
+            f"link add {self.interface} address {VETH_MAC} mtu 1500 type veth peer name eth0 netns {self.name}",
+            f"link set {self.interface} up")
+        lines = ["link set eth0 up"]
+        if self.ip4:
+            lines += [f"addr add {self.ip4}/32 dev eth0", "route add 169.254.1.1 dev eth0 scope link",
+                      "route add default via 169.254.1.1 dev eth0"]
+        if self.ip6:
+            lines += [f"addr add {self.ip6}/128 dev eth0 nodad", f"route add default via {VETH_LINK_LOCAL} dev eth0"]
+        self.ip(*lines)
+        if cni:
+            self.cni_host_side()
+
+    def cni_host_side(self):
+        with self.node.inside():
+            self.sysctl(f"net.ipv4.conf.{self.interface}.proxy_arp", 1)
+            self.sysctl(f"net.ipv4.conf.{self.interface}.forwarding", 1)
+            self.sysctl(f"net.ipv4.neigh.{self.interface}.proxy_delay", 0)
+            self.sysctl(f"net.ipv6.conf.{self.interface}.proxy_ndp", 1)
+        self.node.ip(*(f"route add {address} dev {self.interface} scope link" for address in self.addresses))
+
+    def start_ping(self, address, interval=0.005):
+        return Ping(self, address, interval)
+
+    def pings(self, address, timeout=1):
+        done = self.run("ping", "-n", "-q", "-c", 1, "-W", timeout, address, check=False)
+        return done.returncode == 0
+
+    def object(self):
+        return workload_endpoint(self.node.name, self.pod, self.interface, self.addresses, self.kube_namespace)
+
+    def publish(self):
+        self.node.publish_block()
+        self.cluster.write(self.object())
+
+    def remove(self):
+        """The pod ends: its object, its address, its veth."""
+        self.node.pods.remove(self)
+        self.cluster.delete(self.object())
+        self.node.publish_block()
+        self.node.ip(f"link del {self.interface}")
+        self.delete()
+        self.cluster.namespaces.remove(self)
+
+
+class Ping:
+    """A ping that goes on until stopped, and counts exactly: what has not been answered when the next one goes is lost."""
+
+    def __init__(self, pod, address, interval):
+        self.path = pod.cluster.directory / f"ping-{next(pod.cluster.numbers)}"
+        with self.path.open("w") as output:
+            self.process = pod.popen(["ping", "-n", "-O", "-D", "-W", "1", "-i", interval, address], stdout=output,
+                                     stderr=subprocess.STDOUT)
+
+    def rows(self):
+        return self.path.read_text().splitlines()
+
+    @property
+    def received(self):
+        return sum("bytes from" in row for row in self.rows())
+
+    @property
+    def lost(self):
+        return sum("no answer yet" in row or "nreachable" in row or "exceeded" in row for row in self.rows())
+
+    def wait_received(self, count, timeout=10):
+        wait_for(lambda: self.received >= count, lambda: f"{count} answers; so far:\n" + "\n".join(self.rows()[-5:]), timeout)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(5)
+        return self
+
+
+class Host(Namespace):
+    """A machine on the fabric: eth0 with its addresses, a block of each family, pods. No daemon yet."""
+
+    def __init__(self, cluster, name, index, *, segment, addresses, blocks, as_number=None, labels=None, cluster_id=None):
+        super().__init__(cluster, name)
+        self.index, self.segment = index, segment
+        self.addresses, self.blocks = addresses, blocks
+        self.as_number, self.labels, self.cluster_id = as_number, dict(labels or {}), cluster_id
+        self.pods, self.processes = [], []
+        self.directory = cluster.directory / name
+        self.directory.mkdir()
+        self.next_ordinal = 1
+        segment.attach(self)
+        with self.inside():
+            # As kubelet's prerequisites have it on every node.
+            self.sysctl("net.ipv4.ip_forward", 1)
+            self.sysctl("net.ipv6.conf.all.forwarding", 1)
+
+    def address(self, family):
+        """Without its length; None if the host has none of the family."""
+        found = next((address for address in self.addresses if is6(address) == (family == 6)), None)
+        return found.split("/")[0] if found else None
+
+    ip4 = property(lambda self: self.address(4))
+    ip6 = property(lambda self: self.address(6))
+
+    def add_pod(self, name, addresses=None, namespace="default", cni=False, publish=True, wire=True):
+        if addresses is None:
+            addresses = [str(ipaddress.ip_network(block)[self.next_ordinal]) for block in self.blocks]
+            self.next_ordinal += 1
+        pod = Pod(self, name, addresses, namespace)
+        self.pods.append(pod)
+        if wire:
+            pod.wire(cni)
+        if publish:
+            pod.publish()
+        return pod
+
+    def objects(self):
+        yield node_object(self.name, self.addresses, as_number=self.as_number, labels=self.labels,
+                          cluster_id=self.cluster_id)
+        for block in self.blocks:
+            yield block_affinity(self.name, block)
+
+    def publish(self):
+        for thing in self.objects():
+            self.cluster.write(thing)
+        self.publish_block()
+
+    def publish_block(self):
+        """The IPAM blocks with what their addresses are used for, addresses borrowed from other nodes' blocks included."""
+        for host in self.cluster.hosts:
+            for block in host.blocks:
+                self.cluster.write(ipam_block(host.name, block, self.cluster.pods))
+
+    def withdraw(self):
+        """Its objects go, as when a node is deleted from the cluster."""
+        for pod in self.pods:
+            self.cluster.delete(pod.object())
+        for block in self.blocks:
+            self.cluster.delete(ipam_block(self.name, block, []))
+        for thing in self.objects():
+            self.cluster.delete(thing)
+
+    def spawn(self, words, log, env=None):
+        """A daemon of this host, its output in a log file."""
+        output = (self.directory / log).open("ab")
+        process = self.popen(words, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})})
+        output.close()
+        self.processes.append(process)
+        return process
+
+    def logs(self):
+        return {path.name: path.read_text(errors="replace") for path in sorted(self.directory.glob("*.log"))}
+
+    def stop(self):
+        for process in self.processes:
+            self.cluster.end(process)
+        self.processes.clear()
+
+
+class Node(Host):
+    """A host with calidrisd."""
+
+    def __init__(self, *arguments, config=None, **options):
+        super().__init__(*arguments, **options)
+        self.process = None
+        self.socket = self.directory / "calidris.sock"
+        self.config_file = self.directory / "calidris.yaml"
+        self.config = {"node": {"name": self.name}, "datastore": {"directory": str(self.cluster.objects)},
+                       "control": {"socket": str(self.socket)}, "log": {"level": "debug"}}
+        self.configure(config or {})
+
+    def configure(self, changes):
+        """Merges {"section": {"key": value}} into the configuration file; None removes a key."""
+        for section, keys in changes.items():
+            merged = {**self.config.get(section, {}), **keys}
+            self.config[section] = {key: value for key, value in merged.items() if value is not None}
+        self.config_file.write_text(to_yaml({section: keys for section, keys in self.config.items() if keys}))
+
+    def start(self, wait=True, env=None):
+        self.process = self.spawn([programs() / "calidrisd", "-f", "-c", self.config_file], "calidrisd.log", env)
+        if wait:
+            self.wait_up()
+
+    def wait_up(self, timeout=10):
+        wait_for(self.answers, lambda: f"{self.name}'s control socket answers\n{self.log_tail()}", timeout)
+
+    def answers(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"{self.name}: calidrisd ended with status {self.process.returncode}\n{self.log_tail()}")
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(str(self.socket)) == 0
+
+    def log_text(self):
+        return self.logs().get("calidrisd.log", "")
+
+    def log_tail(self, lines=30):
+        return "\n".join(self.log_text().splitlines()[-lines:])
+
+    def wait_log(self, pattern, timeout=10):
+        return wait_for(lambda: re.search(pattern, self.log_text()), lambda: f"{pattern!r} in the log\n{self.log_tail()}",
+                        timeout)
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def terminate(self, timeout=10):
+        """An ordinary stop; returns the exit status."""
+        self.process.terminate()
+        status = self.process.wait(timeout)
+        self.processes.remove(self.process)
+        return status
+
+    def kill(self):
+        """kill -9: no goodbye."""
+        self.process.kill()
+        self.process.wait(5)
+        self.processes.remove(self.process)
+
+    def calidris(self, *words, check=True):
+        """The client's answer as text, or with check=False the finished process."""
+        return run([programs() / "calidris", "-s", self.socket, *words], check)
+
+    def show(self, *words):
+        """`calidris -o json show ...`, parsed."""
+        return json.loads(self.calidris("-o", "json", "show", *words))
+
+    def resident(self):
+        """Resident memory in KiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
+
+
+class BirdNode(Host):
+    """A host with the distribution's BIRD 2."""
+
+    def start(self, config):
+        self.config_file, self.socket = self.directory / "bird.conf", self.directory / "bird.ctl"
+        self.config_file.write_text(config)
+        self.spawn(["bird", "-f", "-c", self.config_file, "-s", self.socket, "-P", self.directory / "bird.pid"], "bird.log")
+        wait_for(self.socket.exists, f"{self.name}: bird's socket")
+
+    def birdc(self, *words):
+        return run(["birdc", "-s", self.socket, *words])
+
+
+class FrrNode(Host):
+    """A host with the distribution's FRR: zebra and bgpd."""
+
+    def start(self, bgpd, zebra=""):
+        prepare_frr()
+        for daemon, text in (("zebra", zebra), ("bgpd", bgpd)):
+            config = self.directory / f"{daemon}.conf"
+            config.write_text(f"log stdout informational\n{text}\n")
+            self.spawn([f"/usr/lib/frr/{daemon}", "-u", "root", "-g", "root", "-f", config, "-i",
+                        self.directory / f"{daemon}.pid", "-z", self.directory / "zserv.api", "--vty_socket",
+                        self.directory, "-P", 0], f"{daemon}.log")
+            wait_for((self.directory / f"{daemon}.vty").exists, f"{self.name}: {daemon}'s socket")
+
+    def vtysh(self, command):
+        return run(["vtysh", "--vty_socket", self.directory, "-c", command])
+
+
+def prepare_frr():
+    """FRR wants its user in the group of its sockets, and writes below /var/tmp: both made so in our mount namespace."""
+    if Path("/run/group").exists():
+        return
+    groups = Path("/etc/group").read_text()
+    Path("/run/group").write_text(re.sub(r"(?m)^frrvty:.*$", "frrvty:x:0:root", groups))
+    ns.mount("/run/group", "/etc/group", None, MS_BIND)
+    ns.mount("tmpfs", "/var/tmp", "tmpfs")
+    ns.mount("tmpfs", "/etc/frr", "tmpfs")
+    Path("/etc/frr/vtysh.conf").touch()
+
+
+MS_BIND = 4096
+
+
+class Segment:
+    """A switched network: a bridge in the fabric's namespace, with the router's addresses if it has any."""
+
+    def __init__(self, cluster, name, gateways=()):
+        self.cluster, self.name, self.gateways = cluster, name, list(gateways)
+        self.ports = itertools.count(1)
+        cluster.fabric.ip(f"link add {name} type bridge", f"link set {name} up",
+                          *(f"addr add {address} dev {name}" for address in self.gateways))
+
+    def attach(self, host):
+        port = f"{self.name[:7]}-p{next(self.ports)}"
+        self.cluster.fabric.ip(f"link add {port} type veth peer name eth0 netns {host.name}",
+                               f"link set {port} master {self.name} up")
+        lines = ["link set eth0 up"]
+        lines += [f"addr add {address} dev eth0{' nodad' if is6(address) else ''}" for address in host.addresses]
+        lines += [f"route add default via {gateway.split('/')[0]} dev eth0" for gateway in self.gateways]
+        host.ip(*lines)
+        host.port = port
+
+    def cut(self, host, down=True):
+        """Pulls the host's cable, or plugs it in again."""
+        self.cluster.fabric.ip(f"link set {host.port} {'down' if down else 'up'}")
+
+
+def interface_name(pod, namespace="default"):
+    return "cali" + hashlib.sha1(f"{namespace}.{pod}".encode()).hexdigest()[:11]
+
+
+class Cluster:
+    """Hosts on a fabric, and the directory of objects that they share."""
+
+    def __init__(self, mesh=True, as_number=64512, families=(4, 6), pools=True):
+        if "CALIDRIS_NS_PID" not in os.environ:
+            raise RuntimeError("a cluster needs namespaces of its own: ns.enter() first")
+        self.directory = ROOT
+        self.families, self.as_number = families, as_number
+        self.namespaces, self.hosts, self.processes, self.segments = [], [], [], {}
+        self.numbers = itertools.count(1)
+        shutil.rmtree(ROOT, ignore_errors=True)
+        self.objects = ROOT / "objects"
+        self.objects.mkdir(parents=True)
+        self.fabric = Namespace(self, "fabric")
+        with self.fabric.inside():
+            self.fabric.sysctl("net.ipv4.ip_forward", 1)
+            self.fabric.sysctl("net.ipv6.conf.all.forwarding", 1)
+        self.write(bgp_configuration(mesh=mesh, as_number=as_number))
+        if pools:
+            self.write(*(ip_pool(cidr) for cidr, family in ((POOL4, 4), (POOL6, 6)) if family in families))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self.close()
+
+    def close(self):
+        """Ends what was started and removes the namespaces, whatever state they are in."""
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        for process in self.processes:
+            process.wait()
+        for namespace in reversed(self.namespaces):
+            namespace.delete()
+        self.processes, self.namespaces, self.hosts = [], [], []
+
+    # Processes
+
+    def popen(self, command, **arguments):
+        process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
+                                   preexec_fn=ns.die_with_parent, **arguments)
+        self.processes.append(process)
+        return process
+
+    def end(self, process, timeout=5):
+        process.terminate()
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self.processes.remove(process)
+
+    # Objects: a file each
+
+    def file_of(self, thing):
+        parts = [thing["kind"], thing["metadata"].get("namespace"), thing["metadata"]["name"]]
+        return self.objects / ("-".join(filter(None, parts)).replace("/", "-").replace(":", "-") + ".yaml")
+
+    def write(self, *things):
+        """Into place by rename, as careful writers do; a file that would not change is left alone."""
+        for thing in things:
+            path, text = self.file_of(thing), to_yaml(thing)
+            if path.exists() and path.read_text() == text:
+                continue
+            temporary = path.with_name(f".{path.name}.new")
+            temporary.write_text(text)
+            temporary.rename(path)
+
+    def delete(self, thing):
+        self.file_of(thing).unlink(missing_ok=True)
+
+    # Hosts
+
+    def segment(self, name="lan", gateways=()):
+        if name not in self.segments:
+            self.segments[name] = Segment(self, name, gateways)
+        return self.segments[name]
+
+    def add_host(self, kind, name, *, segment=None, addresses=None, blocks=None, publish=True, **options):
+        index = len(self.hosts) + 1
+        if addresses is None:
+            own = {4: f"172.18.0.{index}/24", 6: f"fd00:18::{index:x}/64"}
+            addresses = [own[family] for family in self.families]
+        if blocks is None:
+            own = {4: f"10.244.{index}.0/26", 6: f"fd00:10:244:{index:x}::/122"}
+            blocks = [own[family] for family in self.families]
+        host = kind(self, name, index, segment=segment or self.segment(), addresses=addresses, blocks=blocks, **options)
+        self.hosts.append(host)
+        if publish:
+            host.publish()
+        return host
+
+    def add_node(self, name, **options):
+        return self.add_host(Node, name, **options)
+
+    def add_reflector(self, name, cluster_id="10.0.0.1", peers=True, kind=Node, **options):
+        """A route reflector without workloads; `peers` makes everyone its client, as Calico's documentation does it."""
+        if kind is Node:
+            options["config"] = {"kernel": {"programming": False}, **options.get("config", {})}
+        host = self.add_host(kind, name, blocks=[], cluster_id=cluster_id, labels={"route-reflector": "true"}, **options)
+        if peers:
+            self.write(bgp_peer("to-reflectors", nodeSelector="all()", peerSelector="route-reflector == 'true'"))
+        return host
+
+    @property
+    def nodes(self):
+        return [host for host in self.hosts if isinstance(host, Node)]
+
+    @property
+    def pods(self):
+        return [pod for host in self.hosts for pod in host.pods]
+
+    def start(self):
+        for node in self.nodes:
+            node.start(wait=False)
+        for node in self.nodes:
+            node.wait_up()
+
+    def remove(self, host):
+        """A node leaves the cluster for good: its daemon, its objects, its machine."""
+        host.stop()
+        host.withdraw()
+        self.hosts.remove(host)
+        for namespace in [*host.pods, host]:
+            namespace.delete()
+            self.namespaces.remove(namespace)
+
+    # What is waited for
+
+    def missing_routes(self):
+        """(node, block) pairs for which the node's kernel has no route to the block via the node that owns it."""
+        missing = []
+        for node in self.nodes:
+            if node.config.get("kernel", {}).get("programming") is False:
+                continue
+            have = {(route["dst"], route.get("gateway")) for route in node.routes()}
+            for other in self.hosts:
+                for block in other.blocks if other is not node else ():
+                    if (block, other.address(6 if is6(block) else 4)) not in have:
+                        missing.append((node.name, block))
+        return missing
+
+    def wait_converged(self, timeout=30):
+        wait_for(lambda: not self.missing_routes(), lambda: f"routes everywhere; missing {self.missing_routes()}", timeout)
+
+    def wait_local(self, timeout=15):
+        """Every pod's own routes on its own node."""
+        def missing():
+            return [(pod.node.name, address) for pod in self.pods for address in pod.addresses
+                    if isinstance(pod.node, Node) and (pod.node.route(address) or {}).get("dev") != pod.interface]
+        wait_for(lambda: not missing(), lambda: f"routes to local pods; missing {missing()}", timeout)
+
+    def ping_matrix(self, family=4, pods=None, at_once=48):
+        """{(source, destination): whether it answered}, every pod from every pod."""
+        pods = pods or self.pods
+        pairs = [(source, target) for source in pods for target in pods]
+        answered = {}
+        for start in range(0, len(pairs), at_once):
+            running = []
+            for source, target in pairs[start:start + at_once]:
+                address = target.ip6 if family == 6 else target.ip4
+                words = ["ping", "-n", "-q", "-c", 1, "-W", 2, address]
+                running.append((source, target, source.popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)))
+            for source, target, process in running:
+                answered[source, target] = process.wait() == 0
+                self.processes.remove(process)
+        return answered
+
+    def assert_all_ping(self):
+        for family in self.families:
+            silent = [f"{source.pod} to {target.pod}" for (source, target), ok in self.ping_matrix(family).items() if not ok]
+            assert not silent, f"IPv{family}, no answer: {', '.join(silent)}"
+
+
