@@ -50,7 +50,8 @@ struct route *route_obtain(struct fib *f, const struct prefix *p, uint32_t metri
 	r = slab_get(&f->route_slab);
 	r->prefix = *p;
 	r->metric = metric;
-	r->seen = f->resync.generation;
+	/* Not seen: a dump under way may still tell what the kernel has here. */
+	r->seen = (uint8_t)(f->resync.generation - 1);
 	htab_insert(&f->routes, route_hash(p, metric), r);
 	return r;
 }

@@ -268,19 +268,22 @@ static int read_events(struct netlink *n)
 static void on_events_io(void *arg, int events)
 {
 	struct netlink *n = arg;
+	int got = EVENT_VECTORS;
 
 	(void)events;
-	for (unsigned round = 0; round < EVENT_ROUNDS; round++) {
-		if (read_events(n) >= 0)
-			continue;
-		/* The queue is empty: what was answered before has shown its events. */
-		if (n->overrun) {
-			n->overrun = false;
-			n->ops->on_overrun(n->arg);
-		}
-		complete(n);
+	for (unsigned round = 0; round < EVENT_ROUNDS && got >= 0; round++)
+		got = read_events(n);
+	/* A socket takes writing at any time: so this is called in the next turn, too, if the queue was not seen empty. */
+	loop_io_set(n->loop, &n->events_io, nl_socket_get_fd(n->events), LOOP_READ | (got >= 0 ? LOOP_WRITE : 0),
+		    on_events_io, n);
+	if (got >= 0)
 		return;
+	/* What was answered before has shown its events. */
+	if (n->overrun) {
+		n->overrun = false;
+		n->ops->on_overrun(n->arg);
 	}
+	complete(n);
 }
 
 /* ---- life ---- */
@@ -372,7 +375,7 @@ bool netlink_dump_wait(struct netlink *n)
 	return netlink_dumper_wait(&n->dumper);
 }
 
-void netlink_set_event_buffer(struct netlink *n, int bytes)
+int netlink_event_fd(const struct netlink *n)
 {
-	setsockopt(nl_socket_get_fd(n->events), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+	return nl_socket_get_fd(n->events);
 }

@@ -69,7 +69,7 @@ bool netlink_dump_wait(struct netlink *n);
 int netlink_ask(uint16_t type, uint16_t flags, void (*put)(void *arg, struct wr *w),
 		void (*on_answer)(void *arg, const struct nlmsghdr *h), void *arg);
 
-/* For tests: shrinks the event socket's buffer so that it overflows; also the largest number of requests under way. */
-void netlink_set_event_buffer(struct netlink *n, int bytes);
+/* The event socket, for tests that lose events on purpose. */
+int netlink_event_fd(const struct netlink *n);
 
 #endif
