@@ -94,15 +94,15 @@ static bool add_path(const struct decoder *d, enum family f)
 
 /* RFC 4760 7: nothing that follows in a broken MP attribute can be trusted, so the family's routes go. If not even the
  * family can be read, the session does. */
-static void mp_broken(struct decoder *d, struct mp *mp, const struct attr *at, uint8_t subcode, const char *reason)
+static void mp_broken(struct decoder *d, struct mp *mp, const struct attr *at, const char *reason)
 {
 	mp->broken = true;
 	if (mp->family < 0 || !mp->ours) {
-		note_attr(d, at, rd_left(&at->value) < 3 ? BGP_RESET : BGP_ATTR_DISCARD, subcode, reason);
+		note_attr(d, at, rd_left(&at->value) < 3 ? BGP_RESET : BGP_ATTR_DISCARD, 9, reason);
 		return;
 	}
 	d->u->disable |= FAMILY_BIT(mp->family);
-	note_attr(d, at, BGP_AFI_DISABLE, subcode, reason);
+	note_attr(d, at, BGP_AFI_DISABLE, 9, reason);
 }
 
 /* A 16 or 32 octet next hop. What is used is the global address; the link-local one beside it takes its place where a
@@ -147,7 +147,7 @@ static void mp_begin(struct decoder *d, struct mp *mp, const struct attr *at)
 
 	mp->seen = true;
 	mp->family = bgp_family(afi, rd_u8(&peek));
-	mp->ours = mp->family >= 0 && d->codec->families >> mp->family & 1 && !(d->codec->ignored >> mp->family & 1);
+	mp->ours = mp->family >= 0 && d->codec->families >> mp->family & 1;
 }
 
 /* RFC 4760 3: AFI, SAFI, next hop's length, next hop, a reserved octet, NLRI. */
@@ -160,19 +160,18 @@ static void mp_reach_decode(struct decoder *d, const struct attr *at)
 	next_hop = rd_sub(&r, rd_u8(&r));
 	rd_u8(&r);
 	if (r.bad) {
-		mp_broken(d, mp, at, 9, "MP_REACH_NLRI is too short");
+		mp_broken(d, mp, at, "MP_REACH_NLRI is too short");
 		return;
 	}
 	mp->nlri = rd_rest(&r);
 	if (!mp->ours) {
-		if (mp->family < 0 || !(d->codec->ignored >> mp->family & 1))
-			note_attr(d, at, BGP_ATTR_DISCARD, 9, "routes of a family that was not negotiated");
+		note_attr(d, at, BGP_ATTR_DISCARD, 9, "routes of a family that was not negotiated");
 		return;
 	}
 	if (!next_hop_decode(d, &mp->next_hop, (enum family)mp->family, next_hop))
-		mp_broken(d, mp, at, 9, "MP_REACH_NLRI with a next hop of a wrong length");
+		mp_broken(d, mp, at, "MP_REACH_NLRI with a next hop of a wrong length");
 	else if (!nlri_valid(mp->nlri, (enum family)mp->family, add_path(d, (enum family)mp->family)))
-		mp_broken(d, mp, at, 9, "MP_REACH_NLRI with a malformed prefix");
+		mp_broken(d, mp, at, "MP_REACH_NLRI with a malformed prefix");
 	else if (addr_is_martian(&mp->next_hop.addr))
 		note_attr(d, at, BGP_TREAT_AS_WITHDRAW, 8, "next hop is not an address that can be one");
 }
@@ -185,17 +184,16 @@ static void mp_unreach_decode(struct decoder *d, const struct attr *at)
 
 	rd_take(&r, 3);
 	if (r.bad) {
-		mp_broken(d, mp, at, 9, "MP_UNREACH_NLRI is too short");
+		mp_broken(d, mp, at, "MP_UNREACH_NLRI is too short");
 		return;
 	}
 	mp->nlri = rd_rest(&r);
 	if (!mp->ours) {
-		if (mp->family < 0 || !(d->codec->ignored >> mp->family & 1))
-			note_attr(d, at, BGP_ATTR_DISCARD, 9, "routes of a family that was not negotiated");
+		note_attr(d, at, BGP_ATTR_DISCARD, 9, "routes of a family that was not negotiated");
 		return;
 	}
 	if (!nlri_valid(mp->nlri, (enum family)mp->family, add_path(d, (enum family)mp->family)))
-		mp_broken(d, mp, at, 9, "MP_UNREACH_NLRI with a malformed prefix");
+		mp_broken(d, mp, at, "MP_UNREACH_NLRI with a malformed prefix");
 }
 
 static void mp_decode(struct decoder *d, const struct attr *at)
@@ -203,8 +201,10 @@ static void mp_decode(struct decoder *d, const struct attr *at)
 	struct mp *mp = at->id == BA_MP_REACH ? &d->reach : &d->unreach;
 
 	mp_begin(d, mp, at);
-	if ((at->flags ^ bgp_attr_table[at->id].flags) & (BGP_ATTR_OPTIONAL | BGP_ATTR_TRANSITIVE))
-		mp_broken(d, mp, at, 4, "MP attribute with wrong flags");
+	if (mp->family >= 0 && d->codec->ignored >> mp->family & 1)
+		mp->broken = true; /* RFC 4760 7: given up, so not even looked at */
+	else if ((at->flags ^ bgp_attr_table[at->id].flags) & (BGP_ATTR_OPTIONAL | BGP_ATTR_TRANSITIVE))
+		mp_broken(d, mp, at, "MP attribute with wrong flags");
 	else if (at->id == BA_MP_REACH)
 		mp_reach_decode(d, at);
 	else
@@ -462,7 +462,8 @@ static int end_of_rib(const struct decoder *d)
 {
 	int f = d->unreach.seen ? d->unreach.family : FAM_IPV4;
 
-	if (d->others || d->err.action != BGP_OK || d->unreach.nlri.len || f < 0 || !(d->codec->families >> f & 1))
+	if (d->others || d->err.action != BGP_OK || d->unreach.broken || d->unreach.nlri.len || f < 0 ||
+	    !(d->codec->families >> f & 1))
 		return -1;
 	return f;
 }

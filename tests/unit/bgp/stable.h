@@ -10,9 +10,6 @@
 #include "bgp/codec/update.h"
 #include "daemon/base/mem.h"
 
-#define STABLE_ROOM 200000u
-#define STABLE_OPTIONS 256u
-
 /* The codec options that the bits of a number stand for. */
 static inline struct bgp_codec stable_codec(unsigned bits)
 {
@@ -30,31 +27,54 @@ static inline struct bgp_codec stable_codec(unsigned bits)
 	};
 }
 
-/* Writes the canonical form into room[STABLE_ROOM]; empty if it is too large. */
-static inline struct span stable_canonical(const struct bgp_attrs *a, uint8_t *room)
+/* Room for whatever the attributes of n octets can become: at most, old peers' paths double and stay as well. */
+static inline struct wr stable_room(size_t n)
 {
-	struct wr w = wr_make(room, STABLE_ROOM);
+	size_t cap = 4 * n + 256;
 
-	bgp_attrs_encode(&w, a, &bgp_codec_canonical, false);
-	return (struct span){room, w.bad ? 0 : wr_len(&w)};
+	return wr_make(mem_alloc(cap), cap);
+}
+
+/* The canonical form, empty if some attribute is too large for it; w becomes the caller's to free. */
+static inline struct span stable_canonical(const struct bgp_attrs *a, struct wr *w)
+{
+	bgp_attrs_encode(w, a, &bgp_codec_canonical, false);
+	return (struct span){w->start, w->bad ? 0 : wr_len(w)};
 }
 
 /* The attributes survive the canonical form. */
-static inline const char *stable_attrs(const struct bgp_attrs *a, uint8_t *room, uint8_t *room2)
+static inline const char *stable_attrs(const struct bgp_attrs *a, size_t n)
 {
-	struct span once = stable_canonical(a, room), twice;
+	struct wr w = stable_room(n), w2 = stable_room(n);
+	struct span once = stable_canonical(a, &w), twice;
+	const char *wrong = NULL;
 	struct bgp_attrs back;
 
-	if (!once.len)
-		return NULL;
-	if (!bgp_attrs_from_canonical(&back, once))
-		return "the canonical form is not read back";
-	twice = stable_canonical(&back, room2);
-	if (once.len != twice.len || memcmp(once.p, twice.p, once.len) != 0)
-		return "the canonical form changes";
-	if (back.present != a->present || back.partial != a->partial || back.unknown.len != a->unknown.len)
-		return "attributes get lost in the canonical form";
-	return NULL;
+	if (!once.len) {
+		wrong = NULL;
+	} else if (!bgp_attrs_from_canonical(&back, once)) {
+		wrong = "the canonical form is not read back";
+	} else {
+		twice = stable_canonical(&back, &w2);
+		if (once.len != twice.len || memcmp(once.p, twice.p, once.len) != 0)
+			wrong = "the canonical form changes";
+		if (back.present != a->present || back.partial != a->partial || back.unknown.len != a->unknown.len)
+			wrong = "attributes get lost in the canonical form";
+	}
+	free(w.start);
+	free(w2.start);
+	return wrong;
+}
+
+static inline bool stable_attrs_equal(const struct bgp_attrs *a, const struct bgp_attrs *b, size_t n)
+{
+	struct wr w = stable_room(n), w2 = stable_room(n);
+	struct span one = stable_canonical(a, &w), two = stable_canonical(b, &w2);
+	bool equal = !one.len || (one.len == two.len && memcmp(one.p, two.p, one.len) == 0);
+
+	free(w.start);
+	free(w2.start);
+	return equal;
 }
 
 /* All prefixes of a run: as many as there are, host bits zero. The caller frees them. */
@@ -80,44 +100,32 @@ static inline const char *stable_message(struct span message, const struct bgp_c
 					 struct arena *arena)
 {
 	bool add_path = codec->add_path_tx >> run->family & 1;
-	uint8_t *room = mem_alloc(2 * STABLE_ROOM);
-	const char *wrong = NULL;
 	struct bgp_error err = {0};
 	struct bgp_update again;
 	struct bgp_nlri got;
-	struct span one, two;
 	struct bgp_msg m;
 	struct rd r;
 
 	if (bgp_msg_next(&m, message.p, message.len, BGP_MAX_EXTENDED, &err) != (int)message.len ||
-	    m.type != BGP_UPDATE) {
-		free(room);
+	    m.type != BGP_UPDATE)
 		return "an encoded message is not framed";
-	}
 	err = bgp_update_decode(&again, m.body, codec, arena);
 	if (err.action != BGP_OK || again.runs != 1 || again.run[0].reach != run->reach ||
-	    again.run[0].family != run->family) {
-		free(room);
+	    again.run[0].family != run->family)
 		return "an encoded message is not accepted as it was meant";
-	}
 	r = rd_span(again.run[0].nlri);
-	for (size_t i = 0; i < n && !wrong; i++)
+	for (size_t i = 0; i < n; i++)
 		if (!bgp_nlri_next(&got, &r, run->family, add_path) || got.path_id != nlri[i].path_id ||
 		    !prefix_equal(&got.prefix, &nlri[i].prefix))
-			wrong = "a prefix changes";
+			return "a prefix changes";
 	if (!rd_done(&r))
-		wrong = "prefixes are added";
-	if (run->reach) {
-		one = stable_canonical(a, room);
-		two = stable_canonical(&again.attrs, room + STABLE_ROOM);
-		if (one.len && (one.len != two.len || memcmp(one.p, two.p, one.len) != 0))
-			wrong = "the attributes change";
-		if (!addr_equal(&run->next_hop.addr, &again.run[0].next_hop.addr) ||
-		    !addr_equal(&run->next_hop.link_local, &again.run[0].next_hop.link_local))
-			wrong = "the next hop changes";
-	}
-	free(room);
-	return wrong;
+		return "prefixes are added";
+	if (!run->reach)
+		return NULL;
+	if (!addr_equal(&run->next_hop.addr, &again.run[0].next_hop.addr) ||
+	    !addr_equal(&run->next_hop.link_local, &again.run[0].next_hop.link_local))
+		return "the next hop changes";
+	return stable_attrs_equal(a, &again.attrs, message.len) ? NULL : "the attributes change";
 }
 
 /* A run encoded again says the same. */
@@ -126,31 +134,30 @@ static inline const char *stable_run(const struct bgp_update *u, const struct bg
 {
 	size_t n, done = 0, part;
 	struct bgp_nlri *nlri = stable_prefixes(run, codec->add_path_rx >> run->family & 1, &n);
-	uint8_t *message = mem_alloc(BGP_MAX_EXTENDED);
-	struct bgp_attrs a = u->attrs;
+	struct wr room = stable_room(u->raw_attrs.len + run->nlri.len);
 	const char *wrong = n ? NULL : "a run is not walked to its end";
+	struct bgp_attrs a = u->attrs;
 
 	a.next_hop = run->next_hop;
 	while (!wrong && done < n) {
-		struct wr w = wr_make(message, BGP_MAX_EXTENDED);
-
+		wr_undo(&room, 0);
 		if (run->reach)
-			part = bgp_update_encode_reach(&w, codec, run->family, &a, nlri + done, n - done);
+			part = bgp_update_encode_reach(&room, codec, run->family, &a, nlri + done, n - done);
 		else
-			part = bgp_update_encode_unreach(&w, codec, run->family, nlri + done, n - done);
+			part = bgp_update_encode_unreach(&room, codec, run->family, nlri + done, n - done);
 		if (!part)
 			break; /* attributes that leave no room */
-		wrong = stable_message((struct span){message, wr_len(&w)}, codec, &a, run, nlri + done, part, arena);
+		wrong =
+		    stable_message((struct span){room.start, wr_len(&room)}, codec, &a, run, nlri + done, part, arena);
 		done += part;
 	}
-	free(message);
+	free(room.start);
 	free(nlri);
 	return wrong;
 }
 
 static inline const char *stable_update(struct span body, const struct bgp_codec *codec)
 {
-	uint8_t *room = mem_alloc(2 * STABLE_ROOM);
 	struct arena arena = {0};
 	struct bgp_update u;
 	struct bgp_error err = bgp_update_decode(&u, rd_span(body), codec, &arena);
@@ -159,7 +166,7 @@ static inline const char *stable_update(struct span body, const struct bgp_codec
 	if (err.action != BGP_OK && (!err.reason || err.code != BGP_ERR_UPDATE))
 		wrong = "an error without its reason";
 	if (err.action == BGP_OK || err.action == BGP_ATTR_DISCARD)
-		wrong = stable_attrs(&u.attrs, room, room + STABLE_ROOM);
+		wrong = stable_attrs(&u.attrs, body.len);
 	for (unsigned i = 0; err.action != BGP_RESET && !wrong && i < u.runs; i++) {
 		if (u.run[i].reach && err.action == BGP_TREAT_AS_WITHDRAW)
 			wrong = "announced although treated as withdrawn";
@@ -167,7 +174,6 @@ static inline const char *stable_update(struct span body, const struct bgp_codec
 			wrong = stable_run(&u, &u.run[i], codec, &arena);
 	}
 	arena_free(&arena);
-	free(room);
 	return wrong;
 }
 
