@@ -1,0 +1,49 @@
+#include "daemon/show.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/mem.h"
+#include "daemon/base/mono.h"
+
+void show_rows_add(struct show_rows *s, const struct prefix *p, uint64_t pos)
+{
+	if (s->count == s->cap) {
+		s->cap = s->cap ? s->cap * 2 : 64;
+		s->rows = mem_realloc(s->rows, s->cap * sizeof *s->rows);
+	}
+	s->rows[s->count++] = (struct show_row){.prefix = *p, .pos = pos};
+}
+
+static int row_cmp(const void *a, const void *b)
+{
+	const struct show_row *left = a, *right = b;
+	int c = prefix_cmp(&left->prefix, &right->prefix);
+
+	return c ? c : (left->pos > right->pos) - (left->pos < right->pos);
+}
+
+void show_rows_sort(struct show_rows *s)
+{
+	if (s->count)
+		qsort(s->rows, s->count, sizeof *s->rows, row_cmp);
+}
+
+void show_rows_free(struct show_rows *s)
+{
+	free(s->rows);
+	*s = (struct show_rows){0};
+}
+
+void show_object_name(struct strbuf *out, const struct object *o)
+{
+	strbuf_printf(out, "%s%s%s", o->namespace ? o->namespace : "", o->namespace && *o->namespace ? "/" : "",
+		      o->name);
+}
+
+uint64_t show_age(uint64_t since)
+{
+	uint64_t now = mono_now();
+
+	return now > since ? now - since : 0;
+}
