@@ -30,17 +30,17 @@ struct policy_rule {
 	bool has_prefix;
 	struct prefix prefix;
 	enum match_operator op;
-	uint8_t min_len, max_len; /* of the route's prefix, 0 and 0: any */
-	uint8_t sources;	  /* bit per enum route_source; 0: any */
+	uint8_t min_len, max_len;  /* of the route's prefix, 0 and 0: any */
+	uint8_t sources;	   /* bit per enum route_source; 0: any */
 	bool ibgp_only, ebgp_only; /* the peer the route comes from or goes to */
-	bool elevated_only;	  /* its priority (2147483647 - LOCAL_PREF) is better (lower) than `priority` */
+	bool elevated_only;	   /* its priority (2147483647 - LOCAL_PREF) is better (lower) than `priority` */
 	uint32_t priority;
 	/* what to do */
 	enum rule_action action;
 	bool set_local_pref;
 	uint32_t local_pref;
-	uint32_t add_community;	  /* 0: none */
-	const char *why;	  /* static text or owned by the policy once made: for explain, "inside local block" */
+	uint32_t add_community; /* 0: none */
+	const char *why;	/* static text or owned by the policy once made: for explain, "inside local block" */
 };
 
 /* Copies the rules (and their `why`). What no rule decides gets the fallback. One reference for the caller. */
@@ -59,9 +59,9 @@ struct policy_input {
 };
 struct policy_result {
 	bool accept;
-	bool changed;	      /* attributes must change: apply with policy_apply() */
-	const char *why;      /* the deciding rule's, or "no rule matched"; borrowed from the policy */
-	int rule;	      /* its index, -1 the fallback */
+	bool changed;	 /* attributes must change: apply with policy_apply() */
+	const char *why; /* the deciding rule's, or "no rule matched"; borrowed from the policy */
+	int rule;	 /* its index, -1 the fallback */
 };
 /* Decides. Fast: no allocation; prefix rules are found without walking all of them. A NULL policy accepts. */
 struct policy_result policy_eval(const struct policy *p, const struct policy_input *in);

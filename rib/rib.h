@@ -25,14 +25,16 @@ struct rib_route {
 	const struct attrs *attrs;
 	uint32_t path_id;
 	enum route_source source;
-	bool stale;		     /* kept over a graceful restart */
-	bool rejected;		     /* by import policy; kept for explain and soft changes */
-	uint64_t since;		     /* mono, second resolution */
+	bool stale;	 /* kept over a graceful restart */
+	bool rejected;	 /* by import policy or a loop check; kept for explain and soft changes */
+	const char *why; /* why it is rejected, NULL if it is not; lives as long as the peer's policy */
+	uint64_t since;	 /* mono, second resolution */
 };
 
 struct rib_sink {
-	/* The selection for a prefix changed: routes[0..n) are the best and those equal to it (ECMP), n == 0 none. Routes
-	 * whose next hop cannot be reached are included only if nothing better is there (the FIB waits for them). */
+	/* The selection for a prefix changed: routes[0..n) are the best and those equal to it (ECMP), n == 0 none.
+	 * Routes whose next hop cannot be reached are included only if nothing better is there (the FIB waits for
+	 * them). */
 	void (*on_best)(void *arg, const struct prefix *p, const struct rib_route *routes, unsigned n);
 	/* rib_pull() has something for this peer. */
 	void (*on_ready)(void *arg, struct rib_peer *peer);
@@ -41,7 +43,7 @@ struct rib_sink {
 };
 
 struct rib_conf {
-	unsigned max_paths; /* ECMP width */
+	unsigned max_paths;			    /* ECMP width */
 	bool always_compare_med, deterministic_med; /* as in BIRD and FRR; default false, true */
 };
 
@@ -51,11 +53,11 @@ void rib_free(struct rib *r);
 /* What the RIB must know of a peer. The export-relevant part is the update group key (one table in group.c). */
 struct rib_peer_conf {
 	char name[64];
-	struct addr remote;	/* for the last tie-break */
+	struct addr remote; /* for the last tie-break */
 	uint32_t remote_as, local_as;
 	bool ebgp;
-	bool rr_client;		/* RFC 4456: the peer is our client */
-	uint32_t cluster_id;	/* ours, host order, 0 if no reflector */
+	bool rr_client;	     /* RFC 4456: the peer is our client */
+	uint32_t cluster_id; /* ours, host order, 0 if no reflector */
 	uint32_t our_router_id;
 	unsigned allowed_local_as; /* times our own AS may occur in a received AS_PATH */
 	enum { RIB_NEXT_HOP_AUTO, RIB_NEXT_HOP_SELF, RIB_NEXT_HOP_KEEP } next_hop_mode;
@@ -70,11 +72,11 @@ struct rib_peer *rib_peer_new(struct rib *r, const struct rib_peer_conf *conf, v
 void rib_peer_free(struct rib_peer *p);
 void *rib_peer_arg(const struct rib_peer *p);
 const struct rib_peer_conf *rib_peer_config(const struct rib_peer *p);
-/* A changed import policy re-evaluates the peer's routes (soft), changed export settings move it to another group, which
- * sends only what differs. */
+/* A changed import policy re-evaluates the peer's routes (soft), changed export settings move it to another group,
+ * which sends only what differs. */
 void rib_peer_configure(struct rib_peer *p, const struct rib_peer_conf *conf);
-/* The session is Established: codec is what was negotiated, router_id the peer's. self[f] is the next hop to announce as
- * our own for this family (none: that family's own routes cannot be announced). Everything exportable will be sent,
+/* The session is Established: codec is what was negotiated, router_id the peer's. self[f] is the next hop to announce
+ * as our own for this family (none: that family's own routes cannot be announced). Everything exportable will be sent,
  * then End-of-RIB per negotiated family, once rib_release() was called for the family. */
 void rib_peer_up(struct rib_peer *p, const struct bgp_codec *codec, uint32_t router_id,
 		 const struct bgp_nexthop self[FAM_COUNT]);
@@ -108,24 +110,24 @@ unsigned rib_pull(struct rib_peer *p, struct slice *out, unsigned max);
 
 /* ---- Looking ---- */
 
-enum rib_step { /* the decision process in order; what separated a route from the best one */
-	STEP_BEST,	      /* it is the best */
-	STEP_REJECTED,	      /* import policy */
-	STEP_UNREACHABLE,     /* next hop cannot be reached */
-	STEP_LOCAL_PREF,
-	STEP_LOCAL_ORIGIN,    /* originated here wins */
-	STEP_AS_PATH,
-	STEP_ORIGIN,
-	STEP_MED,
-	STEP_EBGP,
-	STEP_IGP_METRIC,
-	STEP_ECMP,	      /* equal up to here: a member of the multipath set */
-	STEP_STALE,	      /* fresh beats stale, if all of the above is equal */
-	STEP_ROUTER_ID,	      /* or ORIGINATOR_ID */
-	STEP_CLUSTER_LIST,
-	STEP_PEER_ADDRESS,
-	STEP_PATH_ID,
-	STEP_COUNT
+enum rib_step {			  /* the decision process in order; what separated a route from the best one */
+		STEP_BEST,	  /* it is the best */
+		STEP_REJECTED,	  /* import policy */
+		STEP_UNREACHABLE, /* next hop cannot be reached */
+		STEP_LOCAL_PREF,
+		STEP_LOCAL_ORIGIN, /* originated here wins */
+		STEP_AS_PATH,
+		STEP_ORIGIN,
+		STEP_MED,
+		STEP_EBGP,
+		STEP_IGP_METRIC,
+		STEP_ECMP,	/* equal up to here: a member of the multipath set */
+		STEP_STALE,	/* fresh beats stale, if all of the above is equal */
+		STEP_ROUTER_ID, /* or ORIGINATOR_ID */
+		STEP_CLUSTER_LIST,
+		STEP_PEER_ADDRESS,
+		STEP_PATH_ID,
+		STEP_COUNT
 };
 const char *rib_step_name(enum rib_step s); /* "LOCAL_PREF", "AS_PATH length", ... */
 
@@ -136,27 +138,28 @@ struct rib_view {
 	enum rib_step step; /* why it is not the best */
 };
 /* All routes of the prefix, best first. */
-void rib_show_prefix(const struct rib *r, const struct prefix *p, void (*cb)(void *arg, const struct rib_view *v), void *arg);
+void rib_show_prefix(const struct rib *r, const struct prefix *p, void (*cb)(void *arg, const struct rib_view *v),
+		     void *arg);
 /* The longest prefix with a route that covers the address; false if none. */
 bool rib_lookup(const struct rib *r, const struct addr *a, struct prefix *out);
-/* A resumable walk over all prefixes of a family: up to `max` prefixes a call, *pos starts at 0; false at the end. Order is
- * the table's; prefixes added meanwhile may be missed. */
-bool rib_walk(const struct rib *r, enum family f, uint64_t *pos, unsigned max, void (*cb)(void *arg, const struct rib_view *v),
-	      void *arg);
+/* A resumable walk over all prefixes of a family: up to `max` prefixes a call, *pos starts at 0; false at the end.
+ * Order is the table's; prefixes added meanwhile may be missed. */
+bool rib_walk(const struct rib *r, enum family f, uint64_t *pos, unsigned max,
+	      void (*cb)(void *arg, const struct rib_view *v), void *arg);
 
 /* Would this prefix's best route be sent to the peer, and what was: for explain. */
 struct rib_export_view {
-	bool sent;	  /* is announced now */
-	const char *why;  /* why (not): "split horizon", "iBGP to iBGP without reflection", a policy rule's text */
+	bool sent;	 /* is announced now */
+	const char *why; /* why (not): "split horizon", "iBGP to iBGP without reflection", a policy rule's text */
 };
 struct rib_export_view rib_explain_export(const struct rib_peer *p, const struct prefix *prefix);
 
 struct rib_peer_stats {
 	unsigned received[FAM_COUNT], accepted[FAM_COUNT], best[FAM_COUNT], stale[FAM_COUNT], sent[FAM_COUNT];
 	uint64_t updates_in, withdraws_in, updates_out, withdraws_out;
-	bool up_to_date;  /* everything has been handed out */
+	bool up_to_date; /* everything has been handed out */
 	bool end_of_rib_sent[FAM_COUNT];
-	unsigned group;	  /* number of its update group */
+	unsigned group; /* number of its update group */
 };
 struct rib_peer_stats rib_peer_stats(const struct rib_peer *p);
 

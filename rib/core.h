@@ -1,0 +1,229 @@
+/* The inside of the RIB, shared by the files of rib/ and nobody else.
+ *
+ * rib.c owns the queue of dirty nodes and the work items, update.c and local.c change routes, decide.c selects, peer.c
+ * owns peers and the walks over their routes, group.c, adjout.c, encode.c and send.c are what goes out. */
+#ifndef RIB_CORE_H
+#define RIB_CORE_H
+
+#include <bsd/sys/queue.h>
+
+#include "daemon/base/hash.h"
+#include "daemon/base/log.h"
+#include "daemon/base/mono.h"
+#include "rib/pageset.h"
+#include "rib/rib.h"
+#include "rib/send.h"
+#include "rib/table.h"
+
+#define LOCAL_PEER 0u /* index of the local peer */
+#define PEERS_MAX UINT16_MAX
+
+/* A route: 24 octets. Its list hangs off the node; the stale generation is epoch, see peer.c. */
+struct route {
+	struct attrs *attrs; /* after import policy; one reference */
+	uint32_t next;	     /* of the same prefix, ID_NONE at the end */
+	uint32_t path_id;
+	uint32_t since; /* mono seconds */
+	uint16_t peer;	/* index */
+	uint8_t flags;	/* ROUTE_* */
+	uint8_t epoch;
+};
+#define ROUTE_BEST 0x01
+#define ROUTE_MULTIPATH 0x02 /* selected beside the best one */
+#define ROUTE_SELECTED (ROUTE_BEST | ROUTE_MULTIPATH)
+#define ROUTE_CHANGED 0x04 /* import policy changed its attributes; the received ones are in rib->originals */
+#define ROUTE_SOURCE_SHIFT 3
+#define ROUTE_SOURCE 0x18
+#define ROUTE_REASON_SHIFT 5
+#define ROUTE_REASON 0xe0
+
+/* Why a route takes no part in the selection. */
+enum reject_reason {
+	REJECT_NONE,
+	REJECT_POLICY,
+	REJECT_AS_LOOP,
+	REJECT_ORIGINATOR,
+	REJECT_CLUSTER,
+	REJECT_MARTIAN_NEXT_HOP,
+	REJECT_OWN_NEXT_HOP,
+	REJECT_NO_NEXT_HOP,
+	REJECT_COUNT
+};
+extern const char *const reject_texts[REJECT_COUNT];
+
+static inline enum route_source route_source(const struct route *rt)
+{
+	return (enum route_source)((rt->flags & ROUTE_SOURCE) >> ROUTE_SOURCE_SHIFT);
+}
+static inline enum reject_reason route_reason(const struct route *rt)
+{
+	return (enum reject_reason)(rt->flags >> ROUTE_REASON_SHIFT);
+}
+
+/* How many routes of a peer are in which state. */
+enum age { AGE_FRESH, AGE_STALE, AGE_DEAD, AGE_COUNT };
+struct tally {
+	uint32_t routes, accepted;
+};
+
+/* What a peer has of one family. */
+struct peer_family {
+	struct tally tally[AGE_COUNT];
+	uint32_t best;	      /* prefixes whose best route is this peer's */
+	uint8_t epoch;	      /* of routes that come in now */
+	uint8_t keep_from;    /* routes of earlier epochs are dead */
+	uint8_t span;	      /* epochs that routes in the table may have, less one */
+	struct pageset pages; /* where its routes are */
+	struct pageset todo;  /* pages still to be walked */
+	struct cursor cursor; /* what goes out */
+};
+
+struct rib_peer {
+	struct rib *rib;
+	void *arg;
+	struct rib_peer_conf conf;
+	uint16_t index;
+	bool up, freed;
+	bool scanning;	    /* on rib->scans */
+	uint8_t scan_flags; /* SCAN_*: what the walk does besides removing dead routes */
+	bool idle;	    /* everything was pulled: on_ready is due when there is more */
+	uint32_t router_id;
+	struct bgp_codec codec;
+	struct bgp_nexthop self[FAM_COUNT];
+	struct peer_family fam[FAM_COUNT];
+	uint64_t free_after[FAM_COUNT]; /* dirty marks: see peer.c */
+	TAILQ_ENTRY(rib_peer) scan;
+	struct group *group;
+	bool regroup; /* the configuration changed while it was moving between groups */
+	TAILQ_ENTRY(rib_peer) member;
+	uint8_t eor_sent; /* bit per family */
+	uint64_t updates_in, withdraws_in, updates_out, withdraws_out;
+};
+TAILQ_HEAD(rib_peer_list, rib_peer);
+#define SCAN_REEVALUATE 1 /* import checks and policy again */
+#define SCAN_DECIDE 2	  /* the decision process again */
+
+/* A queue of node ids; counts of all pushed and popped ids serve as marks. */
+struct fifo {
+	uint32_t *ids;
+	uint32_t mask;
+	uint64_t head, tail;
+};
+
+/* The last UPDATE's attributes: the next one often has the same (RIB updates of one session come in runs). */
+struct update_memo {
+	uint8_t raw[512];
+	size_t len;
+	uint16_t peer;
+	bool valid;
+	struct bgp_nexthop next_hop;
+	struct attrs *attrs;
+	uint8_t reason;
+};
+
+struct own_address {
+	struct addr addr;
+	unsigned refs;
+};
+
+struct rib {
+	struct loop *loop;
+	struct rib_conf conf;
+	struct rib_sink sink;
+	void *arg;
+	struct attrs_table *attrs;
+	struct table table[FAM_COUNT];
+	struct pool routes;
+	unsigned n_routes[FAM_COUNT];
+	struct htab originals; /* struct original by route id */
+	bool released[FAM_COUNT];
+
+	struct rib_peer **peers; /* by index; [LOCAL_PEER] is the local one */
+	unsigned n_peers, n_freed;
+	struct htab by_address;	 /* peers by remote address */
+	struct own_address *own; /* addresses of ours that up sessions use */
+	unsigned n_own;
+	struct rib_peer_list scans;
+	struct pageset next_hop_todo[FAM_COUNT]; /* pages with routes over next hops that changed */
+
+	struct fifo dirty[FAM_COUNT];
+	struct loop_work scan_work, run_work, reap_work;
+	bool notify; /* somebody may have become ready */
+
+	LIST_HEAD(, group) groups;
+	LIST_HEAD(, stream) dying;
+	unsigned n_groups, next_group;
+
+	struct update_memo memo;
+	struct arena arena; /* for the length of one call from outside or one slice */
+	struct decision *decision;
+	struct encoder *encoder;
+	struct log_limit log_limit;
+};
+
+static inline struct route *route_at(const struct rib *r, uint32_t id)
+{
+	return pool_at(&r->routes, id);
+}
+static inline struct rib_peer *peer_at(const struct rib *r, uint16_t index)
+{
+	return r->peers[index];
+}
+
+/* rib.c */
+void node_mark_dirty(struct rib *r, enum family f, uint32_t id);
+/* Frees the node if nothing needs it any more. */
+void node_release(struct rib *r, enum family f, uint32_t id);
+static inline void rib_schedule(struct rib *r)
+{
+	loop_work_schedule(r->loop, &r->run_work);
+}
+/* Everything that is dirty now has been decided once this many nodes have been popped. */
+static inline uint64_t dirty_mark(const struct rib *r, enum family f)
+{
+	return r->dirty[f].tail;
+}
+static inline bool dirty_passed(const struct rib *r, enum family f, uint64_t mark)
+{
+	return r->dirty[f].head >= mark;
+}
+
+/* update.c: the only places where routes come and go. */
+struct route_change {
+	enum family family;
+	uint32_t node;
+	struct rib_peer *peer;
+	uint32_t path_id;
+	struct attrs *attrs;	   /* as received; not consumed */
+	enum reject_reason reason; /* of the whole UPDATE, before policy */
+	enum route_source source;
+};
+void route_set(struct rib *r, const struct route_change *c, const struct prefix *prefix);
+/* The link that holds the peer's route (a list's head or a next field), or NULL. */
+uint32_t *route_find(struct rib *r, struct node *n, uint16_t peer, uint32_t path_id);
+void route_remove(struct rib *r, enum family f, uint32_t node_id, uint32_t *link);
+/* Evaluates loops and import policy again for a route that stays. */
+void route_reevaluate(struct rib *r, enum family f, uint32_t node_id, uint32_t route_id);
+enum reject_reason import_check(const struct rib_peer *p, const struct attrs *set, const struct bgp_attrs *a);
+struct attrs *route_received(const struct rib *r, uint32_t route_id);
+void originals_clear(struct rib *r);
+void memo_clear(struct rib *r);
+
+/* peer.c */
+struct rib_peer *peer_make(struct rib *r, const struct rib_peer_conf *conf, void *arg);
+void peer_destroy(struct rib_peer *p);
+bool peer_scan_run(void *arg, uint64_t deadline);
+enum age route_age(const struct rib_peer *p, enum family f, const struct route *rt);
+/* Withdraws all routes the peer has in the family, in slices. */
+void peer_drop(struct rib_peer *p, enum family f);
+/* The index of the peer with this remote address, LOCAL_PEER if none. */
+uint16_t peer_by_address(const struct rib *r, const struct addr *a);
+bool rib_is_own(const struct rib *r, const struct addr *a);
+void peer_count(struct rib_peer *p, enum family f, const struct route *rt, int by);
+/* Frees the indexes of peers whose last route is gone and decided. */
+void peers_reap(struct rib *r);
+
+/* show.c */
+struct rib_route route_view(const struct rib *r, enum family f, const struct route *rt);
+
+#endif

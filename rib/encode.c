@@ -1,0 +1,584 @@
+/* A stretch of changes becomes UPDATEs: prefixes with the same outgoing attributes go into one message, withdrawals
+ * into theirs. Every message says for whom it is, so that a member never gets its own routes back:
+ *
+ *	announcement		all but the route's source, and but the owner of its next hop (RFC 4271 5.1.3)
+ *	withdrawal		all but the source of what was announced, which never got it; all, if others were before
+ *	withdrawal, `only`	one peer, which may have what has since become its own route (or its own next hop)
+ *
+ * Consecutive messages for the same readers are one segment. */
+#include "rib/encode.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/mem.h"
+#include "rib/core.h"
+#include "rib/export.h"
+#include "rib/policy_ops.h"
+
+/* Shared chunks a stream keeps at most: a member further behind encodes again, from the newest state. */
+#define SHARED_BYTES (1024u * 1024u)
+#define SHARED_CHUNKS 64u
+/* Node ids a walk looks at for one chunk: bounds the time of a slice when there is little to send. */
+#define WALK_IDS 16384u
+/* Octets of an UPDATE around attributes and prefixes, and what attributes grow by on the way out: an estimate. */
+#define MESSAGE_OVERHEAD 64u
+#define HEADS 1024u
+
+struct item {
+	uint32_t id;   /* node */
+	uint32_t next; /* of the same bucket */
+};
+
+/* What one UPDATE can carry: all prefixes that look the same to the same readers. */
+struct bucket {
+	const struct attrs *attrs; /* NULL: withdrawals */
+	uint64_t ops;		   /* the policy's changes */
+	uint16_t source;
+	uint8_t kind;
+	bool only;
+	uint32_t first, last, count; /* items */
+	uint32_t chain;
+};
+
+struct encoder {
+	struct rib *rib;
+	struct item *items;
+	struct bucket *buckets;
+	struct bgp_nlri *nlri;
+	struct seg *segs;
+	unsigned n_items, items_cap, n_buckets, buckets_cap, nlri_cap, n_segs, segs_cap;
+	uint32_t heads[HEADS];
+	size_t estimate;
+	struct wr w; /* owns w.start */
+	struct arena arena;
+	struct log_limit limit;
+	/* Memo of same_announcement(). */
+	struct {
+		const struct attrs *a, *b;
+		uint16_t source_a, source_b;
+		bool valid, same;
+	} memo;
+};
+
+struct encoder *encoder_new(struct rib *r)
+{
+	struct encoder *e = mem_calloc(1, sizeof *e);
+
+	e->rib = r;
+	return e;
+}
+
+void encoder_free(struct encoder *e)
+{
+	free(e->items);
+	free(e->buckets);
+	free(e->nlri);
+	free(e->segs);
+	free(e->w.start);
+	arena_free(&e->arena);
+	free(e);
+}
+
+static void *array_grow(void *p, unsigned n, unsigned *cap, size_t size)
+{
+	if (n < *cap)
+		return p;
+	*cap = *cap ? *cap * 2 : 64;
+	return mem_realloc(p, *cap * size);
+}
+
+/* ---- Collecting ---- */
+
+static void collect_begin(struct encoder *e)
+{
+	e->n_items = e->n_buckets = e->n_segs = 0;
+	e->estimate = 0;
+	memset(e->heads, 0xff, sizeof e->heads);
+}
+
+static bool bucket_is(const struct bucket *a, const struct bucket *b)
+{
+	return a->attrs == b->attrs && a->ops == b->ops && a->source == b->source && a->kind == b->kind &&
+	       a->only == b->only;
+}
+
+static struct bucket *bucket_get(struct encoder *e, const struct bucket *want)
+{
+	uint64_t h =
+	    ((uintptr_t)want->attrs >> 3 ^ want->ops ^ (uint64_t)want->source << 40 ^ want->only) * 0x9e3779b97f4a7c15u;
+	uint32_t *head = &e->heads[h >> 54];
+	struct bucket *b;
+
+	for (uint32_t i = *head; i != ID_NONE; i = e->buckets[i].chain)
+		if (bucket_is(&e->buckets[i], want))
+			return &e->buckets[i];
+	e->buckets = array_grow(e->buckets, e->n_buckets, &e->buckets_cap, sizeof *e->buckets);
+	b = &e->buckets[e->n_buckets];
+	*b = *want;
+	b->first = b->last = ID_NONE;
+	b->count = 0;
+	b->chain = *head;
+	*head = e->n_buckets++;
+	e->estimate += MESSAGE_OVERHEAD + (want->attrs ? want->attrs->len : 0);
+	return b;
+}
+
+static void collect(struct encoder *e, const struct stream *s, const struct bucket *want, uint32_t id)
+{
+	struct bucket *b = bucket_get(e, want);
+
+	e->items = array_grow(e->items, e->n_items, &e->items_cap, sizeof *e->items);
+	e->items[e->n_items] = (struct item){id, ID_NONE};
+	if (b->last == ID_NONE)
+		b->first = e->n_items;
+	else
+		e->items[b->last].next = e->n_items;
+	b->last = e->n_items++;
+	b->count++;
+	e->estimate += 1 + (table_node(&s->rib->table[s->family], id)->len + 7u) / 8;
+}
+
+static struct export entry_export(const struct stream *s, const struct group_key *key, uint32_t id,
+				  const struct entry *entry)
+{
+	const struct table *t = &s->rib->table[s->family];
+
+	return (struct export){key,
+			       s->rib,
+			       s->family,
+			       entry->source,
+			       (enum route_source)entry->kind,
+			       entry->attrs,
+			       table_prefix(t, table_node(t, id))};
+}
+
+static void collect_reach(struct encoder *e, const struct stream *s, uint32_t id, const struct entry *entry)
+{
+	struct bucket want = {.attrs = entry->attrs, .source = entry->source, .kind = entry->kind};
+	struct export x;
+
+	if (policy_has_ops(s->group->key.export)) {
+		x = entry_export(s, &s->group->key, id, entry);
+		want.ops = export_ops_id(&x);
+	}
+	collect(e, s, &want, id);
+}
+
+static void collect_unreach(struct encoder *e, const struct stream *s, uint32_t id, uint16_t source, bool only)
+{
+	struct bucket want = {.source = source, .only = only};
+
+	collect(e, s, &want, id);
+}
+
+/* A place of the log. */
+static void collect_change(struct encoder *e, const struct stream *s, uint32_t id, const struct entry *entry)
+{
+	bool moved = entry->flags & ENTRY_MOVED;
+	const struct rib_peer *source = s->rib->peers[entry->source];
+
+	if (!entry->attrs) {
+		collect_unreach(e, s, id, moved ? LOCAL_PEER : entry->source, false);
+		return;
+	}
+	if (moved && entry->source != LOCAL_PEER && source && source->group == s->group)
+		collect_unreach(e, s, id, entry->source, true);
+	collect_reach(e, s, id, entry);
+}
+
+/* ---- Writing ---- */
+
+/* Room for a message, whatever its size. */
+static void reserve(struct encoder *e, size_t more)
+{
+	size_t used = wr_len(&e->w), cap = CHUNK_BYTES;
+
+	if (e->w.start && wr_room(&e->w) >= more)
+		return;
+	while (cap < used + more)
+		cap *= 2;
+	e->w = wr_make(mem_realloc(e->w.start, cap), cap);
+	wr_take(&e->w, used);
+}
+
+static void seg_add(struct encoder *e, size_t from, uint16_t source, uint16_t owner, bool only, size_t reach,
+		    size_t unreach)
+{
+	struct seg *last = e->n_segs ? &e->segs[e->n_segs - 1] : NULL;
+
+	if (!last || last->source != source || last->owner != owner || last->only != only) {
+		e->segs = array_grow(e->segs, e->n_segs, &e->segs_cap, sizeof *e->segs);
+		last = &e->segs[e->n_segs++];
+		*last = (struct seg){.off = (uint32_t)from, .source = source, .owner = owner, .only = only};
+	}
+	last->len = (uint32_t)(wr_len(&e->w) - last->off);
+	last->reach += (uint32_t)reach;
+	last->unreach += (uint32_t)unreach;
+}
+
+/* The bucket's prefixes, into e->nlri. */
+static void gather(struct encoder *e, const struct stream *s, const struct bucket *b)
+{
+	const struct table *t = &s->rib->table[s->family];
+	uint32_t n = 0;
+
+	while (e->nlri_cap < b->count)
+		e->nlri = array_grow(e->nlri, e->nlri_cap, &e->nlri_cap, sizeof *e->nlri);
+	for (uint32_t i = b->first; i != ID_NONE; i = e->items[i].next)
+		e->nlri[n++] = (struct bgp_nlri){.prefix = table_prefix(t, table_node(t, e->items[i].id))};
+}
+
+static void write_unreach(struct encoder *e, const struct stream *s, uint32_t count, uint16_t source, bool only)
+{
+	const struct bgp_codec *codec = &s->group->codec;
+
+	for (size_t done = 0, n; done < count; done += n) {
+		size_t from = wr_len(&e->w);
+
+		reserve(e, codec->max_message);
+		n = bgp_update_encode_unreach(&e->w, codec, s->family, e->nlri + done, count - done);
+		if (!n)
+			abort(); /* a prefix is 22 octets at most */
+		seg_add(e, from, source, LOCAL_PEER, only, 0, n);
+	}
+}
+
+/* Attributes that leave no room for a prefix: the route cannot be announced, and what was before is no longer true. */
+static void give_up(struct encoder *e, const struct stream *s, uint32_t count, uint16_t source)
+{
+	uint32_t suppressed;
+
+	if (log_allowed(&e->limit, 1, 10 * MONO_SEC, &suppressed))
+		log_warn("rib", "attributes too long for a message of %u octets: routes not announced (%u more since)",
+			 s->group->codec.max_message, suppressed);
+	write_unreach(e, s, count, source, false);
+}
+
+static void write_reach(struct encoder *e, const struct stream *s, const struct bucket *b, bool changes)
+{
+	const struct bgp_codec *codec = &s->group->codec;
+	struct export x = {&s->group->key, s->rib,	     s->family, b->source, (enum route_source)b->kind,
+			   b->attrs,	   e->nlri[0].prefix};
+	uint16_t owner = LOCAL_PEER;
+	struct bgp_attrs attrs;
+
+	export_attrs(&x, &attrs, &e->arena);
+	if (!export_next_hop(&x, &attrs.next_hop))
+		owner = peer_by_address(s->rib, &attrs.next_hop.addr);
+	if (owner == b->source)
+		owner = LOCAL_PEER;
+	for (size_t done = 0, n; done < b->count; done += n) {
+		size_t from;
+
+		reserve(e, codec->max_message);
+		from = wr_save(&e->w);
+		n = bgp_update_encode_reach(&e->w, codec, s->family, &attrs, e->nlri + done, b->count - done);
+		if (!n) {
+			wr_undo(&e->w, from);
+			give_up(e, s, b->count, b->source);
+			break;
+		}
+		seg_add(e, from, b->source, owner, false, n, 0);
+	}
+	if (changes && owner != LOCAL_PEER && s->rib->peers[owner]->group == s->group)
+		write_unreach(e, s, b->count, owner, true);
+	arena_reset(&e->arena);
+}
+
+/* Encodes what was collected. changes: readers may have something of these prefixes already. */
+static struct chunk *finish(struct encoder *e, struct stream *s, enum chunk_kind kind, uint64_t start, uint64_t end)
+{
+	struct chunk *c;
+
+	wr_undo(&e->w, 0);
+	for (unsigned i = 0; i < e->n_buckets; i++) {
+		const struct bucket *b = &e->buckets[i];
+
+		if (b->attrs)
+			continue;
+		gather(e, s, b);
+		write_unreach(e, s, b->count, b->source, b->only);
+	}
+	for (unsigned i = 0; i < e->n_buckets; i++) {
+		if (!e->buckets[i].attrs)
+			continue;
+		gather(e, s, &e->buckets[i]);
+		write_reach(e, s, &e->buckets[i], kind == CHUNK_LOG);
+	}
+	c = mem_alloc(sizeof *c + e->n_segs * sizeof *c->segs);
+	*c = (struct chunk){.refs = 1, .kind = kind, .start = start, .end = end, .encoded_at = s->end};
+	c->n_segs = e->n_segs;
+	if (e->n_segs)
+		memcpy(c->segs, e->segs, e->n_segs * sizeof *c->segs);
+	if (wr_len(&e->w))
+		c->buf = buf_new(e->w.start, wr_len(&e->w));
+	return c;
+}
+
+struct chunk *chunk_markers(enum family f, bool borr, bool eorr, bool eor)
+{
+	struct chunk *c = mem_alloc(sizeof *c + sizeof *c->segs);
+	uint8_t bytes[128];
+	struct wr w = wr_make(bytes, sizeof bytes);
+
+	if (borr)
+		bgp_refresh_encode(&w, f, BGP_REFRESH_BEGIN);
+	if (eorr)
+		bgp_refresh_encode(&w, f, BGP_REFRESH_END);
+	if (eor)
+		bgp_update_encode_end_of_rib(&w, f);
+	*c = (struct chunk){.refs = 1, .kind = CHUNK_PRIVATE, .n_segs = 1};
+	c->segs[0] = (struct seg){.len = (uint32_t)wr_len(&w)};
+	c->buf = buf_new(bytes, wr_len(&w));
+	return c;
+}
+
+/* ---- Sharing ---- */
+
+void chunk_unref(struct chunk *c)
+{
+	if (!c || --c->refs)
+		return;
+	buf_unref(c->buf);
+	free(c);
+}
+
+static size_t chunk_size(const struct chunk *c)
+{
+	return sizeof *c + c->n_segs * sizeof *c->segs + (c->buf ? c->buf->len : 0);
+}
+
+static void chunk_remove(struct stream *s, struct chunk *c)
+{
+	TAILQ_REMOVE(&s->chunks, c, link);
+	s->chunk_bytes -= chunk_size(c);
+	s->n_chunks--;
+	chunk_unref(c);
+}
+
+static void chunk_share(struct stream *s, struct chunk *c)
+{
+	/* With one reader nobody will come by. */
+	if (!LIST_NEXT(LIST_FIRST(&s->readers), link))
+		return;
+	c->refs++;
+	TAILQ_INSERT_HEAD(&s->chunks, c, link);
+	s->chunk_bytes += chunk_size(c);
+	s->n_chunks++;
+	while (s->n_chunks > 1 && (s->chunk_bytes > SHARED_BYTES || s->n_chunks > SHARED_CHUNKS))
+		chunk_remove(s, TAILQ_LAST(&s->chunks, chunk_list));
+}
+
+void chunks_forget(struct stream *s)
+{
+	struct chunk *c;
+
+	while ((c = TAILQ_FIRST(&s->chunks)))
+		chunk_remove(s, c);
+}
+
+/* A log chunk is of use until all have passed it; a walk's, as long as the log still has all that came after. */
+void chunks_expire(struct stream *s)
+{
+	struct chunk *c, *next;
+
+	TAILQ_FOREACH_SAFE(c, &s->chunks, link, next)
+	{
+		if ((c->kind == CHUNK_LOG ? c->end : c->encoded_at + 1) <= s->base)
+			chunk_remove(s, c);
+	}
+}
+
+/* The shared chunk that starts here, or where an encoder must stop at the latest to fall into step with one. */
+static struct chunk *chunk_find(struct stream *s, enum chunk_kind kind, uint64_t start, uint64_t *limit)
+{
+	struct chunk *c;
+
+	TAILQ_FOREACH(c, &s->chunks, link)
+	{
+		if (c->kind != kind)
+			continue;
+		if (c->start == start) {
+			TAILQ_REMOVE(&s->chunks, c, link);
+			TAILQ_INSERT_HEAD(&s->chunks, c, link);
+			c->refs++;
+			return c;
+		}
+		if (c->start > start && c->start < *limit)
+			*limit = c->start;
+	}
+	return NULL;
+}
+
+struct chunk *chunk_log(struct stream *s, uint64_t pos)
+{
+	struct encoder *e = s->rib->encoder;
+	uint64_t start = pos, limit = s->end;
+	struct chunk *c = chunk_find(s, CHUNK_LOG, pos, &limit);
+
+	if (c)
+		return c;
+	collect_begin(e);
+	for (; pos < limit && e->estimate < CHUNK_BYTES; pos++) {
+		uint32_t id = log_at(s, pos);
+
+		if (id != ID_NONE)
+			collect_change(e, s, id, stream_entry(s, id));
+	}
+	if (pos > s->encoded)
+		s->encoded = pos;
+	c = finish(e, s, CHUNK_LOG, start, pos);
+	chunk_share(s, c);
+	return c;
+}
+
+/* ---- Walks ---- */
+
+/* The node's entry, made if no walk came by yet, and marked as known to somebody; NULL if nothing is sent. */
+static struct entry *walk_entry(struct stream *s, uint32_t id)
+{
+	struct entry *entry;
+
+	if (id >= s->filled)
+		stream_fill(s, id);
+	entry = stream_entry(s, id);
+	if (!entry || !entry->attrs)
+		return NULL;
+	entry->flags &= (uint8_t)~ENTRY_NEW;
+	return entry;
+}
+
+static uint64_t walk_limit(const struct stream *s, uint32_t id)
+{
+	uint64_t bound = s->rib->table[s->family].nodes.bound;
+
+	return id + WALK_IDS < bound ? id + WALK_IDS : bound;
+}
+
+struct chunk *chunk_walk(struct stream *s, uint32_t id, uint64_t *log_pos)
+{
+	struct encoder *e = s->rib->encoder;
+	uint64_t start = id, limit = walk_limit(s, id);
+	struct chunk *c = chunk_find(s, CHUNK_WALK, id, &limit);
+
+	if (c && (c->encoded_at >= *log_pos || c->encoded_at >= s->base)) {
+		if (c->encoded_at < *log_pos)
+			*log_pos = c->encoded_at;
+		return c;
+	}
+	if (c) {
+		chunk_remove(s, c);
+		chunk_unref(c);
+	}
+	collect_begin(e);
+	for (; id < limit && e->estimate < CHUNK_BYTES; id++) {
+		const struct entry *entry = walk_entry(s, id);
+
+		if (entry)
+			collect_reach(e, s, id, entry);
+	}
+	c = finish(e, s, CHUNK_WALK, start, id);
+	chunk_share(s, c);
+	return c;
+}
+
+/* ---- Differences ---- */
+
+static bool nexthop_is(const struct export *x, const struct addr *remote)
+{
+	struct bgp_nexthop nh;
+
+	return !export_next_hop(x, &nh) && addr_equal(&nh.addr, remote);
+}
+
+/* Does (or did) this entry of a stream reach the peer? */
+static bool reaches(const struct stream *s, uint32_t id, const struct entry *entry, const struct rib_peer *p)
+{
+	struct export x;
+
+	if (!entry || !entry->attrs || entry->source == p->index)
+		return false;
+	x = entry_export(s, &s->group->key, id, entry);
+	return !nexthop_is(&x, &p->conf.remote);
+}
+
+static struct span announcement(struct encoder *e, const struct export *x, struct bgp_nexthop *nh)
+{
+	size_t cap = x->attrs->len + 4096u;
+	struct bgp_attrs a;
+	struct wr w;
+
+	export_attrs(x, &a, &e->arena);
+	*nh = a.next_hop;
+	do {
+		w = wr_make(arena_alloc(&e->arena, cap), cap);
+		bgp_attrs_encode(&w, &a, &bgp_codec_canonical, false);
+		cap *= 4;
+	} while (w.bad);
+	return (struct span){w.start, wr_len(&w)};
+}
+
+/* Do both announce the prefix with the same attributes? Memoised: neighbours in the table often share theirs. */
+static bool same_announcement(struct encoder *e, const struct export *a, const struct export *b)
+{
+	bool plain = !policy_has_ops(a->key->export) && !policy_has_ops(b->key->export) && a->kind == b->kind;
+	struct bgp_nexthop nh_a, nh_b;
+	struct span sa, sb;
+	bool same;
+
+	if (plain && e->memo.valid && e->memo.a == a->attrs && e->memo.b == b->attrs && e->memo.source_a == a->source &&
+	    e->memo.source_b == b->source)
+		return e->memo.same;
+	sa = announcement(e, a, &nh_a);
+	sb = announcement(e, b, &nh_b);
+	same = sa.len == sb.len && memcmp(sa.p, sb.p, sa.len) == 0 && memcmp(&nh_a, &nh_b, sizeof nh_a) == 0;
+	arena_reset(&e->arena);
+	e->memo.a = a->attrs;
+	e->memo.b = b->attrs;
+	e->memo.source_a = a->source;
+	e->memo.source_b = b->source;
+	e->memo.same = same;
+	e->memo.valid = plain;
+	return same;
+}
+
+static void collect_difference(struct encoder *e, struct stream *s, const struct rib_peer *p, uint32_t id)
+{
+	const struct cursor *c = &p->fam[s->family].cursor;
+	const struct entry *new = walk_entry(s, id), *old;
+	bool has = reaches(s, id, new, p);
+	struct export x_new, x_old;
+	uint64_t pos;
+
+	old = id < c->from_limit && id < c->from->filled ? stream_entry(c->from, id) : NULL;
+	if (old && log_place(c->from, old, id, &pos) && pos >= c->from_at.pos) {
+		/* It had not been sent the last change there: what it has is not known. */
+		if (!has)
+			collect_unreach(e, s, id, LOCAL_PEER, false);
+	} else if (!reaches(c->from, id, old, p)) {
+		if (!has)
+			return;
+	} else if (!has) {
+		collect_unreach(e, s, id, LOCAL_PEER, false);
+	} else {
+		x_new = entry_export(s, &s->group->key, id, new);
+		x_old = entry_export(c->from, &c->from->group->key, id, old);
+		if (same_announcement(e, &x_new, &x_old))
+			return;
+	}
+	if (has)
+		collect_reach(e, s, id, new);
+}
+
+struct chunk *chunk_diff(struct stream *s, struct rib_peer *p, uint32_t id)
+{
+	struct encoder *e = s->rib->encoder;
+	uint64_t start = id, limit = walk_limit(s, id);
+
+	collect_begin(e);
+	e->memo.valid = false;
+	for (; id < limit && e->estimate < CHUNK_BYTES; id++)
+		collect_difference(e, s, p, id);
+	return finish(e, s, CHUNK_PRIVATE, start, id);
+}

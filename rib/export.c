@@ -1,0 +1,194 @@
+/* Export: a table of reasons not to send, and a table of changes on the way out. RFC 4271 5 and 9.1.3, RFC 4456,
+ * RFC 1997, RFC 8950. */
+#include "rib/export.h"
+
+#include "rib/core.h"
+#include "rib/policy_ops.h"
+
+static const struct rib_peer_conf *source_conf(const struct export *x)
+{
+	return &peer_at(x->rib, x->source)->conf;
+}
+
+/* From an internal peer to an internal peer: RFC 4456's case. */
+static bool is_reflected(const struct export *x)
+{
+	return x->source != LOCAL_PEER && !source_conf(x)->ebgp && !x->key->ebgp;
+}
+
+static struct policy_input policy_input(const struct export *x)
+{
+	return (struct policy_input){x->prefix, x->kind, x->attrs->local_pref, !x->key->ebgp};
+}
+
+/* ---- May it go? ---- */
+
+static bool refuses_no_advertise(const struct export *x)
+{
+	return x->attrs->flags & ATTRS_NO_ADVERTISE;
+}
+
+static bool refuses_no_export(const struct export *x)
+{
+	return x->key->ebgp && x->attrs->flags & ATTRS_NO_EXPORT;
+}
+
+static bool refuses_reflection(const struct export *x)
+{
+	return is_reflected(x) && !source_conf(x)->rr_client && !x->key->rr_client;
+}
+
+static bool refuses_no_self(const struct export *x)
+{
+	struct bgp_nexthop nh;
+
+	return export_next_hop(x, &nh) && addr_is_none(&nh.addr);
+}
+
+static bool refuses_next_hop_family(const struct export *x)
+{
+	struct bgp_nexthop nh;
+
+	export_next_hop(x, &nh);
+	return nh.addr.af != family_af(x->family) && (x->family != FAM_IPV4 || !(x->key->ext_next_hop >> FAM_IPV4 & 1));
+}
+
+static const struct refusal {
+	bool (*refuses)(const struct export *x);
+	const char *why;
+} refusals[] = {
+    {refuses_no_advertise, "community NO_ADVERTISE"},
+    {refuses_no_export, "community NO_EXPORT, and the peer is in another AS"},
+    {refuses_reflection, "iBGP to iBGP without reflection: neither the peer nor the route's source is a client"},
+    {refuses_no_self, "the session has no address of this family to announce as next hop"},
+    {refuses_next_hop_family, "IPv6 next hop, and the peer did not negotiate extended next hops (RFC 8950)"},
+};
+
+const char *export_refusal(const struct export *x, const char **why)
+{
+	struct policy_result res;
+	struct policy_input in;
+
+	for (unsigned i = 0; i < sizeof refusals / sizeof *refusals; i++)
+		if (refusals[i].refuses(x))
+			return refusals[i].why;
+	if (!x->key->export)
+		return NULL;
+	in = policy_input(x);
+	res = policy_eval(x->key->export, &in);
+	if (why)
+		*why = res.why;
+	return res.accept ? NULL : res.why;
+}
+
+/* ---- How does it look there? ---- */
+
+/* AUTO: our own address to other ASes, unchanged inside. What originates here has no next hop but our own. */
+bool export_next_hop(const struct export *x, struct bgp_nexthop *nh)
+{
+	static const bool self[2][3] = {
+	    [false] = {[RIB_NEXT_HOP_SELF] = true},
+	    [true] = {[RIB_NEXT_HOP_AUTO] = true, [RIB_NEXT_HOP_SELF] = true},
+	};
+
+	if (!x->attrs->next_hop || self[x->key->ebgp][x->key->next_hop_mode]) {
+		*nh = x->key->self[x->family];
+		return true;
+	}
+	/* RFC 2545 3: the link-local address is for those on the link it came from. */
+	*nh = (struct bgp_nexthop){.addr = x->attrs->next_hop->addr.addr};
+	return false;
+}
+
+static void put_next_hop(const struct export *x, struct bgp_attrs *a, struct arena *arena)
+{
+	(void)arena;
+	export_next_hop(x, &a->next_hop);
+}
+
+/* RFC 4271 5.1.2 b: our AS goes in front for other ASes. */
+static void put_as_path(const struct export *x, struct bgp_attrs *a, struct arena *arena)
+{
+	a->present |= 1u << BA_AS_PATH;
+	if (x->key->ebgp)
+		a->as_path = as_path_prepend(a->as_path, x->key->local_as, 1, arena);
+}
+
+/* RFC 4456 8: who brought it in, and through which clusters it went. */
+static void put_reflection(const struct export *x, struct bgp_attrs *a, struct arena *arena)
+{
+	size_t old = bgp_attrs_have(a, BA_CLUSTER_LIST) ? a->cluster_list.len : 0;
+	struct wr w;
+
+	if (!is_reflected(x))
+		return;
+	if (!bgp_attrs_have(a, BA_ORIGINATOR_ID)) {
+		a->originator_id = peer_at(x->rib, x->source)->router_id;
+		a->present |= 1u << BA_ORIGINATOR_ID;
+	}
+	w = wr_make(arena_alloc(arena, old + 4), old + 4);
+	wr_u32(&w, x->key->cluster_id);
+	wr_bytes(&w, a->cluster_list.p, old);
+	a->cluster_list = (struct span){w.start, wr_len(&w)};
+	a->present |= 1u << BA_CLUSTER_LIST;
+}
+
+/* RFC 4271 5.1.5: every internal peer is told a LOCAL_PREF. */
+static void put_local_pref(const struct export *x, struct bgp_attrs *a, struct arena *arena)
+{
+	(void)arena;
+	if (bgp_attrs_have(a, BA_LOCAL_PREF))
+		return;
+	a->local_pref = x->attrs->local_pref;
+	a->present |= 1u << BA_LOCAL_PREF;
+}
+
+static void put_policy(const struct export *x, struct bgp_attrs *a, struct arena *arena)
+{
+	struct policy_input in;
+
+	if (!policy_has_ops(x->key->export))
+		return;
+	in = policy_input(x);
+	policy_apply(x->key->export, &in, a, arena);
+}
+
+static void drop(struct bgp_attrs *a, enum bgp_attr_id id)
+{
+	a->present &= ~(1u << id);
+}
+
+/* RFC 4271 5.1.4 and 5.1.5, RFC 4456 8, RFC 7311 3.2: what stays inside the AS. Of MEDs only our own goes out. */
+static void strip_internal(const struct export *x, struct bgp_attrs *a, struct arena *arena)
+{
+	(void)arena;
+	if (!x->key->ebgp)
+		return;
+	for (unsigned id = 0; id < BA_COUNT; id++)
+		if (bgp_attr_table[id].ebgp_discard)
+			drop(a, (enum bgp_attr_id)id);
+	if (x->source != LOCAL_PEER)
+		drop(a, BA_MED);
+	drop(a, BA_AIGP);
+}
+
+static void (*const transforms[])(const struct export *x, struct bgp_attrs *a, struct arena *arena) = {
+    put_next_hop, put_as_path, put_reflection, put_local_pref, put_policy, strip_internal,
+};
+
+void export_attrs(const struct export *x, struct bgp_attrs *out, struct arena *arena)
+{
+	attrs_get(x->attrs, out);
+	for (unsigned i = 0; i < sizeof transforms / sizeof *transforms; i++)
+		transforms[i](x, out, arena);
+}
+
+uint64_t export_ops_id(const struct export *x)
+{
+	struct policy_input in;
+
+	if (!policy_has_ops(x->key->export))
+		return 0;
+	in = policy_input(x);
+	return policy_ops_id(x->key->export, &in);
+}

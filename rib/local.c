@@ -1,0 +1,36 @@
+/* Routes that originate here: blocks, workloads, and what else the node announces. */
+#include "rib/core.h"
+
+/* Calico's convention: the priority travels as LOCAL_PREF = 2147483647 - priority. */
+static uint32_t priority_local_pref(uint32_t priority)
+{
+	return priority > INT32_MAX ? 0 : (uint32_t)INT32_MAX - priority;
+}
+
+void rib_local_set(struct rib *r, const struct prefix *p, enum route_source source, uint32_t priority)
+{
+	struct bgp_attrs a = {
+	    .present = 1u << BA_ORIGIN | 1u << BA_AS_PATH | 1u << BA_LOCAL_PREF,
+	    .origin = BGP_ORIGIN_IGP,
+	    .local_pref = priority_local_pref(priority),
+	};
+	enum family f = family_of_af(p->addr.af);
+	struct route_change c = {.family = f, .peer = rib_local_peer(r), .source = source};
+
+	c.node = table_get(&r->table[f], p);
+	c.attrs = attrs_intern(r->attrs, &a);
+	route_set(r, &c, p);
+	attrs_unref(r->attrs, c.attrs);
+}
+
+void rib_local_unset(struct rib *r, const struct prefix *p)
+{
+	enum family f = family_of_af(p->addr.af);
+	uint32_t id = table_find(&r->table[f], p), *link;
+
+	if (id == ID_NONE)
+		return;
+	link = route_find(r, table_node(&r->table[f], id), LOCAL_PEER, 0);
+	if (link)
+		route_remove(r, f, id, link);
+}

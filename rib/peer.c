@@ -1,0 +1,528 @@
+/* Peers, and the walks over what one peer has in the tables.
+ *
+ * Stale and withdrawn at once, whatever the number of routes: every route carries the epoch of its peer and family in
+ * which it was last received. Making all of them stale is a new epoch; dropping all of them is a new epoch from which
+ * on routes are kept. The walk that then really removes them runs in slices over the pages where the peer has routes,
+ * and a decision that comes across a dead route meanwhile removes it too.
+ *
+ * An index is used again only when no route has it and every node that lost a route of it was decided: entries of
+ * update groups name their source by index. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/mem.h"
+#include "rib/core.h"
+#include "rib/group.h"
+
+/* ---- Ages ---- */
+
+enum age route_age(const struct rib_peer *p, enum family f, const struct route *rt)
+{
+	const struct peer_family *pf = &p->fam[f];
+	uint8_t age = (uint8_t)(pf->epoch - rt->epoch);
+
+	if (age == 0)
+		return AGE_FRESH;
+	return age <= (uint8_t)(pf->epoch - pf->keep_from) ? AGE_STALE : AGE_DEAD;
+}
+
+void peer_count(struct rib_peer *p, enum family f, const struct route *rt, int by)
+{
+	struct tally *t = &p->fam[f].tally[route_age(p, f, rt)];
+
+	t->routes += (uint32_t)by;
+	if (!route_reason(rt))
+		t->accepted += (uint32_t)by;
+}
+
+static void tally_move(struct tally *to, struct tally *from)
+{
+	to->routes += from->routes;
+	to->accepted += from->accepted;
+	*from = (struct tally){0};
+}
+
+/* Visits every route of the peer on one page; the visitor may remove it. Returns whether any is left. */
+static bool page_walk(struct rib_peer *p, enum family f, uint32_t page,
+		      void (*visit)(struct rib_peer *p, enum family f, uint32_t node, uint32_t *link))
+{
+	struct rib *r = p->rib;
+	uint32_t first = page << PAGE_SHIFT, last = first + PAGE_NODES;
+	bool any = false;
+
+	if (last > r->table[f].nodes.bound)
+		last = r->table[f].nodes.bound;
+	for (uint32_t id = first; id < last; id++) {
+		struct node *n = table_node(&r->table[f], id);
+		uint32_t *link = &n->routes;
+
+		while (n->flags & NODE_USED && *link != ID_NONE) {
+			uint32_t route = *link;
+
+			if (route_at(r, route)->peer == p->index) {
+				visit(p, f, id, link);
+				if (*link != route)
+					continue;
+				any = true;
+			}
+			link = &route_at(r, route)->next;
+		}
+	}
+	return any;
+}
+
+static void visit_renumber(struct rib_peer *p, enum family f, uint32_t node, uint32_t *link)
+{
+	struct route *rt = route_at(p->rib, *link);
+
+	switch (route_age(p, f, rt)) {
+	case AGE_DEAD:
+		route_remove(p->rib, f, node, link);
+		break;
+	case AGE_STALE:
+		rt->epoch = (uint8_t)(p->fam[f].epoch - 1);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Before the epochs in use could wrap: dead routes go at once, all stale ones get the epoch before this one. */
+static void epochs_renumber(struct rib_peer *p, enum family f)
+{
+	struct peer_family *pf = &p->fam[f];
+
+	for (uint32_t page = 0; pageset_next(&pf->pages, &page); page++)
+		page_walk(p, f, page, visit_renumber);
+	pf->keep_from = (uint8_t)(pf->epoch - 1);
+	pf->span = 1;
+}
+
+/* All routes become stale. */
+static void epoch_begin(struct rib_peer *p, enum family f)
+{
+	struct peer_family *pf = &p->fam[f];
+
+	if (!pf->tally[AGE_STALE].routes && !pf->tally[AGE_DEAD].routes) {
+		pf->keep_from = pf->epoch;
+		pf->span = 0;
+	}
+	if (pf->span == UINT8_MAX - 1)
+		epochs_renumber(p, f);
+	pf->span++;
+	pf->epoch++;
+	tally_move(&pf->tally[AGE_STALE], &pf->tally[AGE_FRESH]);
+}
+
+/* ---- Walks ---- */
+
+static void scan_request(struct rib_peer *p, enum family f, uint8_t what)
+{
+	struct rib *r = p->rib;
+
+	p->scan_flags |= what;
+	pageset_merge(&p->fam[f].todo, &p->fam[f].pages);
+	if (!p->scanning) {
+		p->scanning = true;
+		TAILQ_INSERT_TAIL(&r->scans, p, scan);
+	}
+	loop_work_schedule(r->loop, &r->scan_work);
+}
+
+/* Stale routes die. */
+static void stale_end(struct rib_peer *p, enum family f)
+{
+	struct peer_family *pf = &p->fam[f];
+
+	if (!pf->tally[AGE_STALE].routes)
+		return;
+	tally_move(&pf->tally[AGE_DEAD], &pf->tally[AGE_STALE]);
+	pf->keep_from = pf->epoch;
+	scan_request(p, f, 0);
+}
+
+void peer_drop(struct rib_peer *p, enum family f)
+{
+	epoch_begin(p, f);
+	stale_end(p, f);
+}
+
+static void visit(struct rib_peer *p, enum family f, uint32_t node, uint32_t *link)
+{
+	struct rib *r = p->rib;
+	uint32_t id = *link;
+	struct route *rt = route_at(r, id);
+
+	if (route_age(p, f, rt) == AGE_DEAD) {
+		route_remove(r, f, node, link);
+		return;
+	}
+	if (p->scan_flags & SCAN_REEVALUATE)
+		route_reevaluate(r, f, node, id);
+	else if (p->scan_flags & SCAN_DECIDE)
+		node_mark_dirty(r, f, node);
+}
+
+/* Walks the peer's pages until the deadline. True if some are left. */
+static bool scan_peer(struct rib_peer *p, uint64_t deadline)
+{
+	for (int f = 0; f < FAM_COUNT; f++) {
+		struct peer_family *pf = &p->fam[f];
+
+		for (uint32_t page = 0; pageset_next(&pf->todo, &page);) {
+			pageset_remove(&pf->todo, page);
+			if (!page_walk(p, (enum family)f, page, visit))
+				pageset_remove(&pf->pages, page);
+			arena_reset(&p->rib->arena);
+			if (mono_now() >= deadline)
+				return true;
+		}
+		pageset_free(&pf->todo);
+	}
+	return false;
+}
+
+/* Nodes with a choice are decided again after next hops changed. With a single route there is nothing to choose. */
+static bool scan_next_hops(struct rib *r, uint64_t deadline)
+{
+	for (int f = 0; f < FAM_COUNT; f++) {
+		for (uint32_t page = 0; pageset_next(&r->next_hop_todo[f], &page);) {
+			uint32_t first = page << PAGE_SHIFT;
+
+			pageset_remove(&r->next_hop_todo[f], page);
+			for (uint32_t id = first; id < first + PAGE_NODES && id < r->table[f].nodes.bound; id++) {
+				const struct node *n = table_node(&r->table[f], id);
+
+				if (n->flags & NODE_USED && n->routes != ID_NONE &&
+				    route_at(r, n->routes)->next != ID_NONE)
+					node_mark_dirty(r, (enum family)f, id);
+			}
+			if (mono_now() >= deadline)
+				return true;
+		}
+	}
+	return false;
+}
+
+bool peer_scan_run(void *arg, uint64_t deadline)
+{
+	struct rib *r = arg;
+	struct rib_peer *p;
+
+	if (scan_next_hops(r, deadline))
+		return true;
+	while ((p = TAILQ_FIRST(&r->scans))) {
+		if (scan_peer(p, deadline))
+			return true;
+		TAILQ_REMOVE(&r->scans, p, scan);
+		p->scanning = false;
+		p->scan_flags = 0;
+		for (int f = 0; f < FAM_COUNT; f++)
+			p->free_after[f] = dirty_mark(r, (enum family)f);
+		if (p->freed)
+			rib_schedule(r);
+	}
+	return false;
+}
+
+/* ---- Addresses: ours, and theirs ---- */
+
+static struct own_address *own_find(const struct rib *r, const struct addr *a)
+{
+	for (unsigned i = 0; i < r->n_own; i++)
+		if (addr_equal(&r->own[i].addr, a))
+			return &r->own[i];
+	return NULL;
+}
+
+bool rib_is_own(const struct rib *r, const struct addr *a)
+{
+	return own_find(r, a) != NULL;
+}
+
+static void own_add(struct rib *r, const struct addr *a)
+{
+	struct own_address *own = own_find(r, a);
+
+	if (addr_is_none(a))
+		return;
+	if (!own) {
+		r->own = mem_realloc(r->own, (r->n_own + 1) * sizeof *r->own);
+		own = &r->own[r->n_own++];
+		*own = (struct own_address){.addr = *a};
+	}
+	own->refs++;
+}
+
+static void own_remove(struct rib *r, const struct addr *a)
+{
+	struct own_address *own = own_find(r, a);
+
+	if (own && --own->refs == 0)
+		*own = r->own[--r->n_own];
+}
+
+static uint32_t remote_hash(const struct addr *a)
+{
+	return (uint32_t)hash_bytes(a, sizeof *a);
+}
+
+static bool remote_eq(const void *item, const void *key)
+{
+	const struct rib_peer *p = item;
+
+	return addr_equal(&p->conf.remote, key);
+}
+
+uint16_t peer_by_address(const struct rib *r, const struct addr *a)
+{
+	const struct rib_peer *p = htab_find(&r->by_address, remote_hash(a), remote_eq, a);
+
+	return p ? p->index : LOCAL_PEER;
+}
+
+/* ---- Life ---- */
+
+static void conf_take(struct rib_peer *p, const struct rib_peer_conf *conf)
+{
+	p->conf = *conf;
+	policy_ref(p->conf.import);
+	policy_ref(p->conf.export);
+}
+
+static void conf_drop(struct rib_peer_conf *conf)
+{
+	policy_unref(conf->import);
+	policy_unref(conf->export);
+}
+
+/* The lowest free index. */
+static unsigned index_find(struct rib *r)
+{
+	unsigned i = 0;
+
+	while (i < r->n_peers && r->peers[i])
+		i++;
+	if (i == PEERS_MAX) {
+		log_error("rib", "more than %u peers: the process was built for fewer", PEERS_MAX);
+		abort();
+	}
+	if (i == r->n_peers) {
+		/* Doubled, not grown by one: a reflector's peers come by the thousand. */
+		if ((i & (i - 1)) == 0)
+			r->peers = mem_realloc(r->peers, (i ? i * 2 : 1) * sizeof(struct rib_peer *));
+		r->n_peers++;
+	}
+	return i;
+}
+
+struct rib_peer *peer_make(struct rib *r, const struct rib_peer_conf *conf, void *arg)
+{
+	struct rib_peer *p = mem_calloc(1, sizeof *p);
+
+	p->rib = r;
+	p->arg = arg;
+	p->index = (uint16_t)index_find(r);
+	r->peers[p->index] = p;
+	conf_take(p, conf);
+	if (p->index != LOCAL_PEER)
+		htab_insert(&r->by_address, remote_hash(&p->conf.remote), p);
+	return p;
+}
+
+void peer_destroy(struct rib_peer *p)
+{
+	struct rib *r = p->rib;
+
+	if (p->group)
+		group_leave(p);
+	if (p->scanning)
+		TAILQ_REMOVE(&r->scans, p, scan);
+	for (int f = 0; f < FAM_COUNT; f++) {
+		pageset_free(&p->fam[f].pages);
+		pageset_free(&p->fam[f].todo);
+	}
+	if (p->index != LOCAL_PEER && !p->freed)
+		htab_remove(&r->by_address, remote_hash(&p->conf.remote), p);
+	conf_drop(&p->conf);
+	r->peers[p->index] = NULL;
+	free(p);
+}
+
+struct rib_peer *rib_local_peer(struct rib *r)
+{
+	return r->peers[LOCAL_PEER];
+}
+
+struct rib_peer *rib_peer_new(struct rib *r, const struct rib_peer_conf *conf, void *arg)
+{
+	/* What was encoded for sharing does not know this peer as the owner of a next hop yet. */
+	groups_forget_chunks(r);
+	return peer_make(r, conf, arg);
+}
+
+void rib_peer_free(struct rib_peer *p)
+{
+	struct rib *r;
+
+	if (!p)
+		return;
+	r = p->rib;
+	rib_peer_down(p, 0);
+	htab_remove(&r->by_address, remote_hash(&p->conf.remote), p);
+	p->freed = true;
+	p->arg = NULL;
+	for (int f = 0; f < FAM_COUNT; f++)
+		p->free_after[f] = dirty_mark(r, (enum family)f);
+	r->n_freed++;
+	rib_schedule(r);
+}
+
+static bool peer_is_gone(const struct rib_peer *p)
+{
+	if (p->scanning)
+		return false;
+	for (int f = 0; f < FAM_COUNT; f++)
+		if (p->fam[f].tally[AGE_DEAD].routes || !dirty_passed(p->rib, (enum family)f, p->free_after[f]))
+			return false;
+	return true;
+}
+
+void peers_reap(struct rib *r)
+{
+	for (unsigned i = 1; r->n_freed && i < r->n_peers; i++) {
+		struct rib_peer *p = r->peers[i];
+
+		if (p && p->freed && peer_is_gone(p)) {
+			peer_destroy(p);
+			r->n_freed--;
+		}
+	}
+}
+
+void *rib_peer_arg(const struct rib_peer *p)
+{
+	return p->arg;
+}
+
+const struct rib_peer_conf *rib_peer_config(const struct rib_peer *p)
+{
+	return &p->conf;
+}
+
+/* Does what import makes of the peer's routes, or how they compare, depend on a setting that differs? */
+static bool import_differs(const struct rib_peer_conf *a, const struct rib_peer_conf *b)
+{
+	return !policy_equal(a->import, b->import) || a->local_as != b->local_as || a->ebgp != b->ebgp ||
+	       a->our_router_id != b->our_router_id || a->cluster_id != b->cluster_id ||
+	       a->allowed_local_as != b->allowed_local_as || a->rr_client != b->rr_client ||
+	       !addr_equal(&a->remote, &b->remote);
+}
+
+void rib_peer_configure(struct rib_peer *p, const struct rib_peer_conf *conf)
+{
+	struct rib *r = p->rib;
+	struct rib_peer_conf old = p->conf;
+	bool differs = import_differs(&old, conf);
+
+	memo_clear(r);
+	if (!addr_equal(&old.remote, &conf->remote)) {
+		htab_remove(&r->by_address, remote_hash(&old.remote), p);
+		groups_forget_chunks(r);
+	}
+	conf_take(p, conf);
+	if (!addr_equal(&old.remote, &conf->remote))
+		htab_insert(&r->by_address, remote_hash(&conf->remote), p);
+	for (int f = 0; differs && f < FAM_COUNT; f++)
+		scan_request(p, (enum family)f, SCAN_REEVALUATE);
+	if (p->up)
+		group_rejoin(p);
+	conf_drop(&old);
+}
+
+static void self_each(struct rib_peer *p, void (*fn)(struct rib *r, const struct addr *a))
+{
+	for (int f = 0; f < FAM_COUNT; f++) {
+		fn(p->rib, &p->self[f].addr);
+		fn(p->rib, &p->self[f].link_local);
+	}
+}
+
+void rib_peer_up(struct rib_peer *p, const struct bgp_codec *codec, uint32_t router_id,
+		 const struct bgp_nexthop self[FAM_COUNT])
+{
+	bool other_id = p->router_id != router_id;
+
+	if (p->up)
+		rib_peer_down(p, 0);
+	memo_clear(p->rib);
+	p->up = true;
+	p->codec = *codec;
+	p->router_id = router_id;
+	memcpy(p->self, self, sizeof p->self);
+	self_each(p, own_add);
+	p->eor_sent = 0;
+	for (int f = 0; other_id && f < FAM_COUNT; f++)
+		if (p->fam[f].tally[AGE_STALE].routes)
+			scan_request(p, (enum family)f, SCAN_DECIDE);
+	group_join(p);
+	p->idle = true;
+	p->rib->notify = true;
+	rib_schedule(p->rib);
+}
+
+void rib_peer_down(struct rib_peer *p, uint8_t keep)
+{
+	struct rib *r = p->rib;
+
+	memo_clear(r);
+	if (p->up) {
+		p->up = p->idle = false;
+		self_each(p, own_remove);
+		group_leave(p);
+		loop_work_schedule(r->loop, &r->reap_work);
+	}
+	for (int f = 0; f < FAM_COUNT; f++) {
+		if (!(keep >> f & 1)) {
+			peer_drop(p, (enum family)f);
+		} else if (p->fam[f].tally[AGE_FRESH].routes) {
+			/* An equal fresh route of another peer is now the better one. */
+			epoch_begin(p, (enum family)f);
+			scan_request(p, (enum family)f, SCAN_DECIDE);
+		}
+	}
+}
+
+void rib_peer_sweep(struct rib_peer *p, enum family f)
+{
+	stale_end(p, f);
+}
+
+void rib_peer_mark_stale(struct rib_peer *p, enum family f)
+{
+	epoch_begin(p, f);
+}
+
+struct rib_peer_stats rib_peer_stats(const struct rib_peer *p)
+{
+	struct rib_peer_stats s = {
+	    .updates_in = p->updates_in,
+	    .withdraws_in = p->withdraws_in,
+	    .updates_out = p->updates_out,
+	    .withdraws_out = p->withdraws_out,
+	    .up_to_date = p->up && peer_is_up_to_date(p),
+	    .group = p->group ? group_number(p->group) : 0,
+	};
+
+	for (int f = 0; f < FAM_COUNT; f++) {
+		const struct peer_family *pf = &p->fam[f];
+
+		s.received[f] = pf->tally[AGE_FRESH].routes + pf->tally[AGE_STALE].routes;
+		s.accepted[f] = pf->tally[AGE_FRESH].accepted + pf->tally[AGE_STALE].accepted;
+		s.stale[f] = pf->tally[AGE_STALE].routes;
+		s.best[f] = pf->best;
+		s.sent[f] = p->up ? peer_sent(p, (enum family)f) : 0;
+		s.end_of_rib_sent[f] = p->eor_sent >> f & 1;
+	}
+	return s;
+}

@@ -1,0 +1,170 @@
+/* What people are shown: views of routes, walks, and explanations. */
+#include <stdlib.h>
+
+#include "daemon/base/mem.h"
+#include "rib/core.h"
+#include "rib/decide.h"
+#include "rib/export.h"
+
+static const char *reject_why(const struct rib *r, enum family f, const struct route *rt)
+{
+	(void)r;
+	(void)f;
+	return reject_texts[route_reason(rt)];
+}
+
+struct rib_route route_view(const struct rib *r, enum family f, const struct route *rt)
+{
+	const struct rib_peer *p = peer_at(r, rt->peer);
+
+	return (struct rib_route){
+	    .peer = p,
+	    .attrs = rt->attrs,
+	    .path_id = rt->path_id,
+	    .source = route_source(rt),
+	    .stale = route_age(p, f, rt) == AGE_STALE,
+	    .rejected = route_reason(rt) != REJECT_NONE,
+	    .why = reject_why(r, f, rt),
+	    .since = (uint64_t)rt->since * MONO_SEC,
+	};
+}
+
+static void show_node(const struct rib *r, enum family f, const struct node *n, struct decision *d,
+		      void (*cb)(void *arg, const struct rib_view *v), void *arg)
+{
+	struct prefix prefix = table_prefix(&r->table[f], n);
+
+	decide_weigh(r, f, n, d);
+	decide_order(r, f, d);
+	for (unsigned i = 0; i < d->n; i++) {
+		struct rib_view v = {
+		    .prefix = prefix,
+		    .route = route_view(r, f, d->c[i].route),
+		    .best = i == 0 && d->selected,
+		    .multipath = i > 0 && i < d->selected,
+		    .step = (enum rib_step)d->c[i].step,
+		};
+
+		cb(arg, &v);
+	}
+}
+
+void rib_show_prefix(const struct rib *r, const struct prefix *p, void (*cb)(void *arg, const struct rib_view *v),
+		     void *arg)
+{
+	enum family f = family_of_af(p->addr.af);
+	uint32_t id = table_find(&r->table[f], p);
+	struct decision d = {0};
+
+	if (id == ID_NONE)
+		return;
+	show_node(r, f, table_node(&r->table[f], id), &d, cb, arg);
+	decision_clear(&d);
+}
+
+bool rib_walk(const struct rib *r, enum family f, uint64_t *pos, unsigned max,
+	      void (*cb)(void *arg, const struct rib_view *v), void *arg)
+{
+	struct decision d = {0};
+	unsigned n = 0;
+
+	for (; *pos < r->table[f].nodes.bound && n < max; ++*pos) {
+		const struct node *node = table_node(&r->table[f], (uint32_t)*pos);
+
+		if (!(node->flags & NODE_USED) || node->routes == ID_NONE)
+			continue;
+		show_node(r, f, node, &d, cb, arg);
+		n++;
+	}
+	decision_clear(&d);
+	return *pos < r->table[f].nodes.bound;
+}
+
+static bool has_best(const void *arg, const struct node *n)
+{
+	const struct rib *r = arg;
+
+	return n->routes != ID_NONE && route_at(r, n->routes)->flags & ROUTE_BEST;
+}
+
+static bool has_any(const void *arg, const struct node *n)
+{
+	(void)arg;
+	return n->routes != ID_NONE;
+}
+
+bool rib_lookup(const struct rib *r, const struct addr *a, struct prefix *out)
+{
+	const struct table *t = &r->table[family_of_af(a->af)];
+	uint32_t id;
+
+	if (addr_is_none(a))
+		return false;
+	/* What forwards comes first; a prefix with nothing but rejected routes is better than no answer. */
+	id = table_lookup(t, a, has_best, r);
+	if (id == ID_NONE)
+		id = table_lookup(t, a, has_any, r);
+	if (id == ID_NONE)
+		return false;
+	*out = table_prefix(t, table_node(t, id));
+	return true;
+}
+
+/* ---- Export ---- */
+
+/* Why the session as a whole is sent nothing of the family; NULL if it is. */
+static const char *session_refusal(const struct rib_peer *p, enum family f)
+{
+	if (!p->up)
+		return "the session is not established";
+	if (!(p->codec.families >> f & 1))
+		return "the session does not carry this address family";
+	if (!p->rib->released[f])
+		return "nothing is announced yet: waiting for local routes and for the peers' End-of-RIB";
+	return NULL;
+}
+
+static const char *best_refusal(const struct rib_peer *p, enum family f, const struct prefix *prefix,
+				const struct route *best, const char **why)
+{
+	struct export x = {&p->group->key, p->rib, f, best->peer, route_source(best), best->attrs, *prefix};
+	struct bgp_nexthop nh;
+	const char *refusal;
+
+	if (best->peer == p->index)
+		return "split horizon: the best route came from this peer";
+	refusal = export_refusal(&x, why);
+	if (refusal)
+		return refusal;
+	if (!export_next_hop(&x, &nh) && addr_equal(&nh.addr, &p->conf.remote))
+		return "the next hop is the peer's own address";
+	return NULL;
+}
+
+struct rib_export_view rib_explain_export(const struct rib_peer *p, const struct prefix *prefix)
+{
+	enum family f = family_of_af(prefix->addr.af);
+	const struct rib *r = p->rib;
+	uint32_t id = table_find(&r->table[f], prefix);
+	struct rib_export_view v = {.why = session_refusal(p, f)};
+	const struct node *n = id == ID_NONE ? NULL : table_node(&r->table[f], id);
+	const struct route *best;
+
+	if (v.why)
+		return v;
+	v.why = "no usable route for this prefix";
+	if (!n || n->routes == ID_NONE)
+		return v;
+	best = route_at(r, n->routes);
+	if (!(best->flags & ROUTE_BEST))
+		return v;
+	v.sent = true;
+	v.why = "best route";
+	{
+		const char *refusal = best_refusal(p, f, prefix, best, &v.why);
+
+		if (refusal)
+			v = (struct rib_export_view){.why = refusal};
+	}
+	return v;
+}

@@ -1,0 +1,80 @@
+/* Prefix tables: one node per prefix, found by exact match, numbered densely.
+ *
+ * A node has a 32-bit id; everything kept per prefix elsewhere (the update groups' sent state, queues, logs) is an
+ * array over ids. Nodes and routes live in pages of PAGE_NODES objects that never move, so pointers stay valid while
+ * ids are in use. An IPv4 node takes 16 octets, a route 24: that is the memory of a million routes. */
+#ifndef RIB_TABLE_H
+#define RIB_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/base/addr.h"
+#include "rib/pageset.h"
+
+#define ID_NONE UINT32_MAX
+
+/* Objects of one size by dense id. Ids of freed objects are used again. */
+struct pool {
+	uint8_t **pages;
+	uint32_t n_pages;
+	uint32_t size;	/* of an object, a multiple of 4 */
+	uint32_t bound; /* ids that ever were in use are below */
+	uint32_t free;	/* list through the first four octets, ID_NONE at the end */
+	uint32_t live;
+};
+
+void pool_init(struct pool *p, uint32_t size);
+/* A zeroed object's id. */
+uint32_t pool_get(struct pool *p);
+void pool_put(struct pool *p, uint32_t id);
+void pool_clear(struct pool *p);
+size_t pool_bytes(const struct pool *p);
+static inline void *pool_at(const struct pool *p, uint32_t id)
+{
+	return p->pages[id >> PAGE_SHIFT] + (size_t)(id & (PAGE_NODES - 1)) * p->size;
+}
+
+#define NODE_USED 1
+#define NODE_DIRTY 2 /* queued for the decision process */
+#define NODE_CHANGED \
+	4 /* a selected route changed or went: the selection changed even if the same routes stay selected */
+
+struct node {
+	uint32_t routes; /* first route, ID_NONE; selected routes first, the best one at the head */
+	uint32_t chain;	 /* next node of the same bucket */
+	uint16_t held;	 /* by how many update groups: they still have to withdraw it */
+	uint8_t len;
+	uint8_t flags;	/* NODE_* */
+	uint8_t addr[]; /* 4 or 16 octets */
+};
+
+struct table {
+	struct pool nodes;
+	uint32_t *buckets; /* first node, ID_NONE */
+	uint32_t mask;
+	enum family family;
+	uint32_t by_length[129]; /* nodes per prefix length, for longest-prefix match */
+	uint64_t key[4];	 /* of the hash: secret, prefixes come from peers */
+};
+
+void table_init(struct table *t, enum family f);
+void table_clear(struct table *t);
+size_t table_bytes(const struct table *t);
+
+static inline struct node *table_node(const struct table *t, uint32_t id)
+{
+	return pool_at(&t->nodes, id);
+}
+/* The node's id, or ID_NONE. The prefix must be of the table's family. */
+uint32_t table_find(const struct table *t, const struct prefix *p);
+/* The same, and makes the node if there is none. */
+uint32_t table_get(struct table *t, const struct prefix *p);
+void table_remove(struct table *t, uint32_t id);
+struct prefix table_prefix(const struct table *t, const struct node *n);
+/* The longest prefix covering the address whose node passes the test; ID_NONE if none. */
+uint32_t table_lookup(const struct table *t, const struct addr *a, bool (*test)(const void *arg, const struct node *n),
+		      const void *arg);
+
+#endif

@@ -1,0 +1,429 @@
+/* What comes in: UPDATEs become routes. Attributes are interned once per run of prefixes, loops are checked once per
+ * set, import policy once per prefix. All changes of routes in the whole RIB go through route_set() and route_remove().
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/mem.h"
+#include "rib/core.h"
+#include "rib/policy_ops.h"
+
+const char *const reject_texts[REJECT_COUNT] = {
+    [REJECT_POLICY] = "import policy",
+    [REJECT_AS_LOOP] = "AS_PATH contains our own AS",
+    [REJECT_ORIGINATOR] = "ORIGINATOR_ID is our own router id",
+    [REJECT_CLUSTER] = "CLUSTER_LIST contains our own cluster id",
+    [REJECT_MARTIAN_NEXT_HOP] = "next hop cannot be one (martian)",
+    [REJECT_OWN_NEXT_HOP] = "next hop is our own address",
+    [REJECT_NO_NEXT_HOP] = "no next hop",
+};
+
+/* ---- Attributes as received, where import policy changed them ---- */
+
+struct original {
+	uint32_t route;
+	struct attrs *attrs;
+};
+
+static uint32_t original_hash(uint32_t route)
+{
+	return route * 0x9e3779b1u;
+}
+
+static bool original_eq(const void *item, const void *key)
+{
+	const struct original *o = item;
+
+	return o->route == *(const uint32_t *)key;
+}
+
+struct attrs *route_received(const struct rib *r, uint32_t route_id)
+{
+	const struct route *rt = route_at(r, route_id);
+	const struct original *o;
+
+	if (!(rt->flags & ROUTE_CHANGED))
+		return rt->attrs;
+	o = htab_find(&r->originals, original_hash(route_id), original_eq, &route_id);
+	return o->attrs;
+}
+
+/* Remembers (attrs) or forgets (NULL) what was received. */
+static void original_set(struct rib *r, uint32_t route_id, struct attrs *attrs)
+{
+	struct route *rt = route_at(r, route_id);
+	struct original *o = NULL;
+
+	if (rt->flags & ROUTE_CHANGED)
+		o = htab_find(&r->originals, original_hash(route_id), original_eq, &route_id);
+	if (o) {
+		attrs_unref(r->attrs, o->attrs);
+		o->attrs = attrs;
+	}
+	if (attrs && !o) {
+		o = mem_alloc(sizeof *o);
+		*o = (struct original){route_id, attrs};
+		htab_insert(&r->originals, original_hash(route_id), o);
+		rt->flags |= ROUTE_CHANGED;
+	} else if (!attrs && o) {
+		htab_remove(&r->originals, original_hash(route_id), o);
+		free(o);
+		rt->flags &= (uint8_t)~ROUTE_CHANGED;
+	}
+	if (attrs)
+		attrs_ref(attrs);
+}
+
+void originals_clear(struct rib *r)
+{
+	struct original *o;
+	uint32_t pos = 0;
+
+	while ((o = htab_next(&r->originals, &pos)))
+		free(o);
+	htab_clear(&r->originals);
+}
+
+/* ---- Import ---- */
+
+struct import_input {
+	const struct rib_peer *peer;
+	const struct attrs *set;
+	const struct bgp_attrs *a;
+};
+
+static bool is_as_loop(const struct import_input *in)
+{
+	/* On iBGP too: as Calico's nodes do, and RFC 4271 9.1.2 does not make a difference. */
+	return bgp_attrs_have(in->a, BA_AS_PATH) &&
+	       as_path_count(in->a->as_path, in->peer->conf.local_as) > in->peer->conf.allowed_local_as;
+}
+
+static bool is_originator_loop(const struct import_input *in)
+{
+	return bgp_attrs_have(in->a, BA_ORIGINATOR_ID) && in->a->originator_id == in->peer->conf.our_router_id;
+}
+
+static bool is_cluster_loop(const struct import_input *in)
+{
+	struct rd rd = rd_span(in->a->cluster_list);
+
+	if (!bgp_attrs_have(in->a, BA_CLUSTER_LIST) || !in->peer->conf.cluster_id)
+		return false;
+	while (rd_left(&rd))
+		if (rd_u32(&rd) == in->peer->conf.cluster_id)
+			return true;
+	return false;
+}
+
+static bool has_no_next_hop(const struct import_input *in)
+{
+	return !in->set->next_hop;
+}
+
+static bool is_martian_next_hop(const struct import_input *in)
+{
+	return addr_is_martian(&in->set->next_hop->addr.addr);
+}
+
+static bool is_own_next_hop(const struct import_input *in)
+{
+	return rib_is_own(in->peer->rib, &in->set->next_hop->addr.addr);
+}
+
+/* In order: has_no_next_hop() guards those below it. */
+static const struct import_check {
+	enum reject_reason reason;
+	bool (*applies)(const struct import_input *in);
+} import_checks[] = {
+    {REJECT_AS_LOOP, is_as_loop},
+    {REJECT_ORIGINATOR, is_originator_loop},
+    {REJECT_CLUSTER, is_cluster_loop},
+    {REJECT_NO_NEXT_HOP, has_no_next_hop},
+    {REJECT_MARTIAN_NEXT_HOP, is_martian_next_hop},
+    {REJECT_OWN_NEXT_HOP, is_own_next_hop},
+};
+
+enum reject_reason import_check(const struct rib_peer *p, const struct attrs *set, const struct bgp_attrs *a)
+{
+	const struct import_input in = {p, set, a};
+
+	for (unsigned i = 0; i < sizeof import_checks / sizeof *import_checks; i++)
+		if (import_checks[i].applies(&in))
+			return import_checks[i].reason;
+	return REJECT_NONE;
+}
+
+/* What import makes of received attributes: the set to keep (with a reference for the caller) and the verdict. */
+static struct attrs *import(struct rib *r, const struct route_change *c, const struct prefix *prefix,
+			    enum reject_reason *reason)
+{
+	const struct policy *policy = c->peer->conf.import;
+	struct policy_input in = {*prefix, c->source, c->attrs->local_pref, !c->peer->conf.ebgp};
+	struct policy_result res;
+	struct bgp_attrs a;
+	struct attrs *set;
+
+	*reason = c->reason;
+	if (c->reason || !policy)
+		return attrs_ref(c->attrs);
+	res = policy_eval(policy, &in);
+	if (!res.accept) {
+		*reason = REJECT_POLICY;
+		return attrs_ref(c->attrs);
+	}
+	if (!res.changed)
+		return attrs_ref(c->attrs);
+	attrs_get(c->attrs, &a);
+	policy_apply(policy, &in, &a, &r->arena);
+	set = attrs_intern(r->attrs, &a);
+	return set ? set : attrs_ref(c->attrs);
+}
+
+/* ---- Routes ---- */
+
+uint32_t *route_find(struct rib *r, struct node *n, uint16_t peer, uint32_t path_id)
+{
+	for (uint32_t *link = &n->routes; *link != ID_NONE; link = &route_at(r, *link)->next) {
+		const struct route *rt = route_at(r, *link);
+
+		if (rt->peer == peer && rt->path_id == path_id)
+			return link;
+	}
+	return NULL;
+}
+
+static void note_place(struct peer_family *pf, enum family f, uint32_t node, const struct attrs *set)
+{
+	pageset_add(&pf->pages, node >> PAGE_SHIFT);
+	if (set->next_hop)
+		pageset_add(&set->next_hop->pages[f], node >> PAGE_SHIFT);
+}
+
+/* A new route, at the end of the list: the selected ones stay in front until the node is decided. */
+static uint32_t route_add(struct rib *r, const struct route_change *c)
+{
+	uint32_t id = pool_get(&r->routes), *link = &table_node(&r->table[c->family], c->node)->routes;
+	struct route *rt = route_at(r, id);
+
+	rt->next = ID_NONE;
+	rt->path_id = c->path_id;
+	rt->peer = c->peer->index;
+	rt->epoch = c->peer->fam[c->family].epoch;
+	while (*link != ID_NONE)
+		link = &route_at(r, *link)->next;
+	*link = id;
+	r->n_routes[c->family]++;
+	return id;
+}
+
+/* Puts the outcome of import into the route; takes set. True if anything the selection looks at is different. */
+static bool route_fill(struct rib *r, const struct route_change *c, uint32_t id, struct attrs *set,
+		       enum reject_reason reason)
+{
+	struct route *rt = route_at(r, id);
+	bool same = rt->attrs == set && route_reason(rt) == reason && route_source(rt) == c->source;
+
+	original_set(r, id, set == c->attrs ? NULL : c->attrs);
+	rt->flags = (uint8_t)((rt->flags & (ROUTE_SELECTED | ROUTE_CHANGED)) | c->source << ROUTE_SOURCE_SHIFT |
+			      reason << ROUTE_REASON_SHIFT);
+	attrs_unref(r->attrs, rt->attrs);
+	rt->attrs = set;
+	if (!same) {
+		rt->since = (uint32_t)(mono_now() / MONO_SEC);
+		if (rt->flags & ROUTE_SELECTED)
+			table_node(&r->table[c->family], c->node)->flags |= NODE_CHANGED;
+	}
+	return !same;
+}
+
+void route_set(struct rib *r, const struct route_change *c, const struct prefix *prefix)
+{
+	struct rib_peer *p = c->peer;
+	struct peer_family *pf = &p->fam[c->family];
+	uint32_t *link = route_find(r, table_node(&r->table[c->family], c->node), p->index, c->path_id);
+	uint32_t id = link ? *link : route_add(r, c);
+	struct route *rt = route_at(r, id);
+	enum reject_reason reason;
+	struct attrs *set = import(r, c, prefix, &reason);
+	bool aged = false;
+
+	if (link) {
+		aged = rt->epoch != pf->epoch;
+		peer_count(p, c->family, rt, -1);
+	}
+	rt->epoch = pf->epoch;
+	note_place(pf, c->family, c->node, set);
+	if (route_fill(r, c, id, set, reason) || aged)
+		node_mark_dirty(r, c->family, c->node);
+	peer_count(p, c->family, rt, 1);
+}
+
+void route_reevaluate(struct rib *r, enum family f, uint32_t node_id, uint32_t route_id)
+{
+	const struct node *n = table_node(&r->table[f], node_id);
+	struct route *rt = route_at(r, route_id);
+	struct rib_peer *p = peer_at(r, rt->peer);
+	struct attrs *received = attrs_ref(route_received(r, route_id));
+	struct route_change c = {
+	    .family = f, .node = node_id, .peer = p, .attrs = received, .source = route_source(rt)};
+	struct prefix prefix = table_prefix(&r->table[f], n);
+	enum reject_reason reason;
+	struct bgp_attrs a;
+	struct attrs *set;
+
+	attrs_get(received, &a);
+	c.reason = import_check(p, received, &a);
+	set = import(r, &c, &prefix, &reason);
+	peer_count(p, f, rt, -1);
+	note_place(&p->fam[f], f, node_id, set);
+	route_fill(r, &c, route_id, set, reason);
+	peer_count(p, f, rt, 1);
+	/* Also without a change of the route: how it compares and to whom it may go can have changed. */
+	node_mark_dirty(r, f, node_id);
+	attrs_unref(r->attrs, received);
+}
+
+void route_remove(struct rib *r, enum family f, uint32_t node_id, uint32_t *link)
+{
+	struct node *n = table_node(&r->table[f], node_id);
+	uint32_t id = *link;
+	struct route *rt = route_at(r, id);
+	struct rib_peer *p = peer_at(r, rt->peer);
+
+	if (rt->flags & ROUTE_SELECTED)
+		n->flags |= NODE_CHANGED;
+	if (rt->flags & ROUTE_BEST)
+		p->fam[f].best--;
+	peer_count(p, f, rt, -1);
+	original_set(r, id, NULL);
+	*link = rt->next;
+	attrs_unref(r->attrs, rt->attrs);
+	pool_put(&r->routes, id);
+	r->n_routes[f]--;
+	node_mark_dirty(r, f, node_id);
+}
+
+/* ---- UPDATE ---- */
+
+void memo_clear(struct rib *r)
+{
+	if (r->memo.valid)
+		attrs_unref(r->attrs, r->memo.attrs);
+	r->memo.valid = false;
+}
+
+static bool memo_hits(const struct update_memo *m, const struct rib_peer *p, const struct bgp_update *u,
+		      const struct bgp_nexthop *nh)
+{
+	return m->valid && m->peer == p->index && m->len == u->raw_attrs.len &&
+	       memcmp(m->raw, u->raw_attrs.p, m->len) == 0 && memcmp(&m->next_hop, nh, sizeof *nh) == 0;
+}
+
+static void memo_store(struct rib *r, const struct rib_peer *p, const struct bgp_update *u, const struct bgp_attrs *a,
+		       struct attrs *set, enum reject_reason reason)
+{
+	struct update_memo *m = &r->memo;
+
+	memo_clear(r);
+	if (u->raw_attrs.len > sizeof m->raw || !u->raw_attrs.len)
+		return;
+	memcpy(m->raw, u->raw_attrs.p, u->raw_attrs.len);
+	m->len = u->raw_attrs.len;
+	m->peer = p->index;
+	m->next_hop = a->next_hop;
+	m->attrs = attrs_ref(set);
+	m->reason = (uint8_t)reason;
+	m->valid = true;
+}
+
+/* The run's attributes, interned (a reference for the caller) and checked; NULL if they cannot be kept. */
+static struct attrs *run_attrs(struct rib_peer *p, const struct bgp_update *u, const struct bgp_nlri_run *run,
+			       enum reject_reason *reason)
+{
+	struct rib *r = p->rib;
+	struct bgp_attrs a;
+	struct attrs *set;
+
+	if (memo_hits(&r->memo, p, u, &run->next_hop)) {
+		*reason = (enum reject_reason)r->memo.reason;
+		return attrs_ref(r->memo.attrs);
+	}
+	a = u->attrs;
+	a.next_hop = run->next_hop;
+	set = attrs_intern(r->attrs, &a);
+	if (!set) {
+		uint32_t suppressed;
+
+		if (log_allowed(&r->log_limit, 1, 10 * MONO_SEC, &suppressed))
+			log_warn("rib", "%s: attributes over 65535 octets, routes withdrawn (%u more since)",
+				 p->conf.name, suppressed);
+		return NULL;
+	}
+	*reason = import_check(p, set, &a);
+	memo_store(r, p, u, &a, set, *reason);
+	return set;
+}
+
+static void run_reach(struct rib_peer *p, const struct bgp_nlri_run *run, struct attrs *set, enum reject_reason reason)
+{
+	struct rib *r = p->rib;
+	bool add_path = p->codec.add_path_rx >> run->family & 1;
+	struct route_change c = {
+	    .family = run->family, .peer = p, .attrs = set, .reason = reason, .source = SOURCE_BGP};
+	struct rd rd = rd_span(run->nlri);
+	struct bgp_nlri nlri;
+
+	while (bgp_nlri_next(&nlri, &rd, run->family, add_path)) {
+		c.node = table_get(&r->table[run->family], &nlri.prefix);
+		c.path_id = nlri.path_id;
+		route_set(r, &c, &nlri.prefix);
+		p->updates_in++;
+	}
+}
+
+static void run_unreach(struct rib_peer *p, const struct bgp_nlri_run *run)
+{
+	struct rib *r = p->rib;
+	bool add_path = p->codec.add_path_rx >> run->family & 1;
+	struct rd rd = rd_span(run->nlri);
+	struct bgp_nlri nlri;
+
+	while (bgp_nlri_next(&nlri, &rd, run->family, add_path)) {
+		uint32_t id = table_find(&r->table[run->family], &nlri.prefix), *link;
+
+		p->withdraws_in++;
+		if (id == ID_NONE)
+			continue;
+		link = route_find(r, table_node(&r->table[run->family], id), p->index, nlri.path_id);
+		if (link)
+			route_remove(r, run->family, id, link);
+	}
+}
+
+void rib_update(struct rib_peer *p, const struct bgp_update *u, bool treat_as_withdraw)
+{
+	struct rib *r = p->rib;
+
+	if (!p->up)
+		return;
+	for (int f = 0; f < FAM_COUNT; f++)
+		if (u->disable >> f & 1)
+			peer_drop(p, (enum family)f);
+	for (unsigned i = 0; i < u->runs; i++) {
+		const struct bgp_nlri_run *run = &u->run[i];
+		enum reject_reason reason;
+		struct attrs *set = NULL;
+
+		if (u->disable >> run->family & 1)
+			continue;
+		if (run->reach && !treat_as_withdraw)
+			set = run_attrs(p, u, run, &reason);
+		if (set)
+			run_reach(p, run, set, reason);
+		else
+			run_unreach(p, run);
+		attrs_unref(r->attrs, set);
+	}
+	arena_reset(&r->arena);
+}
