@@ -298,6 +298,22 @@ START_TEST(test_long_attribute_is_extended)
 }
 END_TEST
 
+/* 255 octets are the most that a plain length can say. */
+START_TEST(test_length_of_255)
+{
+	uint8_t value[256] = {0}, out[300];
+	struct bgp_attrs a = {.present = 1u << BA_PREFIX_SID, .prefix_sid = {value, 255}};
+	struct wr w = wr_make(out, sizeof out);
+
+	bgp_attrs_encode(&w, &a, &ibgp, false);
+	ck_hex_eq((struct span){out, 3}, "c0 28 ff", "head");
+	a.prefix_sid.len = 256;
+	wr_undo(&w, 0);
+	bgp_attrs_encode(&w, &a, &ibgp, false);
+	ck_hex_eq((struct span){out, 4}, "d0 28 0100", "head");
+}
+END_TEST
+
 /* RFC 6793 4.2.2: what old peers are sent. */
 START_TEST(test_old_peer)
 {
@@ -556,6 +572,7 @@ int main(void)
 	tcase_add_test(tc, test_emptied_list_is_left_out);
 	tcase_add_test(tc, test_next_hop_is_the_callers_choice);
 	tcase_add_test(tc, test_long_attribute_is_extended);
+	tcase_add_test(tc, test_length_of_255);
 	tcase_add_test(tc, test_old_peer);
 	tcase_add_test(tc, test_communities_have);
 	suite_add_tcase(s, tc);

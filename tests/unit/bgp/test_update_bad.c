@@ -150,6 +150,7 @@ static const struct bad {
     {"38: AIGP transitive", 0, "", IBGP "c0 1a 0b 01000b 0000000000000010", NLRI, AD, 4, 26, UP4},
     {"38: Prefix-SID label index of length 6", 0, "", IBGP "c0 28 09 010006 000000000001", NLRI, AD, 9, 40, UP4},
     {"38: Prefix-SID SRGB of length 7", 0, "", IBGP "c0 28 0a 030007 00000000000001", NLRI, AD, 9, 40, UP4},
+    {"38: Prefix-SID SRGB of length 9", 0, "", IBGP "c0 28 0c 030009 000000000000000001", NLRI, AD, 9, 40, UP4},
     {"38: Prefix-SID TLV overrun", 0, "", IBGP "c0 28 04 05000200", NLRI, AD, 9, 40, UP4},
 
     {"39: MP_REACH of length 2", 0, "", "80 0e 02 0002" IBGP, NLRI, RESET, 9, 14, NULL},
