@@ -140,6 +140,10 @@ def check_scripts(context):
     return check_tool(context, "lint/scripts", ["shellcheck"], scripts)
 
 
+def check_python(context):
+    return check_tool(context, "lint/python", ["pyflakes3"], sources("tests/**/*.py"))
+
+
 def check_unit_file(context):
     """systemd's own opinion of the unit, with the program's path replaced by one that exists."""
     name = "lint/systemd"
@@ -170,6 +174,7 @@ def checks(context):
         ("lint/format", lambda: check_format(context), ()),
         ("lint/manuals", lambda: check_manuals(context), ()),
         ("lint/scripts", lambda: check_scripts(context), ()),
+        ("lint/python", lambda: check_python(context), ()),
         ("lint/systemd", lambda: check_unit_file(context), ()),
         ("lint/example", lambda: check_example(context), built),
     ]

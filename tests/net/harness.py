@@ -23,13 +23,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests"))
 import ns  # noqa: E402 (needs the path)
-
+from netns import Namespace, Ping, is6, run, wait_for  # noqa: E402
 from objects import (bgp_configuration, bgp_peer, block_affinity, ip_pool, ipam_block, node_object,  # noqa: E402
                      to_yaml, workload_endpoint)
 
@@ -37,111 +36,11 @@ ROOT = Path("/run/calidris")
 VETH_MAC = "ee:ee:ee:ee:ee:ee"
 VETH_LINK_LOCAL = "fe80::ecee:eeff:feee:eeee"
 POOL4, POOL6 = "10.244.0.0/16", "fd00:10:244::/48"
-POLL = 0.03
 
 
 def programs():
     """The directory that holds calidrisd and calidris."""
     return Path(os.environ.get("CALIDRIS_BUILD", TOP / "build"))
-
-
-class Timeout(AssertionError):
-    """A condition did not come true in time."""
-
-
-def wait_for(condition, what, timeout=20.0):
-    """Polls until condition() is true and returns its value; what may be a function that describes the state."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise Timeout(f"not within {timeout} s: {what() if callable(what) else what}")
-        time.sleep(POLL)
-
-
-def run(command, check=True, text=None, timeout=30):
-    """Runs a command to its end and returns its output; an error holds what it said."""
-    done = subprocess.run([str(word) for word in command], input=text, capture_output=True, text=True, timeout=timeout,
-                          check=False, **({} if text is not None else {"stdin": subprocess.DEVNULL}))
-    if check and done.returncode:
-        raise AssertionError(f"{' '.join(map(str, command))}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout if check else done
-
-
-def ip_batch(lines, namespace=None):
-    run(["ip", *(["-n", namespace] if namespace else []), "-batch", "-"], text="\n".join(lines) + "\n")
-
-
-def is6(address):
-    return ":" in str(address)
-
-
-class Namespace:
-    """A network namespace by name, as `ip netns` knows it."""
-
-    def __init__(self, cluster, name):
-        self.cluster, self.name = cluster, name
-        self.path = f"/run/netns/{name}"
-        cluster.namespaces.append(self)
-        run(["ip", "netns", "add", name])
-        with self.inside():
-            for key in ("default", "all"):
-                self.sysctl(f"net.ipv6.conf.{key}.disable_ipv6", 0)
-                self.sysctl(f"net.ipv6.conf.{key}.accept_dad", 0)
-        self.ip("link set lo up")
-
-    def delete(self):
-        run(["ip", "netns", "del", self.name], check=False)
-
-    @contextlib.contextmanager
-    def inside(self):
-        """This thread in the namespace: for sockets, and for /proc/sys/net."""
-        back = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        there = os.open(self.path, os.O_RDONLY)
-        try:
-            ns.call("setns", there, ns.CLONE_NEWNET)
-            yield
-        finally:
-            ns.call("setns", back, ns.CLONE_NEWNET)
-            os.close(there)
-            os.close(back)
-
-    @staticmethod
-    def sysctl(key, value=None):
-        """Of the namespace the caller is inside of; dots in interface names are not supported."""
-        path = Path("/proc/sys") / key.replace(".", "/")
-        if value is None:
-            return path.read_text().strip()
-        path.write_text(f"{value}\n")
-        return None
-
-    def command(self, words):
-        return ["nsenter", f"--net={self.path}", "--", *map(str, words)]
-
-    def run(self, *words, check=True, timeout=30):
-        return run(self.command(words), check, timeout=timeout)
-
-    def popen(self, words, **arguments):
-        return self.cluster.popen(self.command(words), **arguments)
-
-    def ip(self, *lines):
-        ip_batch(lines, self.name)
-
-    def routes(self, family=None, table="main"):
-        """The kernel's routes as `ip -j route` gives them; both families unless one (4 or 6) is asked for."""
-        found = []
-        for number in (family,) if family else (4, 6):
-            text = run(["ip", "-n", self.name, f"-{number}", "-j", "-d", "route", "show", "table", table])
-            found += json.loads(text or "[]")
-        return found
-
-    def route(self, prefix):
-        """The route of exactly this prefix, with the lowest metric; None if there is none."""
-        prefix = re.sub(r"/(32|128)$", "", str(prefix))
-        found = [route for route in self.routes(6 if is6(prefix) else 4) if route["dst"] == prefix]
-        return min(found, key=lambda route: route.get("metric", 0), default=None)
 
 
 class Pod(Namespace):
@@ -205,35 +104,6 @@ class Pod(Namespace):
         self.node.ip(f"link del {self.interface}")
         self.delete()
         self.cluster.namespaces.remove(self)
-
-
-class Ping:
-    """A ping that goes on until stopped, and counts exactly: what has not been answered when the next one goes is lost."""
-
-    def __init__(self, pod, address, interval):
-        self.path = pod.cluster.directory / f"ping-{next(pod.cluster.numbers)}"
-        with self.path.open("w") as output:
-            self.process = pod.popen(["ping", "-n", "-O", "-D", "-W", "1", "-i", interval, address], stdout=output,
-                                     stderr=subprocess.STDOUT)
-
-    def rows(self):
-        return self.path.read_text().splitlines()
-
-    @property
-    def received(self):
-        return sum("bytes from" in row for row in self.rows())
-
-    @property
-    def lost(self):
-        return sum("no answer yet" in row or "nreachable" in row or "exceeded" in row for row in self.rows())
-
-    def wait_received(self, count, timeout=10):
-        wait_for(lambda: self.received >= count, lambda: f"{count} answers; so far:\n" + "\n".join(self.rows()[-5:]), timeout)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(5)
-        return self
 
 
 class Host(Namespace):
@@ -390,51 +260,6 @@ class Node(Host):
         return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
 
 
-class BirdNode(Host):
-    """A host with the distribution's BIRD 2."""
-
-    def start(self, config):
-        self.config_file, self.socket = self.directory / "bird.conf", self.directory / "bird.ctl"
-        self.config_file.write_text(config)
-        self.spawn(["bird", "-f", "-c", self.config_file, "-s", self.socket, "-P", self.directory / "bird.pid"], "bird.log")
-        wait_for(self.socket.exists, f"{self.name}: bird's socket")
-
-    def birdc(self, *words):
-        return run(["birdc", "-s", self.socket, *words])
-
-
-class FrrNode(Host):
-    """A host with the distribution's FRR: zebra and bgpd."""
-
-    def start(self, bgpd, zebra=""):
-        prepare_frr()
-        for daemon, text in (("zebra", zebra), ("bgpd", bgpd)):
-            config = self.directory / f"{daemon}.conf"
-            config.write_text(f"log stdout informational\n{text}\n")
-            self.spawn([f"/usr/lib/frr/{daemon}", "-u", "root", "-g", "root", "-f", config, "-i",
-                        self.directory / f"{daemon}.pid", "-z", self.directory / "zserv.api", "--vty_socket",
-                        self.directory, "-P", 0], f"{daemon}.log")
-            wait_for((self.directory / f"{daemon}.vty").exists, f"{self.name}: {daemon}'s socket")
-
-    def vtysh(self, command):
-        return run(["vtysh", "--vty_socket", self.directory, "-c", command])
-
-
-def prepare_frr():
-    """FRR wants its user in the group of its sockets, and writes below /var/tmp: both made so in our mount namespace."""
-    if Path("/run/group").exists():
-        return
-    groups = Path("/etc/group").read_text()
-    Path("/run/group").write_text(re.sub(r"(?m)^frrvty:.*$", "frrvty:x:0:root", groups))
-    ns.mount("/run/group", "/etc/group", None, MS_BIND)
-    ns.mount("tmpfs", "/var/tmp", "tmpfs")
-    ns.mount("tmpfs", "/etc/frr", "tmpfs")
-    Path("/etc/frr/vtysh.conf").touch()
-
-
-MS_BIND = 4096
-
-
 class Segment:
     """A switched network: a bridge in the fabric's namespace, with the router's addresses if it has any."""
 
@@ -539,8 +364,12 @@ class Cluster:
 
     # Hosts
 
-    def segment(self, name="lan", gateways=()):
+    def segment(self, name="lan", gateways=None):
+        """With a default gateway as any network has it: without a default route there is no proxy ARP for 169.254.1.1."""
         if name not in self.segments:
+            if gateways is None:
+                own = {4: "172.18.0.254/24", 6: "fd00:18::fffe/64"}
+                gateways = [own[family] for family in self.families]
             self.segments[name] = Segment(self, name, gateways)
         return self.segments[name]
 
@@ -638,5 +467,3 @@ class Cluster:
         for family in self.families:
             silent = [f"{source.pod} to {target.pod}" for (source, target), ok in self.ping_matrix(family).items() if not ok]
             assert not silent, f"IPv{family}, no answer: {', '.join(silent)}"
-
-

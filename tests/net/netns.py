@@ -1,0 +1,146 @@
+"""Network namespaces, commands in them, waiting for conditions, and pings that count."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import ns
+
+POLL = 0.03
+
+
+class Timeout(AssertionError):
+    """A condition did not come true in time."""
+
+
+def wait_for(condition, what, timeout=20.0):
+    """Polls until condition() is true and returns its value; what may be a function that describes the state."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise Timeout(f"not within {timeout} s: {what() if callable(what) else what}")
+        time.sleep(POLL)
+
+
+def run(command, check=True, text=None, timeout=30):
+    """Runs a command to its end and returns its output; an error holds what it said."""
+    done = subprocess.run([str(word) for word in command], input=text, capture_output=True, text=True, timeout=timeout,
+                          check=False, **({} if text is not None else {"stdin": subprocess.DEVNULL}))
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(map(str, command))}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout if check else done
+
+
+def ip_batch(lines, namespace=None):
+    run(["ip", *(["-n", namespace] if namespace else []), "-batch", "-"], text="\n".join(lines) + "\n")
+
+
+def is6(address):
+    return ":" in str(address)
+
+
+class Namespace:
+    """A network namespace by name, as `ip netns` knows it."""
+
+    def __init__(self, cluster, name):
+        self.cluster, self.name = cluster, name
+        self.path = f"/run/netns/{name}"
+        cluster.namespaces.append(self)
+        run(["ip", "netns", "add", name])
+        with self.inside():
+            for key in ("default", "all"):
+                self.sysctl(f"net.ipv6.conf.{key}.disable_ipv6", 0)
+                self.sysctl(f"net.ipv6.conf.{key}.accept_dad", 0)
+        self.ip("link set lo up")
+
+    def delete(self):
+        run(["ip", "netns", "del", self.name], check=False)
+
+    @contextlib.contextmanager
+    def inside(self):
+        """This thread in the namespace: for sockets, and for /proc/sys/net."""
+        back = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        there = os.open(self.path, os.O_RDONLY)
+        try:
+            ns.call("setns", there, ns.CLONE_NEWNET)
+            yield
+        finally:
+            ns.call("setns", back, ns.CLONE_NEWNET)
+            os.close(there)
+            os.close(back)
+
+    @staticmethod
+    def sysctl(key, value=None):
+        """Of the namespace the caller is inside of; dots in interface names are not supported."""
+        path = Path("/proc/sys") / key.replace(".", "/")
+        if value is None:
+            return path.read_text().strip()
+        path.write_text(f"{value}\n")
+        return None
+
+    def command(self, words):
+        return ["nsenter", f"--net={self.path}", "--", *map(str, words)]
+
+    def run(self, *words, check=True, timeout=30):
+        return run(self.command(words), check, timeout=timeout)
+
+    def popen(self, words, **arguments):
+        return self.cluster.popen(self.command(words), **arguments)
+
+    def ip(self, *lines):
+        ip_batch(lines, self.name)
+
+    def routes(self, family=None, table="main"):
+        """The kernel's routes as `ip -j route` gives them; both families unless one (4 or 6) is asked for."""
+        found = []
+        for number in (family,) if family else (4, 6):
+            text = run(["ip", "-n", self.name, f"-{number}", "-j", "-d", "route", "show", "table", table])
+            found += json.loads(text or "[]")
+        return found
+
+    def route(self, prefix):
+        """The route of exactly this prefix, with the lowest metric; None if there is none."""
+        prefix = re.sub(r"/(32|128)$", "", str(prefix))
+        found = [route for route in self.routes(6 if is6(prefix) else 4) if route["dst"] == prefix]
+        return min(found, key=lambda route: route.get("metric", 0), default=None)
+
+
+class Ping:
+    """A ping that goes on until stopped, and counts exactly: what has not been answered when the next one goes is lost."""
+
+    def __init__(self, pod, address, interval):
+        self.path = pod.cluster.directory / f"ping-{next(pod.cluster.numbers)}"
+        with self.path.open("w") as output:
+            self.process = pod.popen(["ping", "-n", "-O", "-D", "-W", "1", "-i", interval, address], stdout=output,
+                                     stderr=subprocess.STDOUT)
+
+    def rows(self):
+        return self.path.read_text().splitlines()
+
+    def numbers(self, text):
+        return {int(number) for row in self.rows() if text in row for number in re.findall(r"icmp_seq=(\d+)", row)}
+
+    @property
+    def received(self):
+        return len(self.numbers("bytes from"))
+
+    @property
+    def lost(self):
+        """Those that have no answer, though a later one was sent and waited for."""
+        return len(self.numbers("") - self.numbers("bytes from"))
+
+    def wait_received(self, count, timeout=10):
+        wait_for(lambda: self.received >= count, lambda: f"{count} answers; so far:\n" + "\n".join(self.rows()[-5:]), timeout)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(5)
+        return self
