@@ -106,7 +106,7 @@ static void explain_objects(struct request *r, const struct addr *a)
 
 /* ---- RIB ---- */
 
-/* What import policy says now about a route that a peer sent. */
+/* What became of a route that a peer sent when it came in. */
 static void put_import(struct request *r, const struct rib_view *v)
 {
 	const struct rib_peer_conf *conf = rib_peer_config(v->route.peer);
@@ -116,16 +116,14 @@ static void put_import(struct request *r, const struct rib_view *v)
 	    .local_pref = v->route.attrs->local_pref,
 	    .ibgp = !conf->ebgp,
 	};
-	struct policy_result result;
+	const char *why = v->route.why;
 
-	if (v->route.source != SOURCE_BGP) {
-		out_text(&r->out, "import_policy", NULL, NULL);
-		out_text(&r->out, "import_reason", NULL, NULL);
+	if (v->route.source != SOURCE_BGP)
 		return;
-	}
-	result = policy_eval(conf->import, &in);
-	out_text(&r->out, "import_policy", NULL, result.accept ? "accept" : "reject");
-	out_text(&r->out, "import_reason", NULL, conf->import ? result.why : "no policy");
+	if (!v->route.rejected)
+		why = conf->import ? policy_eval(conf->import, &in).why : "no policy";
+	out_text(&r->out, "import", NULL, v->route.rejected ? "rejected" : "accepted");
+	out_text(&r->out, "import_reason", NULL, why);
 }
 
 static void on_route(void *arg, const struct rib_view *v)

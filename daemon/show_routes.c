@@ -19,14 +19,16 @@ static const char *route_from(const struct request *r, const struct rib_route *r
 	return route->peer == rib_local_peer(r->d->rib) ? "local" : rib_peer_config(route->peer)->name;
 }
 
-/* "best", "multipath", or at which step it lost. */
+/* "best", "multipath", why it is rejected, or at which step it lost. */
 static void put_state(struct strbuf *out, const struct rib_view *v)
 {
 	if (v->best)
 		strbuf_puts(out, "best");
 	else if (v->multipath)
 		strbuf_puts(out, "multipath");
-	else if (v->step == STEP_REJECTED || v->step == STEP_UNREACHABLE)
+	else if (v->route.rejected)
+		strbuf_printf(out, "rejected: %s", v->route.why ? v->route.why : rib_step_name(v->step));
+	else if (v->step == STEP_UNREACHABLE)
 		strbuf_puts(out, rib_step_name(v->step));
 	else
 		strbuf_printf(out, "lost: %s", rib_step_name(v->step));
@@ -87,8 +89,10 @@ void show_route(struct request *r, const struct rib_view *v, bool verbose)
 	out_bool(o, "multipath", NULL, v->multipath);
 	out_bool(o, "stale", NULL, route->stale);
 	out_bool(o, "rejected", NULL, route->rejected);
+	out_text(o, "rejected_why", NULL, route->why);
 	out_number(o, "path_id", NULL, route->path_id);
-	out_duration(o, "age", "AGE", show_age(route->since));
+	/* The RIB keeps whole seconds. */
+	out_duration(o, "age", "AGE", show_age(route->since) / MONO_SEC * MONO_SEC);
 	put_attributes(r, &a);
 	out_text(o, "as_path", "AS-PATH", path.s);
 	strbuf_free(&state);
