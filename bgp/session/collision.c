@@ -9,6 +9,7 @@
  * peer must have restarted without the old connection having noticed. A mere TCP connection, or an OPEN that was under
  * way when the first connection came up, proves nothing. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "bgp/session/fsm.h"
 #include "bgp/session/internal.h"
@@ -74,10 +75,19 @@ static bool too_early(const struct bgp_session *s)
 
 void collision_incoming(struct bgp_session *s, int fd)
 {
-	const struct conn *own = s->own.conn;
+	struct conn *own = s->own.conn;
 	uint8_t data[256];
 	const char *what;
 
+	/* The end of the old connection may wait unread beside the new one. */
+	if (own && !own->connecting) {
+		conn_read(own);
+		own = s->own.conn;
+	}
+	if (s->dead) {
+		close(fd);
+		return;
+	}
 	if (s->conf.admin_down) {
 		refuse(s, fd, "the session is administratively down", BGP_CEASE_SHUTDOWN,
 		       session_shutdown_data(s, data));
@@ -89,8 +99,7 @@ void collision_incoming(struct bgp_session *s, int fd)
 	}
 	if (s->own.state == BGP_ESTABLISHED) {
 		probe(s);
-		own = s->own.conn;
-		if (own && !both_restart_gracefully(own)) {
+		if (!both_restart_gracefully(own)) {
 			refuse(s, fd, "the session is Established", BGP_CEASE_COLLISION, (struct span){0});
 			return;
 		}
@@ -98,11 +107,15 @@ void collision_incoming(struct bgp_session *s, int fd)
 		refuse(s, fd, "our own connection wins the collision", BGP_CEASE_COLLISION, (struct span){0});
 		return;
 	}
-	if (!socket_apply(fd, &s->conf, &what))
-		log_warn(LOG_BGP, "%s: cannot %s on the peer's connection: %m", s->conf.name, what);
 	/* The peer has one connection in the making: the last. */
 	if (s->incoming.conn)
 		dump(s, &s->incoming);
+	if (s->dead || s->incoming.conn) {
+		close(fd);
+		return;
+	}
+	if (!socket_apply(fd, &s->conf, &what))
+		log_warn(LOG_BGP, "%s: cannot %s on the peer's connection: %m", s->conf.name, what);
 	/* A machine born in Active: RFC 4271 8.2.1. */
 	s->incoming.state = BGP_ACTIVE;
 	conn_new(s, &s->incoming, fd, false);

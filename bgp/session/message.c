@@ -175,12 +175,14 @@ static void notification_text(const struct bgp_notification *n, char *out, size_
 		snprintf(out + strlen(out), size - strlen(out), " (data %s)", message_hex(inner.data, hex));
 }
 
-/* RFC 5492 3: peers from before capabilities say so, and get an OPEN without. What IPv6-only sessions would be left
- * with is nothing. */
+/* RFC 5492 3: peers from before capabilities say so, and get an OPEN without. With data, Unsupported Capability names
+ * what the peer misses in our OPEN: less of it would not help. Nor is anything left of an IPv6-only session. */
 static bool should_retry_plain(const struct conn *c, const struct bgp_notification *n)
 {
-	return n->code == BGP_ERR_OPEN &&
-	       (n->subcode == OPEN_UNSUPPORTED_PARAMETER || n->subcode == OPEN_UNSUPPORTED_CAPABILITY) &&
+	bool refused =
+	    n->subcode == OPEN_UNSUPPORTED_PARAMETER || (n->subcode == OPEN_UNSUPPORTED_CAPABILITY && !n->data.len);
+
+	return n->code == BGP_ERR_OPEN && refused &&
 	       (c->fsm->state == BGP_OPENSENT || c->fsm->state == BGP_OPENCONFIRM) && c->mine.has_mp &&
 	       c->session->conf.families & 1u << FAM_IPV4;
 }

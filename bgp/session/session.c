@@ -319,8 +319,9 @@ void bgp_session_free(struct bgp_session *s, uint8_t cease_subcode)
 	engine_bury_session(s);
 }
 
-/* Ceases that an operator or a changed configuration causes are no failure: the restart follows at once. */
-static bool restarts_at_once(uint8_t code, uint8_t subcode)
+/* Ceases that an operator or a changed configuration causes are no failure: the restart follows as soon as the
+ * peer can have read the NOTIFICATION. */
+static bool restarts_soon(uint8_t code, uint8_t subcode)
 {
 	return code == BGP_ERR_CEASE && (subcode == BGP_CEASE_RESET || subcode == BGP_CEASE_CONFIG_CHANGE);
 }
@@ -331,10 +332,11 @@ void bgp_session_reset(struct bgp_session *s, uint8_t code, uint8_t subcode, con
 
 	if (s->dead || s->conf.admin_down)
 		return;
-	if (restarts_at_once(code, subcode)) {
+	if (restarts_soon(code, subcode)) {
 		session_stop(s, &why);
+		s->dials = 0;
 		if (!s->dead && s->own.state == BGP_IDLE)
-			session_start(s);
+			session_start_soon(s);
 		return;
 	}
 	if (s->incoming.state != BGP_IDLE)
