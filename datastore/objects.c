@@ -294,6 +294,11 @@ bool object_kind_is_foreign(const char *name)
 	return false;
 }
 
+bool object_kind_is_unsupported(const char *name)
+{
+	return strcmp(name, "BGPFilter") == 0;
+}
+
 const struct schema *object_schema(enum object_kind k)
 {
 	return &kinds[k].schema;
@@ -307,19 +312,21 @@ static const char *text_of(const struct yaml_node *doc, const char *path)
 	return n && n->type == YAML_SCALAR && *n->text ? n->text : NULL;
 }
 
-/* Who the document is about, before anything else in it is believed. */
+/* Who the document is about, before anything else in it is believed. A name that cannot be one is nobody's. */
 static void identify(const struct yaml_node *doc, int *kind, char **name)
 {
 	const char *kind_text = text_of(doc, "kind"), *text = text_of(doc, "metadata.name"), *ns;
 
 	*kind = kind_text ? object_kind_by_name(kind_text) : -1;
-	if (*kind < 0 || !text)
+	if (*kind < 0 || !text || !schema_is_name(text))
 		return;
-	ns = text_of(doc, "metadata.namespace");
-	if (kinds[*kind].schema.namespaced)
-		*name = mem_printf("%.253s/%.253s", ns ? ns : "default", text);
-	else
-		*name = mem_printf("%.253s", text);
+	if (!kinds[*kind].schema.namespaced) {
+		*name = mem_strdup(text);
+		return;
+	}
+	ns = schema_at(doc, "metadata.namespace") ? text_of(doc, "metadata.namespace") : "default";
+	if (ns && schema_is_name(ns))
+		*name = mem_printf("%s/%s", ns, text);
 }
 
 static bool check_kind(const struct yaml_node *doc, int kind, struct object_error *err)
@@ -328,8 +335,8 @@ static bool check_kind(const struct yaml_node *doc, int kind, struct object_erro
 
 	if (!text)
 		return schema_refuse_field(err, doc, "kind", "missing: expected Node, IPPool, BGPPeer, ...");
-	if (kind < 0 && strcmp(text, "BGPFilter") == 0)
-		return schema_refuse_field(err, doc, "kind", "objects of the kind BGPFilter are not honoured yet");
+	if (object_kind_is_unsupported(text))
+		return schema_refuse_field(err, doc, "kind", "objects of the kind %s are not honoured yet", text);
 	if (kind < 0)
 		return schema_refuse_field(err, doc, "kind", "'%.60s' is not a known kind", text);
 	if (!api || (strcmp(api, "projectcalico.org/v3") != 0 && strcmp(api, "crd.projectcalico.org/v1") != 0))

@@ -6,7 +6,7 @@
  *	comparison := ("==" | "!=" | "contains" | "starts with" | "ends with") value | ("in" | "not in") "{" values "}"
  *
  * Words that are operators are labels where a label is expected, and functions only if a parenthesis follows at once.
-*/
+ */
 #include "datastore/selector.h"
 
 #include <stdint.h>

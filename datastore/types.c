@@ -191,15 +191,20 @@ static bool decode_text(const struct schema_row *row, const struct yaml_node *n,
 }
 
 /* Names become keys, parts of paths and of messages. */
+bool schema_is_name(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 0 && len <= 253 &&
+	       strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._:") == len;
+}
+
 static bool decode_object_name(const struct schema_row *row, const struct yaml_node *n, void *object,
 			       struct object_error *err)
 {
-	size_t len = strlen(n->text);
-
-	if (len == 0 || len > 253 ||
-	    strspn(n->text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._:") != len)
+	if (!schema_is_name(n->text))
 		return refuse_value(row, n, err);
-	store_text(row, object, n->text, len);
+	store_text(row, object, n->text, strlen(n->text));
 	return true;
 }
 
