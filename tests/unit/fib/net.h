@@ -105,7 +105,7 @@ static const char *__attribute__((format(printf, 1, 2))) output(const char *fmt,
 /* What `ip route` shows for a prefix (protocols as numbers), in the main table. */
 static __attribute__((unused)) const char *routes(const char *prefix)
 {
-	return output("ip -N %s route show %s | sed 's/ pref [a-z0-9]*//; s/scope 253/scope link/; s/ linkdown//'",
+	return output("ip -N %s route show %s | sed 's/ pref [a-z0-9]*//; s/scope 253/scope link/; s/ linkdown//; s/^6 /blackhole /'",
 		      strchr(prefix, ':') ? "-6" : "-4", prefix);
 }
 
