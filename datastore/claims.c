@@ -25,7 +25,8 @@ struct entry {
 };
 
 struct claim {
-	LIST_ENTRY(claim) of_entry, of_file;
+	LIST_ENTRY(claim) of_entry;
+	TAILQ_ENTRY(claim) of_file;
 	struct entry *entry;
 	struct claims_file *file;
 	unsigned line;	/* where its document begins */
@@ -36,9 +37,10 @@ struct claims_file {
 	struct claims *owner;
 	void *arg;
 	char *path, *name;
-	LIST_HEAD(, claim) claims;
+	TAILQ_HEAD(, claim) claims; /* in the order in which they were first made */
 	struct refusal_set refusals;
 	bool suspended;
+	bool outdated;
 	unsigned round;
 	/* While it is read: */
 	bool whole;	  /* what was not seen is not there any more */
@@ -165,7 +167,7 @@ static void entry_settle(struct claims *c, struct entry *e, const struct claims_
 static void claim_free(struct claim *claim)
 {
 	LIST_REMOVE(claim, of_entry);
-	LIST_REMOVE(claim, of_file);
+	TAILQ_REMOVE(&claim->file->claims, claim, of_file);
 	free(claim);
 }
 
@@ -204,6 +206,7 @@ struct claims_file *claims_file_new(struct claims *c, const char *path, const ch
 
 	f->owner = c;
 	f->arg = arg;
+	TAILQ_INIT(&f->claims);
 	f->path = mem_strdup(path);
 	f->name = mem_strdup(name);
 	return f;
@@ -211,8 +214,8 @@ struct claims_file *claims_file_new(struct claims *c, const char *path, const ch
 
 void claims_file_free(struct claims_file *f)
 {
-	while (!LIST_EMPTY(&f->claims))
-		claim_free(LIST_FIRST(&f->claims));
+	while (!TAILQ_EMPTY(&f->claims))
+		claim_free(TAILQ_FIRST(&f->claims));
 	refusals_clear(f->owner->store, &f->refusals, true);
 	free(f->path);
 	free(f->name);
@@ -235,7 +238,7 @@ static void refuse(struct claims_file *f, unsigned line, unsigned col, struct st
 /* A refusal of the file as a whole, or of a part of it that has no name. */
 static void refuse_file(struct claims_file *f, unsigned line, unsigned col, const char *field, const char *reason)
 {
-	struct store_refusal r = {.object = (char[]){""}, .last_good = !LIST_EMPTY(&f->claims)};
+	struct store_refusal r = {.object = (char[]){""}, .last_good = !TAILQ_EMPTY(&f->claims)};
 	char *field_copy = mem_strdup(field), *reason_copy = mem_strdup(reason);
 
 	r.field = field_copy;
@@ -313,7 +316,7 @@ static struct claim *claim_get(struct claims_file *f, struct entry *e)
 	claim->entry = e;
 	claim->round = f->round - 1;
 	LIST_INSERT_HEAD(&e->claims, claim, of_entry);
-	LIST_INSERT_HEAD(&f->claims, claim, of_file);
+	TAILQ_INSERT_TAIL(&f->claims, claim, of_file);
 	return claim;
 }
 
@@ -348,6 +351,10 @@ static void take_object(struct claims_file *f, struct entry *e, struct decoded *
 	claim->round = f->round;
 	claim->line = d->doc->line;
 	entry_settle(c, e, f);
+	if (e->winner != claim && e->winner->file->outdated) {
+		c->reload(f->arg); /* it may be gone from there: look again after that file was read */
+		return;
+	}
 	if (e->winner != claim) {
 		refuse_claimed(f, e->winner, d);
 		return;
@@ -443,7 +450,7 @@ static void begin(struct claims_file *f, bool whole)
 
 	if (f->suspended) {
 		f->suspended = false;
-		LIST_FOREACH_SAFE(claim, &f->claims, of_file, next)
+		TAILQ_FOREACH_SAFE(claim, &f->claims, of_file, next)
 		entry_settle(f->owner, claim->entry, f);
 	}
 	f->round++;
@@ -457,7 +464,7 @@ static void end(struct claims_file *f)
 	struct claim *claim, *next;
 
 	if (f->whole)
-		LIST_FOREACH_SAFE(claim, &f->claims, of_file, next)
+		TAILQ_FOREACH_SAFE(claim, &f->claims, of_file, next)
 	if (claim->round != f->round)
 		claim_drop(f->owner, claim, CLAIMS_GRACE);
 	if (f->refused > CLAIMS_MAX_REFUSALS) {
@@ -474,7 +481,7 @@ void claims_read(struct claims_file *f, const char *text, size_t len, bool whole
 	struct yaml_error err;
 
 	/* Emptied, most likely in order to be written: nobody deletes a cluster that way. */
-	if (len == 0 && !LIST_EMPTY(&f->claims)) {
+	if (len == 0 && !TAILQ_EMPTY(&f->claims)) {
 		claims_unreadable(f, "is empty; to delete its objects, remove the file");
 		return;
 	}
@@ -493,6 +500,11 @@ void claims_unreadable(struct claims_file *f, const char *reason)
 	end(f);
 }
 
+void claims_set_outdated(struct claims_file *f, bool outdated)
+{
+	f->outdated = outdated;
+}
+
 void claims_suspend(struct claims_file *f)
 {
 	struct claim *claim, *next;
@@ -500,7 +512,7 @@ void claims_suspend(struct claims_file *f)
 	if (f->suspended)
 		return;
 	f->suspended = true;
-	LIST_FOREACH_SAFE(claim, &f->claims, of_file, next)
+	TAILQ_FOREACH_SAFE(claim, &f->claims, of_file, next)
 	entry_settle(f->owner, claim->entry, f);
 }
 
@@ -508,7 +520,7 @@ void claims_drop(struct claims_file *f)
 {
 	struct claim *claim, *next;
 
-	LIST_FOREACH_SAFE(claim, &f->claims, of_file, next)
+	TAILQ_FOREACH_SAFE(claim, &f->claims, of_file, next)
 	claim_drop(f->owner, claim, 0);
 	refusals_clear(f->owner->store, &f->refusals, false);
 }

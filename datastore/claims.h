@@ -33,6 +33,8 @@ void claims_file_free(struct claims_file *f);
 void claims_read(struct claims_file *f, const char *text, size_t len, bool whole);
 /* The file is there, but not readable: everything it said stays. */
 void claims_unreadable(struct claims_file *f, const char *reason);
+/* The file changed and waits to be read: what it said is not held against others until then. */
+void claims_set_outdated(struct claims_file *f, bool outdated);
 /* The file is not there, maybe only for a moment: its claims stand back behind those of all other files. */
 void claims_suspend(struct claims_file *f);
 /* The file is gone for good: what only it claimed is deleted now. */

@@ -108,6 +108,7 @@ static void mark_dirty(struct file *f)
 	if (f->dirty)
 		return;
 	f->dirty = true;
+	claims_set_outdated(f->claims, true);
 	TAILQ_INSERT_TAIL(&f->owner->dirty, f, dirty_link);
 	schedule(f->owner);
 }
@@ -117,6 +118,7 @@ static void mark_clean(struct file *f)
 	if (!f->dirty)
 		return;
 	f->dirty = false;
+	claims_set_outdated(f->claims, false);
 	TAILQ_REMOVE(&f->owner->dirty, f, dirty_link);
 }
 
@@ -318,7 +320,7 @@ static char *read_all(int fd, size_t *len, const char **reason)
 	return text;
 }
 
-static void read_open(struct file *f, int fd, bool whole)
+static void read_open(struct file *f, int fd, bool linked)
 {
 	const char *reason = "";
 	struct stat st;
@@ -329,6 +331,11 @@ static void read_open(struct file *f, int fd, bool whole)
 		claims_unreadable(f->claims, strerror(errno));
 		return;
 	}
+	/* Just made, and empty: it was not linked, somebody is about to write. */
+	if (linked && S_ISREG(st.st_mode) && st.st_size == 0) {
+		file_event(f, IN_MODIFY);
+		return;
+	}
 	f->read = signature_of(&st);
 	f->read_at = mono_now();
 	if (!S_ISREG(st.st_mode)) {
@@ -337,7 +344,7 @@ static void read_open(struct file *f, int fd, bool whole)
 	}
 	text = read_all(fd, &len, &reason);
 	if (text)
-		claims_read(f->claims, text, len, whole);
+		claims_read(f->claims, text, len, !f->writing);
 	else
 		claims_unreadable(f->claims, reason);
 	free(text);
@@ -373,7 +380,7 @@ static bool look_up(struct file *f, const char *path)
 static void file_read(struct file *f)
 {
 	char *path = file_path(f);
-	bool whole = !f->writing;
+	bool linked = f->settle && !f->writing;
 	int fd;
 
 	set_settle(f, 0);
@@ -385,7 +392,7 @@ static void file_read(struct file *f)
 	/* A FIFO must not stop us. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd >= 0) {
-		read_open(f, fd, whole);
+		read_open(f, fd, linked);
 		close(fd);
 	} else if (errno == ENOENT) {
 		f->read = (struct signature){0};
