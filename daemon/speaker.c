@@ -37,6 +37,7 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 	const struct peer_want *w = &p->want;
 	const struct config *c = &s->d->config;
 	const struct self *self = cluster_self(s->d->cluster);
+	static char held_text[] = "the IPv4 session carries both families";
 
 	*out = (struct bgp_session_conf){
 	    .name = w->name,
@@ -62,7 +63,7 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 	    .gr_forwarding = w->families,
 	    .add_path_rx = false,
 	    .admin_down = p->held == PEER_HELD_DOWN,
-	    .shutdown_text = p->held == PEER_HELD_DOWN ? "the IPv4 session carries both families" : NULL,
+	    .shutdown_text = p->held == PEER_HELD_DOWN ? held_text : NULL,
 	};
 }
 
@@ -200,8 +201,8 @@ static void siblings_check(struct speaker *s, const struct peer *changed)
 	}
 }
 
-void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policy *const import,
-		   struct policy *const export)
+void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policy *import,
+		   struct policy *export)
 {
 	struct peer **old = s->peers;
 	unsigned was = s->count, i = 0, j = 0;
@@ -449,7 +450,7 @@ static void restart_end(struct speaker *s, const char *why)
 	loop_timer_stop(s->d->loop, &s->restart_timer);
 	bgp_engine_set_restarting(s->d->engine, false);
 	for (int f = 0; f < FAM_COUNT; f++) {
-		rib_release_end_of_rib(s->d->rib, (enum family)f);
+		rib_release(s->d->rib, (enum family)f);
 		fib_sync_done(s->d->fib, (enum family)f);
 	}
 	log_info("bgp", "start complete after %llu ms: %s",
@@ -493,7 +494,7 @@ void speaker_datastore_synced(struct speaker *s)
 	/* Routes may go out: ours are known, and a better path later is only an update. What must wait is End-of-RIB,
 	 * which makes peers drop what has not been said again. */
 	for (int f = 0; f < FAM_COUNT; f++)
-		rib_release(s->d->rib, (enum family)f);
+		rib_release_routes(s->d->rib, (enum family)f);
 	restart_check(s);
 }
 

@@ -32,8 +32,8 @@ struct speaker *speaker_new(struct daemon *d);
 /* Ends all sessions: gracefully (the peers keep our routes) or with a Cease. */
 void speaker_free(struct speaker *s, bool graceful);
 /* Adds, changes and removes peers with the least effect. Takes the wants (and empties p). */
-void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policy *const import,
-		   struct policy *const export);
+void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policy *import,
+		   struct policy *export);
 /* The datastore is in sync: the restart clock may look at the peers. */
 void speaker_datastore_synced(struct speaker *s);
 

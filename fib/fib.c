@@ -21,9 +21,10 @@ struct route_key {
 	uint32_t metric;
 };
 
-static uint32_t route_hash(const struct prefix *p, uint32_t metric)
+/* The metric is left out: a prefix has few, and its intents are looked for by class whatever their metric. */
+static uint32_t route_hash(const struct prefix *p)
 {
-	return (uint32_t)hash_bytes(p, sizeof *p) ^ metric * 0x9e3779b1u;
+	return (uint32_t)hash_bytes(p, sizeof *p);
 }
 
 static bool route_eq(const void *item, const void *key)
@@ -38,7 +39,7 @@ struct route *route_find(const struct fib *f, const struct prefix *p, uint32_t m
 {
 	struct route_key k = {*p, metric};
 
-	return htab_find(&f->routes, route_hash(p, metric), route_eq, &k);
+	return htab_find(&f->routes, route_hash(p), route_eq, &k);
 }
 
 struct route *route_obtain(struct fib *f, const struct prefix *p, uint32_t metric)
@@ -52,7 +53,7 @@ struct route *route_obtain(struct fib *f, const struct prefix *p, uint32_t metri
 	r->metric = metric;
 	/* Not seen: a dump under way may still tell what the kernel has here. */
 	r->seen = (uint8_t)(f->resync.generation - 1);
-	htab_insert(&f->routes, route_hash(p, metric), r);
+	htab_insert(&f->routes, route_hash(p), r);
 	return r;
 }
 
@@ -74,7 +75,7 @@ void route_release(struct fib *f, struct route *r)
 		free(r->extra->text);
 		free(r->extra);
 	}
-	htab_remove(&f->routes, route_hash(&r->prefix, r->metric), r);
+	htab_remove(&f->routes, route_hash(&r->prefix), r);
 	slab_put(&f->route_slab, r);
 }
 
@@ -145,13 +146,16 @@ static bool is_blocked(const struct fib *f, const struct route *r)
 
 enum verdict route_judge(const struct fib *f, const struct route *r, struct nhset **to)
 {
+	*to = NULL;
 	if (route_is_off(f, r))
 		return VERDICT_NONE;
 	*to = r->want ? r->want->to : NULL;
+	if (*to && is_blocked(f, r))
+		return r->have ? VERDICT_REMOVE : VERDICT_BLOCKED;
 	if (*to == r->have)
 		return VERDICT_NONE;
 	if (*to)
-		return is_blocked(f, r) ? VERDICT_BLOCKED : VERDICT_WRITE;
+		return VERDICT_WRITE;
 	/* Until everybody has said what is wanted, what is there stays. */
 	return f->synced[family_of_af(r->prefix.addr.af)] ? VERDICT_REMOVE : VERDICT_NONE;
 }
@@ -265,23 +269,60 @@ static bool is_sane(const struct fib_route *r)
 	return false;
 }
 
-void fib_set(struct fib *f, const struct fib_route *r)
+/* An intent of this class for this prefix, at any metric but one. */
+struct class_key {
+	const struct prefix *prefix;
+	uint8_t class;
+	int64_t but; /* the metric asked for that does not count; -1 none */
+};
+
+static struct intent **intent_of_class(struct route *r, const struct class_key *k)
 {
-	if (is_sane(r))
-		intent_put(f, &r->prefix, (uint8_t)r->class, r->metric, want_get(f, r));
+	struct intent **at = r->extra ? &r->extra->others : NULL;
+
+	while (at && *at && ((*at)->class != k->class || (int64_t)(*at)->asked == k->but))
+		at = &(*at)->next;
+	return at && *at ? at : NULL;
 }
 
-void fib_unset(struct fib *f, const struct prefix *p, uint32_t metric, enum fib_class class)
+static bool wins_for_class(const struct route *r, const struct class_key *k)
 {
-	struct route *r = route_find(f, p, kernel_metric(f, p, metric));
-	struct intent **at;
+	return r->want && r->class == k->class && (int64_t)r->asked != k->but;
+}
 
-	if (!r)
+static bool has_class(const void *item, const void *key)
+{
+	const struct route *r = item;
+	const struct class_key *k = key;
+
+	return prefix_equal(&r->prefix, k->prefix) &&
+	       (wins_for_class(r, k) || intent_of_class((struct route *)(uintptr_t)r, k));
+}
+
+static void class_drop(struct fib *f, const struct class_key *k)
+{
+	struct route *r;
+
+	while ((r = htab_find(&f->routes, route_hash(k->prefix), has_class, k))) {
+		if (wins_for_class(r, k))
+			winner_drop(f, r);
+		else
+			want_unref(f, intent_take(intent_of_class(r, k)).want);
+	}
+}
+
+void fib_set(struct fib *f, const struct fib_route *r)
+{
+	if (!is_sane(r))
 		return;
-	if (r->want && r->class == (uint8_t) class && r->asked == metric)
-		winner_drop(f, r);
-	else if ((at = intent_find(r, (uint8_t) class, metric)))
-		want_unref(f, intent_take(at).want);
+	intent_put(f, &r->prefix, (uint8_t)r->class, r->metric, want_get(f, r));
+	/* The new metric is queued first: it is there before the old one goes. */
+	class_drop(f, &(struct class_key){&r->prefix, (uint8_t)r->class, r->metric});
+}
+
+void fib_unset(struct fib *f, const struct prefix *p, enum fib_class class)
+{
+	class_drop(f, &(struct class_key){p, (uint8_t) class, -1});
 }
 
 static void check_all(struct fib *f)
@@ -489,7 +530,8 @@ void fib_free(struct fib *f)
 	neighs_free(f);
 	resolver_free(f);
 	foreign_clear(&f->foreign, &f->nhsets);
-	htab_clear(&f->nhsets);
+	/* Requests under way hold some, and nobody waits for their answers any more. */
+	nhset_free_all(&f->nhsets);
 	links_clear(&f->links);
 	while (!TAILQ_EMPTY(&f->problems))
 		problem_clear(f, TAILQ_FIRST(&f->problems)->key);

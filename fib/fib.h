@@ -67,10 +67,10 @@ struct fib_route {
 	const struct fib_hop *hops; /* copied */
 };
 
-/* Wants this route; replaces an earlier intent of the same prefix, metric and class. */
+/* Wants this route; replaces an earlier intent of the same prefix and class, whatever its metric. */
 void fib_set(struct fib *f, const struct fib_route *r);
 /* No longer wants it. Unknown ones are ignored. */
-void fib_unset(struct fib *f, const struct prefix *p, uint32_t metric, enum fib_class class);
+void fib_unset(struct fib *f, const struct prefix *p, enum fib_class class);
 
 /* All intents are known now: kernel routes of our protocol that nobody wants are removed from here on. Before this
  * they are left (adopted) in place. Per family. */

@@ -12,6 +12,8 @@
 #include "fib/state.h"
 
 #define SOON (200 * MONO_MSEC)
+/* After an overflow everything is read at once, but not more often than this. */
+#define OVERRUN_PAUSE (1 * MONO_SEC)
 /* A dump that others keep changing under us is repeated so often, then taken as it is and done again later. */
 #define INTERRUPTED_MAX 5
 
@@ -122,8 +124,18 @@ void kernel_event(void *arg, const struct nlmsghdr *h)
 
 void kernel_overrun(void *arg)
 {
-	log_info("fib", "events from the kernel were lost: reading everything again");
-	kernel_resync(arg);
+	struct fib *f = arg;
+	struct resync *s = &f->resync;
+	uint32_t suppressed = 0;
+
+	if (log_allowed(&s->overruns, 5, 60 * MONO_SEC, &suppressed))
+		log_info("fib", "events from the kernel were lost: reading everything again (%u more such)",
+			 suppressed);
+	/* When they are lost again and again, a dump must come to its end nevertheless. */
+	if (!s->running && mono_now() - s->began > OVERRUN_PAUSE)
+		kernel_resync(f);
+	else
+		kernel_resync_soon(f);
 }
 
 /* ---- resync: one dump after the other ---- */
@@ -317,6 +329,7 @@ void kernel_resync(struct fib *f)
 	if (s->started)
 		f->stats.resyncs++;
 	loop_timer_stop(f->loop, &s->soon);
+	s->began = mono_now();
 	s->running = true;
 	s->again = false;
 	s->stage = s->interrupted = 0;

@@ -51,8 +51,8 @@ struct netlink {
 	uint32_t replied_seq; /* all before this were answered, on_done waits for the events */
 	uint8_t *batch;
 	struct wr out;
-	size_t open;  /* where the open message begins, and the last one */
-	bool starved; /* somebody found no room */
+	size_t open; /* where the open message begins */
+	size_t last; /* and the last one that was ended */
 	uint64_t sent_at;
 	bool completing;
 
@@ -107,6 +107,7 @@ bool netlink_end(struct netlink *n)
 		return false;
 	}
 	patch_header(n, n->open, (uint32_t)(wr_len(&n->out) - n->open), 0);
+	n->last = n->open;
 	n->next_seq++;
 	return true;
 }
@@ -132,9 +133,7 @@ void netlink_flush(struct netlink *n)
 
 	if (n->next_seq == n->sent_seq)
 		return;
-	/* n->open is the last message that was ended, unless one is open behind it, which does not happen: begin()
-	 * flushes before it opens. */
-	patch_header(n, n->open, 0, NLM_F_ACK);
+	patch_header(n, n->last, 0, NLM_F_ACK);
 	n->sent_at = mono_now();
 	do
 		sent = sendto(nl_socket_get_fd(n->request), n->batch, wr_len(&n->out), MSG_DONTWAIT,
@@ -273,7 +272,8 @@ static void on_events_io(void *arg, int events)
 	(void)events;
 	for (unsigned round = 0; round < EVENT_ROUNDS && got >= 0; round++)
 		got = read_events(n);
-	/* A socket takes writing at any time: so this is called in the next turn, too, if the queue was not seen empty. */
+	/* A socket takes writing at any time: so this is called in the next turn, too, if the queue was not seen empty.
+	 */
 	loop_io_set(n->loop, &n->events_io, nl_socket_get_fd(n->events), LOOP_READ | (got >= 0 ? LOOP_WRITE : 0),
 		    on_events_io, n);
 	if (got >= 0)

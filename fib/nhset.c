@@ -75,6 +75,15 @@ void nhset_unref(struct htab *all, struct nhset *s)
 	free(s);
 }
 
+void nhset_free_all(struct htab *all)
+{
+	uint32_t pos = 0;
+
+	for (struct nhset *s; (s = htab_next(all, &pos));)
+		free(s);
+	htab_clear(all);
+}
+
 static bool nhset_has(const struct nhset *s, const struct nhop *hop)
 {
 	for (unsigned i = 0; i < s->key.count; i++)

@@ -59,6 +59,9 @@ struct nhset *nhset_ref(struct nhset *s);
 /* Drops a reference; frees with the last. NULL is allowed. */
 void nhset_unref(struct htab *all, struct nhset *s);
 
+/* Frees all sets, whoever still refers to them. */
+void nhset_free_all(struct htab *all);
+
 /* Is every hop of part also in whole? Both of the same family. */
 bool nhset_includes(const struct nhset *whole, const struct nhset *part);
 /* Whole without the hops of part, with a new reference; NULL if nothing is left. */

@@ -112,6 +112,18 @@ static void foreign_learn(struct fib *f, const struct rtmsg_route *m, struct nhs
 	resolve_route_changed(f, &m->prefix);
 }
 
+/* Somebody put a route before or behind ours, at the very key that an intent of ours wants: it goes, unless the kernel
+ * made it for a connected network (then ours does, see route_judge()). */
+static void evict(struct fib *f, struct route *r)
+{
+	if (!r->want || !r->have || route_is_off(f, r))
+		return;
+	for (struct foreign *k = foreign_exact(&f->foreign, &r->prefix); k; k = k->next)
+		if (k->metric == r->metric && k->tos == 0 && k->to->key.table == f->conf.table &&
+		    k->to->key.protocol != RTPROT_KERNEL)
+			write_surplus(f, &r->prefix, r->metric, nhset_ref(k->to));
+}
+
 static void foreign_added(struct fib *f, const struct change *c)
 {
 	struct route *r =
@@ -122,8 +134,12 @@ static void foreign_added(struct fib *f, const struct change *c)
 	foreign_learn(f, &c->m, c->to);
 	if (!r)
 		return;
-	if (r->have && !c->replace && is_grown(c->to, r->have))
-		kernel_resync_soon(f);
+	if (r->have && !c->replace) {
+		if (is_grown(c->to, r->have))
+			kernel_resync_soon(f);
+		else
+			evict(f, r);
+	}
 	if (r->have && c->replace) {
 		bool lost = is_in_sync(r);
 		r->seen = f->resync.generation;
@@ -345,8 +361,12 @@ static void sweep_foreign(struct fib *f, const struct nhset *set)
 
 void picture_sweep(struct fib *f)
 {
+	uint32_t pos = 0;
+
 	sweep_ours(f);
 	sweep_foreign(f, NULL);
+	for (struct route *r; (r = htab_next(&f->routes, &pos));)
+		evict(f, r);
 }
 
 void picture_adopt(struct fib *f)

@@ -81,12 +81,17 @@ static bool parse_multipath(struct nlattr *mp, uint8_t af, struct nhset_draft *t
 	return true;
 }
 
-/* Only unicast routes lead anywhere: an IPv6 blackhole names the loopback interface, which says nothing. */
+/* A route that rejects leads nowhere: an IPv6 blackhole names the loopback interface, which says nothing. */
+static bool is_rejecting(uint8_t type)
+{
+	return type == RTN_BLACKHOLE || type == RTN_UNREACHABLE || type == RTN_PROHIBIT || type == RTN_THROW;
+}
+
 static bool parse_hops(struct nlattr **tb, const struct rtmsg *rtm, struct nhset_draft *to)
 {
 	struct nhop hop = {.onlink = (rtm->rtm_flags & RTNH_F_ONLINK) != 0};
 
-	if (rtm->rtm_type != RTN_UNICAST)
+	if (is_rejecting(rtm->rtm_type))
 		return true;
 	if (tb[RTA_MULTIPATH])
 		return parse_multipath(tb[RTA_MULTIPATH], rtm->rtm_family, to);

@@ -92,6 +92,8 @@ TAILQ_HEAD(problem_list, problem);
 struct resync {
 	bool running, again, started;
 	uint8_t stage, interrupted, generation;
+	uint64_t began;
+	struct log_limit overruns;
 	struct loop_timer soon, audit;
 	/* Foreign routes whose removal was told while the dump runs: a chunk made earlier may still show them. */
 	struct prefix gone[RESYNC_GONE];

@@ -248,12 +248,13 @@ static void route_done(struct fib *f, struct route *r, const struct sent *s, int
 			route_set_have(f, r, s->to ? nhset_ref(s->to) : NULL);
 		problem_clear(f, "privilege");
 		write_forgive(f, r);
-		/* It tells the route otherwise than we wrote it: to write it again and again would not help. */
-		if (r->have != s->to && !(r->flags & ROUTE_LOST))
-			write_repair(f, r);
 	}
 	r->flags &= (uint16_t)~ROUTE_ECHO;
-	route_check(f, r);
+	/* The kernel tells the route otherwise than we wrote it: to write it again and again at once would not help. */
+	if (!error && !removal && r->want && r->want->to == s->to && r->have != s->to && !(r->flags & ROUTE_LOST))
+		write_repair(f, r);
+	else
+		route_check(f, r);
 }
 
 void write_done(void *arg, void *cookie, int error, const char *text)

@@ -136,7 +136,9 @@ struct rib {
 	struct pool routes;
 	unsigned n_routes[FAM_COUNT];
 	struct htab originals; /* struct original by route id */
-	bool released[FAM_COUNT];
+	bool released[FAM_COUNT];    /* routes may be sent */
+	bool complete[FAM_COUNT];    /* End-of-RIB too, once what was dirty at `complete_mark` is decided */
+	uint64_t complete_mark[FAM_COUNT];
 
 	struct rib_peer **peers; /* by index; [LOCAL_PEER] is the local one */
 	unsigned n_peers, n_freed;
@@ -200,7 +202,7 @@ struct route_change {
 };
 void route_set(struct rib *r, const struct route_change *c, const struct prefix *prefix);
 /* The link that holds the peer's route (a list's head or a next field), or NULL. */
-uint32_t *route_find(struct rib *r, struct node *n, uint16_t peer, uint32_t path_id);
+uint32_t *node_route_find(struct rib *r, struct node *n, uint16_t peer, uint32_t path_id);
 void route_remove(struct rib *r, enum family f, uint32_t node_id, uint32_t *link);
 /* Evaluates loops and import policy again for a route that stays. */
 void route_reevaluate(struct rib *r, enum family f, uint32_t node_id, uint32_t route_id);

@@ -285,12 +285,21 @@ static bool med_matters(const struct decision *d)
 	return false;
 }
 
-/* deterministic_med off: each route in the order of arrival against the best so far, over all remaining steps. */
+static int by_id(const void *pa, const void *pb)
+{
+	const struct candidate *a = pa, *b = pb;
+
+	return less(a->id, b->id);
+}
+
+/* deterministic_med off: each route against the best so far, over all remaining steps. The order is that of the routes'
+ * ids, roughly that of arrival: it must not depend on what was selected before, or looking again would change it. */
 static void fold(const struct scale *s, enum rib_step from, struct decision *d)
 {
 	struct candidate *best = NULL;
 	enum rib_step step;
 
+	qsort(d->c, d->n, sizeof *d->c, by_id);
 	for (unsigned i = 0; i < d->n; i++) {
 		struct candidate *c = &d->c[i];
 

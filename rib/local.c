@@ -30,7 +30,7 @@ void rib_local_unset(struct rib *r, const struct prefix *p)
 
 	if (id == ID_NONE)
 		return;
-	link = route_find(r, table_node(&r->table[f], id), LOCAL_PEER, 0);
+	link = node_route_find(r, table_node(&r->table[f], id), LOCAL_PEER, 0);
 	if (link)
 		route_remove(r, f, id, link);
 }

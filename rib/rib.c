@@ -196,6 +196,17 @@ void rib_free(struct rib *r)
 
 void rib_release(struct rib *r, enum family f)
 {
+	if (r->complete[f])
+		return;
+	r->complete[f] = true;
+	r->complete_mark[f] = dirty_mark(r, f);
+	r->notify = true;
+	rib_release_routes(r, f);
+	rib_schedule(r);
+}
+
+void rib_release_routes(struct rib *r, enum family f)
+{
 	if (r->released[f])
 		return;
 	r->released[f] = true;

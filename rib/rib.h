@@ -92,6 +92,9 @@ void rib_peer_resend(struct rib_peer *p, enum family f, bool enhanced);
 /* Until released, nothing is sent to any peer for the family (deferral at start, RFC 4724 4.1): call when local routes
  * are known and the peers that are up have sent End-of-RIB. Cannot be taken back. */
 void rib_release(struct rib *r, enum family f);
+/* Routes may be sent from now on, End-of-RIB not before rib_release(): the first is safe as soon as the local routes
+ * are known, the second makes peers drop what they kept for us and has not been said again. */
+void rib_release_routes(struct rib *r, enum family f);
 
 /* Applies a received UPDATE (after RFC 7606): interns the attributes once, checks loops (AS_PATH, ORIGINATOR_ID,
  * CLUSTER_LIST, own next hop), evaluates import policy, changes the table. treat_as_withdraw: e->action said so. */

@@ -136,15 +136,28 @@ static bool step_wait(struct rib_peer *p, enum family f)
 	return true;
 }
 
+/* May End-of-RIB go out once everything before it has? */
+static bool can_complete(const struct rib_peer *p, enum family f)
+{
+	return p->rib->complete[f] && dirty_passed(p->rib, f, p->rib->complete_mark[f]);
+}
+
+static void end_of_rib_done(struct rib_peer *p, enum family f)
+{
+	p->fam[f].cursor.eor_due = false;
+	p->eor_sent |= (uint8_t)(1u << f);
+}
+
 static void walk_end(struct rib_peer *p, enum family f)
 {
 	struct cursor *c = &p->fam[f].cursor;
+	bool eor = c->eor_due && can_complete(p, f);
 
-	if (c->walk_marked || c->eor_due)
-		c->chunk = chunk_markers(f, false, c->walk_marked, c->eor_due);
-	if (c->eor_due)
-		p->eor_sent |= (uint8_t)(1u << f);
-	c->walk_marked = c->eor_due = c->initial = false;
+	if (c->walk_marked || eor)
+		c->chunk = chunk_markers(f, false, c->walk_marked, eor);
+	if (eor)
+		end_of_rib_done(p, f);
+	c->walk_marked = c->initial = false;
 	c->state = CURSOR_LOG;
 	if (!c->from)
 		return;
@@ -178,8 +191,13 @@ static bool step_log(struct rib_peer *p, enum family f)
 		walk_begin(p, f);
 		return true;
 	}
-	if (c->at.pos == c->stream->end)
-		return false;
+	if (c->at.pos == c->stream->end) {
+		if (!c->eor_due || !can_complete(p, f))
+			return false;
+		c->chunk = chunk_markers(f, false, false, true);
+		end_of_rib_done(p, f);
+		return true;
+	}
 	c->chunk = chunk_log(c->stream, c->at.pos);
 	c->at.pos = c->chunk->end;
 	return true;
@@ -276,7 +294,7 @@ static bool cursor_has_more(const struct rib_peer *p, enum family f)
 	case CURSOR_WALK:
 		return true;
 	case CURSOR_LOG:
-		return c->resend || c->at.pos != c->stream->end;
+		return c->resend || c->at.pos != c->stream->end || (c->eor_due && can_complete(p, f));
 	default:
 		return false;
 	}

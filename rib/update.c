@@ -182,7 +182,7 @@ static struct attrs *import(struct rib *r, const struct route_change *c, const s
 
 /* ---- Routes ---- */
 
-uint32_t *route_find(struct rib *r, struct node *n, uint16_t peer, uint32_t path_id)
+uint32_t *node_route_find(struct rib *r, struct node *n, uint16_t peer, uint32_t path_id)
 {
 	for (uint32_t *link = &n->routes; *link != ID_NONE; link = &route_at(r, *link)->next) {
 		const struct route *rt = route_at(r, *link);
@@ -241,7 +241,7 @@ void route_set(struct rib *r, const struct route_change *c, const struct prefix 
 {
 	struct rib_peer *p = c->peer;
 	struct peer_family *pf = &p->fam[c->family];
-	uint32_t *link = route_find(r, table_node(&r->table[c->family], c->node), p->index, c->path_id);
+	uint32_t *link = node_route_find(r, table_node(&r->table[c->family], c->node), p->index, c->path_id);
 	uint32_t id = link ? *link : route_add(r, c);
 	struct route *rt = route_at(r, id);
 	enum reject_reason reason;
@@ -395,7 +395,7 @@ static void run_unreach(struct rib_peer *p, const struct bgp_nlri_run *run)
 		p->withdraws_in++;
 		if (id == ID_NONE)
 			continue;
-		link = route_find(r, table_node(&r->table[run->family], id), p->index, nlri.path_id);
+		link = node_route_find(r, table_node(&r->table[run->family], id), p->index, nlri.path_id);
 		if (link)
 			route_remove(r, run->family, id, link);
 	}

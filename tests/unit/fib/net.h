@@ -38,7 +38,8 @@ static void net_write(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY);
 
-	ck_assert_msg(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "%s: %s", path, strerror(errno));
+	ck_assert_msg(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "%s: %s", path,
+		      strerror(errno));
 	close(fd);
 }
 
@@ -105,27 +106,28 @@ static const char *__attribute__((format(printf, 1, 2))) output(const char *fmt,
 /* What `ip route` shows for a prefix (protocols as numbers), in the main table. */
 static __attribute__((unused)) const char *routes(const char *prefix)
 {
-	return output("ip -N %s route show %s | sed 's/ pref [a-z0-9]*//; s/scope 253/scope link/; s/ linkdown//; s/^6 /blackhole /'",
+	return output("ip -N %s route show %s | sed 's/ pref [a-z0-9]*//; s/scope 253/scope link/; s/ linkdown//; s/^6 "
+		      "/blackhole /'",
 		      strchr(prefix, ':') ? "-6" : "-4", prefix);
 }
 
-static struct addr A(const char *text)
-{
+static struct addr A(const char *text) {
 	struct addr a = {0};
 
 	ck_assert_msg(!*text || addr_parse(&a, text), "%s", text);
 	return a;
 }
 
-static struct prefix P(const char *text)
-{
+static struct prefix
+P(const char *text) {
 	struct prefix p;
 
 	ck_assert_msg(prefix_parse(&p, text), "%s", text);
 	return p;
 }
 
-static void net_tick(void *arg)
+static void
+net_tick(void *arg)
 {
 	struct net *n = arg;
 
@@ -197,23 +199,23 @@ static __attribute__((unused)) void net_free(struct net *n)
 }
 
 /* Turns the loop until the condition holds; fails after the deadline. */
-#define WAIT(n, cond)                                                                                                  \
-	do {                                                                                                           \
-		uint64_t until_ = mono_now() + NET_DEADLINE;                                                           \
-		while (!(cond)) {                                                                                      \
-			ck_assert_msg(mono_now() < until_, "still not true: %s", #cond);                               \
-			loop_turn((n)->loop, true);                                                                    \
-		}                                                                                                      \
+#define WAIT(n, cond)                                                                    \
+	do {                                                                             \
+		uint64_t until_ = mono_now() + NET_DEADLINE;                             \
+		while (!(cond)) {                                                        \
+			ck_assert_msg(mono_now() < until_, "still not true: %s", #cond); \
+			loop_turn((n)->loop, true);                                      \
+		}                                                                        \
 	} while (0)
 
 /* Turns the loop until `ip route` shows exactly this. */
-#define WAIT_ROUTES(n, prefix, want)                                                                                   \
-	do {                                                                                                           \
-		uint64_t until_ = mono_now() + NET_DEADLINE;                                                           \
-		while (strcmp(routes(prefix), want) != 0) {                                                            \
-			ck_assert_msg(mono_now() < until_, "%s is\n%s\nnot\n%s", prefix, routes(prefix), want);        \
-			loop_turn((n)->loop, true);                                                                    \
-		}                                                                                                      \
+#define WAIT_ROUTES(n, prefix, want)                                                                            \
+	do {                                                                                                    \
+		uint64_t until_ = mono_now() + NET_DEADLINE;                                                    \
+		while (strcmp(routes(prefix), want) != 0) {                                                     \
+			ck_assert_msg(mono_now() < until_, "%s is\n%s\nnot\n%s", prefix, routes(prefix), want); \
+			loop_turn((n)->loop, true);                                                             \
+		}                                                                                               \
 	} while (0)
 
 /* Everything that is queued was sent and answered. */
@@ -237,12 +239,8 @@ static __attribute__((unused)) void net_settle(struct net *n)
 static __attribute__((unused)) void set_hops(struct net *n, const char *prefix, uint32_t metric, enum fib_class class,
 					     enum fib_type type, unsigned count, const struct fib_hop *hops)
 {
-	struct fib_route r = {.prefix = P(prefix),
-			      .metric = metric,
-			      .class = class,
-			      .type = type,
-			      .hop_count = count,
-			      .hops = hops};
+	struct fib_route r = {
+	    .prefix = P(prefix), .metric = metric, .class = class, .type = type, .hop_count = count, .hops = hops};
 
 	fib_set(n->fib, &r);
 }
@@ -273,11 +271,11 @@ static __attribute__((unused)) void set_workload(struct net *n, const char *pref
 	fib_set(n->fib, &r);
 }
 
-static __attribute__((unused)) void unset(struct net *n, const char *prefix, uint32_t metric, enum fib_class class)
+static __attribute__((unused)) void unset(struct net *n, const char *prefix, enum fib_class class)
 {
 	struct prefix p = P(prefix);
 
-	fib_unset(n->fib, &p, metric, class);
+	fib_unset(n->fib, &p, class);
 }
 
 static void net_first_view(void *arg, const struct fib_view *v)

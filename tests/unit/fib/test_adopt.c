@@ -1,5 +1,5 @@
-/* A new process finds the kernel as the old one left it: what is right is not touched, what is wrong is replaced, and what
- * nobody wants goes when everybody has spoken. */
+/* A new process finds the kernel as the old one left it: what is right is not touched, what is wrong is replaced, and
+ * what nobody wants goes when everybody has spoken. */
 #include <sys/wait.h>
 
 #include "tests/unit/fib/net.h"
@@ -9,12 +9,14 @@ static void leave_routes(void)
 {
 	run("ip link add cali1 type veth peer name p1; ip link set p1 up; ip link set cali1 up");
 	run("ip route add 10.1.0.0/26 via 10.0.0.2 dev eth0 proto 186 metric 1024 onlink");
-	run("ip route add 10.1.1.0/26 proto 186 metric 1024 nexthop via 10.0.1.2 dev eth1 onlink nexthop via 10.0.0.2 dev eth0 "
+	run("ip route add 10.1.1.0/26 proto 186 metric 1024 nexthop via 10.0.1.2 dev eth1 onlink nexthop via 10.0.0.2 "
+	    "dev eth0 "
 	    "onlink");
 	run("ip route add blackhole 10.1.2.0/26 proto 186");
 	run("ip route add 10.1.3.5/32 dev cali1 scope link proto 186 metric 1024");
 	run("ip -6 route add fd01::/122 via fd00::2 dev eth0 proto 186 metric 1024 onlink");
-	run("ip -6 route add fd01:1::/122 proto 186 metric 1024 nexthop via fd00:1::2 dev eth1 onlink nexthop via fd00::2 dev "
+	run("ip -6 route add fd01:1::/122 proto 186 metric 1024 nexthop via fd00:1::2 dev eth1 onlink nexthop via "
+	    "fd00::2 dev "
 	    "eth0 onlink");
 	run("ip -6 route add blackhole fd01:2::/122 proto 186");
 	run("ip -6 route add fd01:3::5/128 dev cali1 proto 186 metric 1024");
@@ -128,7 +130,7 @@ START_TEST(stale_ones_go_after_sync)
 	/* Wanted and given up before the sync: still kept. */
 	set_via(n, "10.1.0.0/26", 1024, "10.0.0.2");
 	net_settle(n);
-	unset(n, "10.1.0.0/26", 1024, FIB_BGP);
+	unset(n, "10.1.0.0/26", FIB_BGP);
 	net_settle(n);
 	ck_assert_str_ne(routes("10.1.0.0/26"), "");
 	fib_sync_done(n->fib, FAM_IPV6);
@@ -143,7 +145,7 @@ START_TEST(stale_ones_go_after_sync)
 	/* From here on what is given up goes at once. */
 	set_via(n, "10.1.0.0/26", 1024, "10.0.0.2");
 	WAIT(n, state(n, "10.1.0.1") == FIB_INSTALLED);
-	unset(n, "10.1.0.0/26", 1024, FIB_BGP);
+	unset(n, "10.1.0.0/26", FIB_BGP);
 	WAIT_ROUTES(n, "10.1.0.0/26", "");
 	net_free(n);
 }
@@ -179,8 +181,8 @@ static void assert_order(const char *text, const char *first, const char *second
 	char *framed = mem_printf("\n%s\n", text);
 	const char *a = strstr(framed, first), *b = strstr(framed, second);
 
-	ck_assert_msg(a && b && a < b && !strstr(a + 1, first) && !strstr(b + 1, second), "%s before %s in %s", first, second,
-		      text);
+	ck_assert_msg(a && b && a < b && !strstr(a + 1, first) && !strstr(b + 1, second), "%s before %s in %s", first,
+		      second, text);
 	free(framed);
 }
 
@@ -200,7 +202,7 @@ START_TEST(another_metric)
 	net_synced(n);
 	net_settle(n);
 	/* And once more while we run: given up first and wanted anew in one turn. */
-	unset(n, "10.1.0.0/26", 1024, FIB_BGP);
+	unset(n, "10.1.0.0/26", FIB_BGP);
 	set_via(n, "10.1.0.0/26", 512, "10.0.0.2");
 	net_settle(n);
 	seen = monitor_stop(monitor, "/tmp/calidris-test-adopt-3");
@@ -281,14 +283,14 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		nothing_is_rewritten,
-		routes_outlive_the_process,
-		stale_ones_go_after_sync,
-		another_gateway_is_a_replacement,
-		another_metric,
-		odd_ones_are_rewritten,
-		duplicates_go,
-		no_privilege,
+	    nothing_is_rewritten,
+	    routes_outlive_the_process,
+	    stale_ones_go_after_sync,
+	    another_gateway_is_a_replacement,
+	    another_metric,
+	    odd_ones_are_rewritten,
+	    duplicates_go,
+	    no_privilege,
 	};
 
 	return net_run("fib/adopt", tests, sizeof tests / sizeof *tests);

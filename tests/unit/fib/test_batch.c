@@ -54,7 +54,7 @@ START_TEST(twenty_thousand)
 	ck_assert_uint_eq(s.deletes + s.errors, 0);
 	for (unsigned i = 0; i < 10000; i++) {
 		prefix_of(i, i & 1, prefix);
-		unset(n, prefix, 1024, FIB_BGP);
+		unset(n, prefix, FIB_BGP);
 	}
 	WAIT(n, net_is_idle(n) && fib_stats(n->fib).deletes == 10000);
 	ck_assert_uint_eq(count_routes("-4 route show proto 186"), 5000);
@@ -75,7 +75,7 @@ START_TEST(only_the_newest_is_written)
 	for (unsigned i = 0; i < 100; i++) {
 		set_via(n, "10.1.0.0/26", 1024, i & 1 ? "10.0.0.2" : "10.0.0.3");
 		set_via(n, "10.2.0.0/26", 1024, "10.0.0.2");
-		unset(n, "10.2.0.0/26", 1024, FIB_BGP);
+		unset(n, "10.2.0.0/26", FIB_BGP);
 	}
 	net_settle(n);
 	ck_assert_uint_eq(fib_stats(n->fib).writes, 1);
@@ -84,8 +84,8 @@ START_TEST(only_the_newest_is_written)
 }
 END_TEST
 
-/* The kernel refuses the broadcast address as a gateway: this one fails among many, is retried, and goes through when it is
- * one no longer. */
+/* The kernel refuses the broadcast address as a gateway: this one fails among many, is retried, and goes through when
+ * it is one no longer. */
 START_TEST(refused_among_many)
 {
 	struct net *n = net_new();
@@ -102,7 +102,8 @@ START_TEST(refused_among_many)
 	WAIT(n, fib_stats(n->fib).installed == 1000 && fib_stats(n->fib).failed == 1);
 	v = explain(n, "10.1.0.1");
 	ck_assert_int_eq(v.state, FIB_FAILED);
-	ck_assert_str_eq(v.reason, "the kernel refused: Invalid argument: Nexthop has invalid gateway: will be retried");
+	ck_assert_str_eq(v.reason,
+			 "the kernel refused: Invalid argument: Nexthop has invalid gateway: will be retried");
 	/* With back-off: not more than a handful of times in a second. */
 	WAIT(n, fib_stats(n->fib).errors >= 3);
 	ck_assert_uint_le(fib_stats(n->fib).errors, 5);
@@ -126,7 +127,7 @@ START_TEST(refused_and_changed)
 	set_via(n, "10.2.0.0/26", 1024, "10.0.0.255");
 	WAIT(n, fib_stats(n->fib).failed == 2);
 	set_via(n, "10.1.0.0/26", 1024, "10.0.0.2");
-	unset(n, "10.2.0.0/26", 1024, FIB_BGP);
+	unset(n, "10.2.0.0/26", FIB_BGP);
 	WAIT_ROUTES(n, "10.1.0.0/26", "10.1.0.0/26 via 10.0.0.2 dev eth0 proto 186 metric 1024 onlink");
 	net_settle(n);
 	ck_assert_uint_eq(n->fib->routes.count, 1);
@@ -146,7 +147,7 @@ START_TEST(removed_by_others_at_the_same_time)
 	set_via(n, "10.1.0.0/26", 1024, "10.0.0.2");
 	WAIT(n, state(n, "10.1.0.1") == FIB_INSTALLED);
 	net_settle(n);
-	unset(n, "10.1.0.0/26", 1024, FIB_BGP);
+	unset(n, "10.1.0.0/26", FIB_BGP);
 	run("ip route del 10.1.0.0/26");
 	net_settle(n);
 	ck_assert_uint_eq(fib_stats(n->fib).errors, 0);
@@ -155,7 +156,8 @@ START_TEST(removed_by_others_at_the_same_time)
 }
 END_TEST
 
-/* Freed with requests under way, whatever was answered or not: nothing leaks, nothing is touched afterwards (sanitizers). */
+/* Freed with requests under way, whatever was answered or not: nothing leaks, nothing is touched afterwards
+ * (sanitizers). */
 START_TEST(freed_in_the_middle)
 {
 	struct net *n = net_new();
@@ -176,12 +178,8 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		twenty_thousand,
-		only_the_newest_is_written,
-		refused_among_many,
-		refused_and_changed,
-		removed_by_others_at_the_same_time,
-		freed_in_the_middle,
+	    twenty_thousand,	 only_the_newest_is_written,	     refused_among_many,
+	    refused_and_changed, removed_by_others_at_the_same_time, freed_in_the_middle,
 	};
 
 	return net_run("fib/batch", tests, sizeof tests / sizeof *tests);

@@ -109,14 +109,15 @@ START_TEST(foreign_routes_are_left_alone)
 	run("ip -6 route add fd09::/64 via fd00::9 proto bird");
 	run("ip link add cali9 type veth peer name p9; ip link set cali9 up; ip link set p9 up");
 	run("ip route add 10.1.0.9/32 dev cali9");
-	snprintf(before, sizeof before, "%s", output("ip route show table all proto static; ip route show table all proto 80; "
-						     "ip route show table 77; ip -6 route show proto bird; ip route show "
-						     "10.1.0.9"));
+	snprintf(before, sizeof before, "%s",
+		 output("ip route show table all proto static; ip route show table all proto 80; "
+			"ip route show table 77; ip -6 route show proto bird; ip route show "
+			"10.1.0.9"));
 	net_start(n);
 	set_via(n, "10.1.0.0/26", 1024, "10.0.0.2");
 	net_synced(n);
 	WAIT(n, state(n, "10.1.0.1") == FIB_INSTALLED);
-	unset(n, "10.1.0.0/26", 1024, FIB_BGP);
+	unset(n, "10.1.0.0/26", FIB_BGP);
 	WAIT(n, fib_stats(n->fib).deletes == 1);
 	net_settle(n);
 	ck_assert_str_eq(output("ip route show table all proto static; ip route show table all proto 80; "
@@ -163,6 +164,53 @@ START_TEST(foreign_route_at_our_key_is_taken_over)
 }
 END_TEST
 
+/* A connected network that comes where our route stands gets its place. */
+START_TEST(connected_network_comes_later)
+{
+	struct net *n = net_new();
+
+	net_start(n);
+	net_synced(n);
+	set_via(n, "10.7.0.0/24", 0, "10.0.0.2");
+	WAIT_ROUTES(n, "10.7.0.0/24", "10.7.0.0/24 via 10.0.0.2 dev eth0 proto 186 onlink");
+	net_settle(n);
+	run("ip addr add 10.7.0.1/24 dev eth1");
+	WAIT_ROUTES(n, "10.7.0.0/24", "10.7.0.0/24 dev eth1 proto 2 scope link src 10.7.0.1");
+	net_settle(n);
+	ck_assert_int_eq(state(n, "10.7.0.5"), FIB_SHADOWED);
+	run("ip addr del 10.7.0.1/24 dev eth1");
+	WAIT_ROUTES(n, "10.7.0.0/24", "10.7.0.0/24 via 10.0.0.2 dev eth0 proto 186 onlink");
+	net_free(n);
+}
+END_TEST
+
+/* A route before or behind ours at its very key, which only `prepend` and `append` make. */
+START_TEST(nobody_beside_our_key)
+{
+	struct net *n = new_installed();
+
+	run("ip route prepend 10.1.0.0/26 via 10.0.1.9 proto static metric 1024");
+	WAIT_ROUTES(n, "10.1.0.0/26", OURS);
+	run("ip route append 10.1.0.0/26 via 10.0.1.9 proto static metric 1024");
+	WAIT_ROUTES(n, "10.1.0.0/26", OURS);
+	run("ip -6 route append fd01::/122 dev eth1 proto static metric 1024");
+	WAIT_ROUTES(n, "fd01::/122", "fd01::/122 via fd00::2 dev eth0 proto 186 metric 1024 onlink");
+	run("ip -6 route append fd01::/122 via fd00:1::9 proto static metric 1024");
+	WAIT_ROUTES(n, "fd01::/122", "fd01::/122 via fd00::2 dev eth0 proto 186 metric 1024 onlink");
+	/* They were there before us. */
+	net_stop(n);
+	run("ip route prepend 10.1.0.0/26 via 10.0.1.9 proto static metric 1024");
+	run("ip -6 route append fd01::/122 dev eth1 proto static metric 1024");
+	net_start(n);
+	set_via(n, "10.1.0.0/26", 1024, "10.0.0.2");
+	set_via(n, "fd01::/122", 1024, "fd00::2");
+	net_synced(n);
+	WAIT_ROUTES(n, "10.1.0.0/26", OURS);
+	WAIT_ROUTES(n, "fd01::/122", "fd01::/122 via fd00::2 dev eth0 proto 186 metric 1024 onlink");
+	net_free(n);
+}
+END_TEST
+
 static void set_event_buffer(struct net *n, int bytes)
 {
 	ck_assert_int_eq(setsockopt(netlink_event_fd(n->fib->netlink), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), 0);
@@ -181,7 +229,8 @@ START_TEST(overflow_is_made_up_for)
 	run("for i in $(seq 1 60); do echo route add 20.0.$i.0/24 via 10.0.0.9; done | ip -batch -");
 	run("ip route del 10.1.0.0/26 metric 1024; ip -6 route del fd01::/122 metric 1024");
 	run("ip route add 172.16.0.0/16 via 10.0.0.254");
-	run("ip route add 10.7.0.0/26 via 10.0.0.9 proto 186; ip link add cali1 type veth peer name p; ip link set cali1 up");
+	run("ip route add 10.7.0.0/26 via 10.0.0.9 proto 186; ip link add cali1 type veth peer name p; ip link set "
+	    "cali1 up");
 	run("ip addr add 10.0.9.1/24 dev eth1; ip link del eth1");
 	set_event_buffer(n, 1 << 20);
 	WAIT_ROUTES(n, "10.1.0.0/26", OURS);
@@ -286,17 +335,19 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		deleted_routes_come_back,
-		changed_routes_are_changed_back,
-		lost_member_comes_back,
-		fights_are_damped,
-		foreign_routes_are_left_alone,
-		connected_networks_are_not_taken_over,
+	    deleted_routes_come_back,
+	    changed_routes_are_changed_back,
+	    lost_member_comes_back,
+	    fights_are_damped,
+	    foreign_routes_are_left_alone,
+	    connected_networks_are_not_taken_over,
 		foreign_route_at_our_key_is_taken_over,
-		overflow_is_made_up_for,
-		overflow_by_ourselves,
-		audit_finds_what_events_missed,
-		resync_amid_changes,
+		connected_network_comes_later,
+		nobody_beside_our_key,
+	    overflow_is_made_up_for,
+	    overflow_by_ourselves,
+	    audit_finds_what_events_missed,
+	    resync_amid_changes,
 	};
 
 	return net_run("fib/repair", tests, sizeof tests / sizeof *tests);

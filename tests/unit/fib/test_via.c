@@ -51,8 +51,8 @@ START_TEST(metric_zero)
 	net_settle(n);
 	ck_assert_int_eq(state(n, "fd01::1"), FIB_INSTALLED);
 	ck_assert_uint_eq(fib_stats(n->fib).writes, 2);
-	unset(n, "10.1.0.0/26", 0, FIB_BGP);
-	unset(n, "fd01::/122", 0, FIB_BGP);
+	unset(n, "10.1.0.0/26", FIB_BGP);
+	unset(n, "fd01::/122", FIB_BGP);
 	WAIT_ROUTES(n, "10.1.0.0/26", "");
 	WAIT_ROUTES(n, "fd01::/122", "");
 	net_free(n);
@@ -263,21 +263,24 @@ START_TEST(ipv6_replacement)
 		struct fib_hop hops[2];
 		const char *text;
 	} forms[] = {
-		{FIB_BLACKHOLE, 0, {{{0}}}, "blackhole fd01::/122 dev lo proto 186 metric 1024"},
-		{FIB_DEV, 1, {{.ifname = "eth1"}}, "fd01::/122 dev eth1 proto 186 metric 1024"},
-		{FIB_VIA, 1, {{.gateway = {10, {0xfd, [15] = 3}}}}, "fd01::/122 via fd00::3 dev eth0 proto 186 metric 1024 onlink"},
-		{FIB_VIA,
-		 2,
-		 {{.gateway = {10, {0xfd, [15] = 4}}}, {.gateway = {10, {0xfd, [15] = 5}}}},
-		 "fd01::/122 proto 186 metric 1024\n"
-		 "\tnexthop via fd00::4 dev eth0 weight 1 onlink\n"
-		 "\tnexthop via fd00::5 dev eth0 weight 1 onlink"},
-		{FIB_VIA,
-		 2,
-		 {{.gateway = {10, {0xfd, [15] = 5}}}, {.gateway = {10, {0xfd, [15] = 6}}}},
-		 "fd01::/122 proto 186 metric 1024\n"
-		 "\tnexthop via fd00::5 dev eth0 weight 1 onlink\n"
-		 "\tnexthop via fd00::6 dev eth0 weight 1 onlink"},
+	    {FIB_BLACKHOLE, 0, {{{0}}}, "blackhole fd01::/122 dev lo proto 186 metric 1024"},
+	    {FIB_DEV, 1, {{.ifname = "eth1"}}, "fd01::/122 dev eth1 proto 186 metric 1024"},
+	    {FIB_VIA,
+	     1,
+	     {{.gateway = {10, {0xfd, [15] = 3}}}},
+	     "fd01::/122 via fd00::3 dev eth0 proto 186 metric 1024 onlink"},
+	    {FIB_VIA,
+	     2,
+	     {{.gateway = {10, {0xfd, [15] = 4}}}, {.gateway = {10, {0xfd, [15] = 5}}}},
+	     "fd01::/122 proto 186 metric 1024\n"
+	     "\tnexthop via fd00::4 dev eth0 weight 1 onlink\n"
+	     "\tnexthop via fd00::5 dev eth0 weight 1 onlink"},
+	    {FIB_VIA,
+	     2,
+	     {{.gateway = {10, {0xfd, [15] = 5}}}, {.gateway = {10, {0xfd, [15] = 6}}}},
+	     "fd01::/122 proto 186 metric 1024\n"
+	     "\tnexthop via fd00::5 dev eth0 weight 1 onlink\n"
+	     "\tnexthop via fd00::6 dev eth0 weight 1 onlink"},
 	};
 	const size_t count = sizeof forms / sizeof *forms;
 	struct net *n = new_started();
@@ -351,7 +354,7 @@ START_TEST(blackhole_of_a_block)
 	/* A better class at the same metric takes its place, and gives it back. */
 	set_via(n, "10.1.0.0/26", 0, "10.0.0.2");
 	WAIT_ROUTES(n, "10.1.0.0/26", "10.1.0.0/26 via 10.0.0.2 dev eth0 proto 186 onlink");
-	unset(n, "10.1.0.0/26", 0, FIB_BGP);
+	unset(n, "10.1.0.0/26", FIB_BGP);
 	WAIT_ROUTES(n, "10.1.0.0/26", "blackhole 10.1.0.0/26 proto 186");
 	net_settle(n);
 	ck_assert_uint_eq(fib_stats(n->fib).deletes, 0);
@@ -435,7 +438,8 @@ START_TEST(large_foreign_table)
 	f = popen("ip -batch -", "w");
 	ck_assert_ptr_nonnull(f);
 	for (unsigned i = 0; i < 50000; i++)
-		fprintf(f, "route add 20.%u.%u.%u/28 via 10.0.0.254 proto static\n", i >> 12, i >> 4 & 255, (i & 15) << 4);
+		fprintf(f, "route add 20.%u.%u.%u/28 via 10.0.0.254 proto static\n", i >> 12, i >> 4 & 255,
+			(i & 15) << 4);
 	ck_assert_int_eq(pclose(f), 0);
 	net_start(n);
 	ck_assert_uint_ge(n->fib->foreign.count, 50000);
@@ -464,21 +468,21 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		direct_gateway,
-		metric_zero,
-		recursive_gateway,
-		never_through_our_own_routes,
-		address_of_the_network_goes_and_comes,
-		uplink_goes_down_and_up,
-		uplink_loses_its_carrier,
-		several_gateways,
-		order_of_gateways,
-		ipv6_replacement,
-		link_local_gateway,
-		blackhole_of_a_block,
-		watched_next_hop,
-		read_only,
-		large_foreign_table,
+	    direct_gateway,
+	    metric_zero,
+	    recursive_gateway,
+	    never_through_our_own_routes,
+	    address_of_the_network_goes_and_comes,
+	    uplink_goes_down_and_up,
+	    uplink_loses_its_carrier,
+	    several_gateways,
+	    order_of_gateways,
+	    ipv6_replacement,
+	    link_local_gateway,
+	    blackhole_of_a_block,
+	    watched_next_hop,
+	    read_only,
+	    large_foreign_table,
 	};
 
 	return net_run("fib/via", tests, sizeof tests / sizeof *tests);

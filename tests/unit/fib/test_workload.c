@@ -161,7 +161,7 @@ START_TEST(workload_goes)
 	set_workload(n, "10.1.0.5/32", 1024, "cali1", MAC);
 	net_synced(n);
 	WAIT_ROUTES(n, "10.1.0.5", "10.1.0.5 dev cali1 proto 186 scope link metric 1024");
-	unset(n, "10.1.0.5/32", 1024, FIB_WORKLOAD);
+	unset(n, "10.1.0.5/32", FIB_WORKLOAD);
 	WAIT_ROUTES(n, "10.1.0.5", "");
 	WAIT(n, strcmp(output("ip neigh show 10.1.0.5"), "") == 0);
 	net_settle(n);
@@ -176,11 +176,16 @@ END_TEST
 START_TEST(settings_of_the_interface)
 {
 	static const char *const want[][2] = {
-		{"ipv4/conf/cali1/route_localnet", "1"}, {"ipv4/neigh/cali1/proxy_delay", "0"},
-		{"ipv4/conf/cali1/proxy_arp", "1"},	 {"ipv4/conf/cali1/forwarding", "1"},
-		{"ipv4/conf/cali1/rp_filter", "2"},	 {"ipv6/conf/cali1/accept_ra", "0"},
-		{"ipv6/conf/cali1/proxy_ndp", "1"},	 {"ipv6/conf/cali1/forwarding", "1"},
-		{"ipv4/ip_forward", "1"},		 {"ipv6/conf/all/forwarding", "1"},
+	    {"ipv4/conf/cali1/route_localnet", "1"},
+	    {"ipv4/neigh/cali1/proxy_delay", "0"},
+	    {"ipv4/conf/cali1/proxy_arp", "1"},
+	    {"ipv4/conf/cali1/forwarding", "1"},
+	    {"ipv4/conf/cali1/rp_filter", "2"},
+	    {"ipv6/conf/cali1/accept_ra", "0"},
+	    {"ipv6/conf/cali1/proxy_ndp", "1"},
+	    {"ipv6/conf/cali1/forwarding", "1"},
+	    {"ipv4/ip_forward", "1"},
+	    {"ipv6/conf/all/forwarding", "1"},
 	};
 	struct net *n = net_new();
 	struct strbuf problems = {0};
@@ -192,7 +197,8 @@ START_TEST(settings_of_the_interface)
 	set_workload(n, "10.1.0.5/32", 1024, "cali1", NULL);
 	net_settle(n);
 	for (size_t i = 0; i < sizeof want / sizeof *want; i++)
-		ck_assert_msg(strcmp(setting(want[i][0]), want[i][1]) == 0, "%s is %s", want[i][0], setting(want[i][0]));
+		ck_assert_msg(strcmp(setting(want[i][0]), want[i][1]) == 0, "%s is %s", want[i][0],
+			      setting(want[i][0]));
 	fib_problems(n->fib, &problems);
 	ck_assert_msg(problems.len == 0, "%s", problems.s);
 	/* The audit makes again what somebody undid. */
@@ -260,9 +266,8 @@ START_TEST(neighbour_of_the_workload)
 	WAIT(n, strcmp(output("ip neigh show 10.1.0.5"), "10.1.0.5 dev cali1 lladdr ee:ee:ee:00:00:06 PERMANENT") == 0);
 	net_settle(n);
 	ck_assert_str_eq(output("ip neigh show 10.1.0.5"), "10.1.0.5 dev cali1 lladdr ee:ee:ee:00:00:06 PERMANENT");
-	/* The same address at another metric (a migration): the entry stays when the first goes. */
+	/* The same address at another metric (a migration): the entry stays when the first route goes. */
 	set_workload(n, "10.1.0.5/32", 512, "cali1", "ee:ee:ee:00:00:06");
-	unset(n, "10.1.0.5/32", 1024, FIB_WORKLOAD);
 	net_settle(n);
 	ck_assert_str_eq(output("ip neigh show 10.1.0.5"), "10.1.0.5 dev cali1 lladdr ee:ee:ee:00:00:06 PERMANENT");
 	/* Somebody deletes it: the audit puts it back. */
@@ -301,8 +306,8 @@ START_TEST(route_of_the_plugin)
 	WAIT_ROUTES(n, "10.1.0.5",
 		    "10.1.0.5 dev cali1 scope link\n10.1.0.5 dev cali1 proto 186 scope link metric 1024");
 	WAIT_ROUTES(n, "10.1.0.6", "10.1.0.6 dev cali1 proto 186 scope link metric 1024");
-	unset(n, "10.1.0.5/32", 1024, FIB_WORKLOAD);
-	unset(n, "10.1.0.6/32", 1024, FIB_WORKLOAD);
+	unset(n, "10.1.0.5/32", FIB_WORKLOAD);
+	unset(n, "10.1.0.6/32", FIB_WORKLOAD);
 	WAIT_ROUTES(n, "10.1.0.5", "10.1.0.5 dev cali1 scope link");
 	WAIT_ROUTES(n, "10.1.0.6", "");
 	net_free(n);
@@ -343,20 +348,20 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		interface_before_the_intent,
-		interface_after_the_intent,
-		interface_is_renamed,
-		interface_is_recreated,
-		interface_goes_down_and_up,
-		last_address_of_the_interface_goes,
-		workload_goes,
-		settings_of_the_interface,
-		settings_only_of_workload_interfaces,
-		settings_cannot_be_written,
-		neighbour_of_the_workload,
-		neighbour_moves_to_another_interface,
-		route_of_the_plugin,
-		left_to_others,
+	    interface_before_the_intent,
+	    interface_after_the_intent,
+	    interface_is_renamed,
+	    interface_is_recreated,
+	    interface_goes_down_and_up,
+	    last_address_of_the_interface_goes,
+	    workload_goes,
+	    settings_of_the_interface,
+	    settings_only_of_workload_interfaces,
+	    settings_cannot_be_written,
+	    neighbour_of_the_workload,
+	    neighbour_moves_to_another_interface,
+	    route_of_the_plugin,
+	    left_to_others,
 	};
 
 	return net_run("fib/workload", tests, sizeof tests / sizeof *tests);

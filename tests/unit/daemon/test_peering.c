@@ -1,0 +1,272 @@
+/* Calico's peering rules, each as a small cluster and the sessions it must give. */
+#include "daemon/peering.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/base/mem.h"
+#include "daemon/base/mono.h"
+
+#define NODE(name, v4, more)                                                        \
+	"---\napiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: " name \
+	", labels: {rack: r1}}\nspec:\n  bgp:\n    ipv4Address: " v4 "/24\n" more
+#define NODE_RR(name, v4, cluster_id)                                               \
+	"---\napiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: " name \
+	", labels: {route-reflector: 'true'}}\nspec: {bgp: {ipv4Address: " v4       \
+	"/24, routeReflectorClusterID: " cluster_id "}}\n"
+#define PEER(name, spec) \
+	"---\napiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: " name "}\nspec: {" spec "}\n"
+#define CONF(name, spec)                                                                                              \
+	"---\napiVersion: projectcalico.org/v3\nkind: BGPConfiguration\nmetadata: {name: " name "}\nspec: {" spec "}" \
+	"\n"
+
+#define THREE NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") NODE("c", "10.0.0.10", "")
+
+static const struct {
+	const char *what, *objects, *node, *sessions;
+} cases[] = {
+    /* "10.0.0.10" < "10.0.0.2" as strings: c dials b, as Calico's nodes decide it. */
+    {"mesh, lexical passive rule", THREE, "b",
+     "Mesh_10_0_0_1 10.0.0.1:179 as 64512 local 64512 10.0.0.2\n"
+     "Mesh_10_0_0_10 10.0.0.10:179 as 64512 local 64512 10.0.0.2\n"},
+    {"mesh, the lowest dials all", THREE, "a",
+     "Mesh_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 passive\n"
+     "Mesh_10_0_0_10 10.0.0.10:179 as 64512 local 64512 10.0.0.1 passive\n"},
+    {"mesh off", THREE CONF("default", "nodeToNodeMeshEnabled: false"), "a", ""},
+    {"global AS and port, own port of another node",
+     THREE CONF("default", "asNumber: 65001, listenPort: 1179") CONF("node.b", "listenPort: 2179"), "a",
+     "Mesh_10_0_0_2_port_2179 10.0.0.2:2179 as 65001 local 65001 10.0.0.1 passive\n"
+     "Mesh_10_0_0_10_port_1179 10.0.0.10:1179 as 65001 local 65001 10.0.0.1 passive\n"},
+    {"a peer without AS gets this node's", NODE("a", "10.0.0.1", "    asNumber: 65010\n") NODE("b", "10.0.0.2", ""),
+     "a", "Mesh_10_0_0_2 10.0.0.2:179 as 65010 local 65010 10.0.0.1 passive\n"},
+    {"reflectors are no members of the mesh", THREE NODE_RR("r", "10.0.0.9", "1.0.0.1"), "b",
+     "Mesh_10_0_0_1 10.0.0.1:179 as 64512 local 64512 10.0.0.2\n"
+     "Mesh_10_0_0_10 10.0.0.10:179 as 64512 local 64512 10.0.0.2\n"},
+    {"a reflector has no mesh", THREE NODE_RR("r", "10.0.0.9", "1.0.0.1"), "r", ""},
+    {"clients of a reflector by peerSelector",
+     THREE NODE_RR("r", "10.0.0.9", "1.0.0.1") CONF("default", "nodeToNodeMeshEnabled: false")
+	 PEER("rr", "nodeSelector: \"!has(route-reflector)\", peerSelector: has(route-reflector)"),
+     "a", "Node_10_0_0_9 10.0.0.9:179 as 64512 local 64512 10.0.0.1\n"},
+    {"the reflector's side: reverse sessions, clients",
+     THREE NODE_RR("r", "10.0.0.9", "1.0.0.1") CONF("default", "nodeToNodeMeshEnabled: false")
+	 PEER("rr", "nodeSelector: \"!has(route-reflector)\", peerSelector: has(route-reflector)"),
+     "r",
+     "Node_10_0_0_1 10.0.0.1:179 as 64512 local 64512 10.0.0.9 client\n"
+     "Node_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.9 client\n"
+     "Node_10_0_0_10 10.0.0.10:179 as 64512 local 64512 10.0.0.9 client\n"},
+    {"reversePeering Manual",
+     THREE NODE_RR("r", "10.0.0.9", "1.0.0.1") CONF("default", "nodeToNodeMeshEnabled: false")
+	 PEER("rr", "nodeSelector: \"!has(route-reflector)\", peerSelector: has(route-reflector), "
+		    "reversePeering: Manual"),
+     "r", ""},
+    {"two reflectors of one cluster are no clients, of two they are",
+     NODE_RR("r", "10.0.0.9", "1.0.0.1") NODE_RR("s", "10.0.0.8", "1.0.0.1") NODE_RR("t", "10.0.0.7", "2.0.0.2")
+	 PEER("rr", "nodeSelector: has(route-reflector), peerSelector: has(route-reflector)"),
+     "r",
+     "Node_10_0_0_7 10.0.0.7:179 as 64512 local 64512 10.0.0.9 client\n"
+     "Node_10_0_0_8 10.0.0.8:179 as 64512 local 64512 10.0.0.9\n"},
+    {"a global peer with port and timers",
+     NODE("a", "10.0.0.1", "")
+	 PEER("tor", "peerIP: \"10.0.0.254:1790\", asNumber: 65100, maxRestartTime: 30s, keepaliveTime: 5s"),
+     "a", "Global_10_0_0_254_port_1790 10.0.0.254:1790 as 65100 local 64512 10.0.0.1 restart 30 keepalive 5\n"},
+    {"a global peer that is a node: lexical rule, its port; the other side's comes from it too",
+     NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") CONF(
+	 "default", "nodeToNodeMeshEnabled: false, listenPort: 1179") PEER("x", "peerIP: 10.0.0.2, asNumber: 64512"),
+     "a", "Global_10_0_0_2_port_1179 10.0.0.2:1179 as 64512 local 64512 10.0.0.1 passive\n"},
+    {"reverse of a peer given by address",
+     NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") CONF("default", "nodeToNodeMeshEnabled: false")
+	 PEER("x", "node: a, peerIP: 10.0.0.2, asNumber: 64512"),
+     "b", "Node_10_0_0_1 10.0.0.1:179 as 64512 local 64512 10.0.0.2\n"},
+    {"node and nodeSelector choose",
+     NODE("a", "10.0.0.1", "") PEER("x", "node: b, peerIP: 10.9.0.1, asNumber: 65001")
+	 PEER("y", "nodeSelector: rack == 'r2', peerIP: 10.9.0.2, asNumber: 65001")
+	     PEER("z", "nodeSelector: rack == 'r1', peerIP: 10.9.0.3, asNumber: 65001"),
+     "a", "Node_10_9_0_3 10.9.0.3:179 as 65001 local 64512 10.0.0.1\n"},
+    {"global comes before node-specific, then names decide",
+     NODE("a", "10.0.0.1", "") PEER("a1", "node: a, peerIP: 10.9.0.1, asNumber: 65001")
+	 PEER("b2", "peerIP: 10.9.0.1, asNumber: 65002") PEER("b1", "peerIP: 10.9.0.1, asNumber: 65003"),
+     "a", "Global_10_9_0_1 10.9.0.1:179 as 65003 local 64512 10.0.0.1\n"},
+    {"an explicit peer beats the mesh",
+     NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "")
+	 PEER("x", "node: a, peerIP: 10.0.0.2, asNumber: 64512, keepaliveTime: 3s"),
+     "a", "Node_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 keepalive 3\n"},
+    {"this node's own address is skipped", NODE("a", "10.0.0.1", "") PEER("x", "peerIP: 10.0.0.1, asNumber: 64512"),
+     "a", ""},
+    {"local AS, no source address, GTSM, passwords",
+     NODE("a", "10.0.0.1", "") PEER("x", "peerIP: 10.9.0.1, asNumber: 65001, localASNumber: 65000, "
+					 "sourceAddress: None, ttlSecurity: 1, password: secret"),
+     "a", "Global_10_9_0_1 10.9.0.1:179 as 65001 local 65000 none ttl 1 password\n"},
+    {"both families: the IPv4 session offers both, the IPv6 session is its sibling",
+     NODE("a", "10.0.0.1", "    ipv6Address: fd00::1/64\n") NODE("b", "10.0.0.2", "    ipv6Address: fd00::2/64\n"), "a",
+     "Mesh_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 passive both\n"
+     "Mesh_fd00__2 [fd00::2]:179 as 64512 local 64512 fd00::1 passive sibling 10.0.0.2\n"},
+    {"no Node object of this name", THREE, "nobody", ""},
+};
+
+struct loaded {
+	char dir[40], file[60];
+	struct loop *loop;
+	struct store *store;
+	bool synced;
+};
+
+static void on_change(void *arg, const struct object *before, const struct object *after)
+{
+	(void)arg;
+	(void)before;
+	(void)after;
+}
+
+static void on_sync(void *arg)
+{
+	((struct loaded *)arg)->synced = true;
+}
+
+static void load(struct loaded *l, const char *yaml)
+{
+	static const struct store_ops ops = {.on_change = on_change, .on_sync = on_sync};
+	uint64_t deadline = mono_now() + 5 * MONO_SEC;
+	FILE *f;
+
+	*l = (struct loaded){.dir = "/tmp/peering-XXXXXX"};
+	ck_assert_ptr_nonnull(mkdtemp(l->dir));
+	snprintf(l->file, sizeof l->file, "%s/objects.yaml", l->dir);
+	f = fopen(l->file, "w");
+	fputs(yaml, f);
+	fclose(f);
+	l->loop = loop_new();
+	l->store = store_new(l->loop, &ops, l);
+	store_start_file(l->store, l->dir);
+	while (!l->synced && mono_now() < deadline)
+		loop_turn(l->loop, false);
+	ck_assert(l->synced);
+	for (unsigned i = 0; store_refusal(l->store, i); i++)
+		ck_abort_msg("%s: %s %s", store_refusal(l->store, i)->object, store_refusal(l->store, i)->field,
+			     store_refusal(l->store, i)->reason);
+}
+
+static void unload(struct loaded *l)
+{
+	store_free(l->store);
+	loop_free(l->loop);
+	unlink(l->file);
+	rmdir(l->dir);
+}
+
+static void describe(struct strbuf *out, const struct peer_want *w)
+{
+	char r[ADDR_STRLEN], l[ADDR_STRLEN], s[ADDR_STRLEN];
+	bool v6 = w->remote.af == AF_INET6;
+
+	strbuf_printf(out, "%s %s%s%s:%u as %u local %u %s", w->name, v6 ? "[" : "", addr_format(&w->remote, r),
+		      v6 ? "]" : "", w->remote_port, w->remote_as, w->local_as, addr_format(&w->local, l));
+	strbuf_puts(out, w->passive ? " passive" : "");
+	strbuf_puts(out, w->rr_client ? " client" : "");
+	if (w->restart_time != 120)
+		strbuf_printf(out, " restart %u", w->restart_time);
+	if (w->keepalive_time)
+		strbuf_printf(out, " keepalive %u", w->keepalive_time);
+	if (w->ttl_security)
+		strbuf_printf(out, " ttl %u", w->ttl_security);
+	strbuf_puts(out, w->password ? " password" : "");
+	strbuf_puts(out, w->families == 3 ? " both" : "");
+	if (!addr_is_none(&w->sibling))
+		strbuf_printf(out, " sibling %s", addr_format(&w->sibling, s));
+	strbuf_putc(out, '\n');
+}
+
+static struct config config_for(const char *node)
+{
+	struct config c;
+	struct strbuf err = {0};
+
+	setenv("NODENAME", node, 1);
+	ck_assert_msg(config_load(&c, NULL, false, &err), "%s", err.s);
+	strbuf_free(&err);
+	return c;
+}
+
+START_TEST(test_case)
+{
+	struct loaded l;
+	struct config c = config_for(cases[_i].node);
+	struct strbuf got = {0};
+	struct peering p;
+	struct self self;
+
+	load(&l, cases[_i].objects);
+	self = self_from(l.store, &c);
+	p = peering_compute(l.store, &c, &self);
+	strbuf_puts(&got, "");
+	for (unsigned i = 0; i < p.count; i++)
+		describe(&got, &p.want[i]);
+	ck_assert_msg(strcmp(got.s, cases[_i].sessions) == 0, "%s:\ngot\n%swanted\n%s", cases[_i].what, got.s,
+		      cases[_i].sessions);
+	strbuf_free(&got);
+	peering_free(&p);
+	config_free(&c);
+	unload(&l);
+}
+END_TEST
+
+START_TEST(test_losers_are_told)
+{
+	struct loaded l;
+	struct config c = config_for("a");
+	struct peering p;
+	struct self self;
+
+	load(&l, NODE("a", "10.0.0.1", "") PEER("one", "peerIP: 10.9.0.1, asNumber: 65001") PEER(
+		     "two", "peerIP: 10.9.0.1, asNumber: 65002") PEER("six", "peerIP: \"fd00::9\", asNumber: 65002"));
+	self = self_from(l.store, &c);
+	p = peering_compute(l.store, &c, &self);
+	ck_assert_str_eq(p.notes.s, "BGPPeer six: this node has no ipv6 address to speak to fd00::9 from\n"
+				    "BGPPeer two: no session of its own with 10.9.0.1, BGPPeer one has it\n");
+	peering_free(&p);
+	config_free(&c);
+	unload(&l);
+}
+END_TEST
+
+/* calico.md 12: CALICO_ROUTER_ID=hash for kube-master gives 25.79.212.8. */
+START_TEST(test_router_id)
+{
+	struct loaded l;
+	struct config c = config_for("kube-master");
+	struct self self;
+
+	load(&l, NODE("kube-master", "10.0.0.1", ""));
+	self = self_from(l.store, &c);
+	ck_assert_uint_eq(self.router_id, 0x0a000001);
+	free(c.router_id);
+	c.router_id = mem_strdup("hash");
+	self = self_from(l.store, &c);
+	ck_assert_uint_eq(self.router_id, 25u << 24 | 79u << 16 | 212u << 8 | 8u);
+	free(c.router_id);
+	c.router_id = mem_strdup("1.2.3.4");
+	self = self_from(l.store, &c);
+	ck_assert_uint_eq(self.router_id, 0x01020304);
+	config_free(&c);
+	unload(&l);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("peering");
+	TCase *t = tcase_create("peering");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_loop_test(t, test_case, 0, sizeof cases / sizeof *cases);
+	tcase_add_test(t, test_losers_are_told);
+	tcase_add_test(t, test_router_id);
+	suite_add_tcase(s, t);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
