@@ -378,8 +378,9 @@ const struct config_row config_schema[] = {
     {"bgp.graceful_restart.restart_time", &type_number, .min = 1, .max = 4095, .default_text = "120", AT(restart_time),
      CONFIG_NEXT_SESSION,
      "How long peers shall keep this node's routes, in seconds, where no object says another time."},
-    {"bgp.both_families", &type_bool, .default_text = "false", AT(both_families), CONFIG_NEXT_SESSION,
-     "Offer IPv4 and IPv6 on every session. Otherwise each session carries the family of its addresses, as Calico's "
+    {"bgp.both_families", &type_bool, .default_text = "true", AT(both_families), CONFIG_NEXT_SESSION,
+     "Offer IPv4 and IPv6 on the IPv4 sessions between nodes; the IPv6 session between two nodes is then used only "
+     "if the other one does not take both. Otherwise each session carries the family of its addresses, as Calico's "
      "own nodes have it."},
     {"bgp.max_paths", &type_number, .min = 1, .max = 128, .default_text = "16", AT(max_paths), CONFIG_RESTART,
      "How many equal routes are used side by side (ECMP)."},
