@@ -9,7 +9,6 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
-#include "daemon/cluster.h"
 
 /* While sessions keep coming up, peers that are still down are waited for; when none has for this long, they are
  * taken for dead. BIRD's and our own retry timers fit into it twice. */
@@ -21,6 +20,7 @@ struct speaker {
 	unsigned count;
 	struct policy *import, *export;
 	struct bgp_nexthop self[FAM_COUNT];
+	uint32_t router_id, cluster_id; /* this node's, host order */
 	bool datastore_synced;
 	uint64_t last_up; /* mono: when a session last came up, or the datastore was in sync */
 	uint64_t restart_until;
@@ -36,7 +36,6 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 {
 	const struct peer_want *w = &p->want;
 	const struct config *c = &s->d->config;
-	const struct self *self = cluster_self(s->d->cluster);
 	static char held_text[] = "the IPv4 session carries both families";
 
 	*out = (struct bgp_session_conf){
@@ -46,7 +45,7 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 	    .local = w->local,
 	    .local_as = w->local_as,
 	    .remote_as = w->remote_as,
-	    .router_id = self->router_id,
+	    .router_id = s->router_id,
 	    .hold_time = w->hold_time,
 	    .keepalive_time = w->keepalive_time,
 	    .connect_retry = (uint16_t)c->connect_retry_time,
@@ -70,15 +69,14 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 static struct rib_peer_conf rib_conf(const struct speaker *s, const struct peer *p)
 {
 	const struct peer_want *w = &p->want;
-	const struct self *self = cluster_self(s->d->cluster);
 	struct rib_peer_conf c = {
 	    .remote = w->remote,
 	    .remote_as = w->remote_as,
 	    .local_as = w->local_as,
 	    .ebgp = w->remote_as != w->local_as,
 	    .rr_client = w->rr_client,
-	    .cluster_id = self->cluster_id,
-	    .our_router_id = self->router_id,
+	    .cluster_id = s->cluster_id,
+	    .our_router_id = s->router_id,
 	    .allowed_local_as = w->allowed_local_as,
 	    .import = s->import,
 	    .export = s->export,
@@ -209,6 +207,8 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 
 	for (int f = 0; f < FAM_COUNT; f++)
 		s->self[f] = (struct bgp_nexthop){.addr = self->ip[f].addr};
+	s->router_id = self->router_id;
+	s->cluster_id = self->cluster_id;
 	if (export)
 		policy_ref(export);
 	if (import)
