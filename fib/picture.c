@@ -112,9 +112,7 @@ static void foreign_learn(struct fib *f, const struct rtmsg_route *m, struct nhs
 	resolve_route_changed(f, &m->prefix);
 }
 
-/* Somebody put a route before or behind ours, at the very key that an intent of ours wants: it goes, unless the kernel
- * made it for a connected network (then ours does, see route_judge()). */
-static void evict(struct fib *f, struct route *r)
+void picture_evict(struct fib *f, struct route *r)
 {
 	if (!r->want || !r->have || route_is_off(f, r))
 		return;
@@ -138,7 +136,7 @@ static void foreign_added(struct fib *f, const struct change *c)
 		if (is_grown(c->to, r->have))
 			kernel_resync_soon(f);
 		else
-			evict(f, r);
+			picture_evict(f, r);
 	}
 	if (r->have && c->replace) {
 		bool lost = is_in_sync(r);
@@ -366,7 +364,7 @@ void picture_sweep(struct fib *f)
 	sweep_ours(f);
 	sweep_foreign(f, NULL);
 	for (struct route *r; (r = htab_next(&f->routes, &pos));)
-		evict(f, r);
+		picture_evict(f, r);
 }
 
 void picture_adopt(struct fib *f)

@@ -9,6 +9,7 @@
 
 struct fib;
 struct nlmsghdr;
+struct route;
 
 /* RTM_NEWROUTE or RTM_DELROUTE as an event. */
 void picture_event(struct fib *f, const struct nlmsghdr *h);
@@ -18,6 +19,10 @@ void picture_dumped(struct fib *f, const struct nlmsghdr *h);
 void picture_sweep(struct fib *f);
 /* After the first resync: what is ours now was there before us. */
 void picture_adopt(struct fib *f);
+
+/* Somebody put a route before or behind ours, at the very key that an intent of ours wants: it goes, unless the kernel
+ * made it for a connected network (then ours does, see route_judge()). Nothing happens where there is no such route. */
+void picture_evict(struct fib *f, struct route *r);
 
 /* What the kernel drops without telling: */
 /* - the interface went down: routes all of whose hops are on dead interfaces; */

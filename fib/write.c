@@ -10,6 +10,7 @@
 
 #include "daemon/base/log.h"
 #include "daemon/base/mono.h"
+#include "fib/picture.h"
 #include "fib/state.h"
 
 /* A repaired route that is undone again within this time is being fought over. */
@@ -182,6 +183,8 @@ static void write_dirty(struct fib *f)
 		return;
 	}
 	write_forgive(f, r);
+	if (v == VERDICT_NONE)
+		picture_evict(f, r);
 	route_release(f, r);
 }
 
