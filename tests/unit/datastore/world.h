@@ -156,14 +156,16 @@ static inline void expect_log(struct world *w, const char *text)
 	strbuf_reset(&w->log);
 }
 
-/* Paths in the store's directory, or beside it if they begin with "../". Valid until the fourth call after. */
+/* A path in the store's directory, or, if it begins with "../", beside it: in w->top. Valid until the eighth call
+ * after. */
 static inline const char *at(const struct world *w, const char *name)
 {
-	static char paths[4][4096];
+	static char paths[8][4096];
 	static unsigned next;
-	char *path = paths[next++ % 4];
+	char *path = paths[next++ % 8];
+	bool beside = strstr(name, "../") == name;
 
-	snprintf(path, sizeof paths[0], "%s/%s", w->dir, name);
+	snprintf(path, sizeof paths[0], "%s/%s", beside ? w->top : w->dir, beside ? name + 3 : name);
 	return path;
 }
 
