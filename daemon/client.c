@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -336,6 +337,26 @@ static const char *show_block(const char *start, const char *end, size_t limit)
 	return next;
 }
 
+/* A line that is no table's, broken at blanks; what follows the first line stands two columns further in. */
+static void show_wrapped(const char *line, size_t len, size_t limit)
+{
+	size_t indent = 0, at = 0, used;
+
+	while (indent < len && line[indent] == ' ')
+		indent++;
+	do {
+		size_t room = limit - (at ? indent + 2 : 0), n = text_bytes(line + at, len - at, room), cut = n;
+		while (n < len - at && cut > (at ? 0 : indent) && line[at + cut] != ' ')
+			cut--;
+		/* A word that is longer than the line is broken where the line ends. */
+		used = cut > (at ? 0 : indent) ? cut : n;
+		printf("%*s%.*s\n", at ? (int)indent + 2 : 0, "", (int)used, line + at);
+		at += used;
+		while (at < len && line[at] == ' ')
+			at++;
+	} while (at < len);
+}
+
 static void show_text(const char *text, const char *end, size_t limit)
 {
 	while (text < end) {
@@ -344,8 +365,7 @@ static void show_text(const char *text, const char *end, size_t limit)
 			text = show_block(text, end, limit);
 			continue;
 		}
-		put_cell(text, (size_t)(stop - text), limit ? limit : (size_t)(stop - text), false);
-		putchar('\n');
+		show_wrapped(text, (size_t)(stop - text), limit ? limit : SIZE_MAX);
 		text = stop + (stop < end);
 	}
 }

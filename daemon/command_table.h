@@ -4,17 +4,17 @@
 #ifndef DAEMON_COMMAND_TABLE_H
 #define DAEMON_COMMAND_TABLE_H
 
-#define COMMAND_TABLE(X)                                                                                               \
-	X("show status", "", 0, 0, "this node, its datastore, peers and routes, and what is wrong", show_status)       \
-	X("show peers", "[NAME]", 0, 1, "the BGP sessions; with a name or address, all about one", show_peers)         \
-	X("show routes", "[PREFIX|ADDRESS] [all]", 0, 2, "the selected routes; all: every route, and why it lost",     \
-	  show_routes)                                                                                                 \
-	X("show kernel", "", 0, 0, "the routes wanted in the kernel, and how they are there", show_kernel)             \
-	X("show objects", "[KIND]", 0, 1, "the cluster's objects, and where they are from", show_objects)              \
-	X("show problems", "", 0, 0, "what keeps this node from working fully", show_problems)                         \
-	X("show memory", "", 0, 0, "what the memory is used for", show_memory)                                         \
-	X("explain", "ADDRESS", 1, 1, "from the object to the kernel: what happens to this address, and why", explain) \
-	X("reload", "", 0, 0, "read the configuration again", reload)                                                  \
+#define COMMAND_TABLE(X)                                                                                           \
+	X("show status", "", 0, 0, "this node, its datastore, peers and routes, and what is wrong", show_status)   \
+	X("show peers", "[NAME]", 0, 1, "the BGP sessions; with a name or address, all about one", show_peers)     \
+	X("show routes", "[PREFIX|ADDRESS] [all]", 0, 2, "the selected routes; all: every route, and why it lost", \
+	  show_routes)                                                                                             \
+	X("show kernel", "", 0, 0, "the routes wanted in the kernel, and how they are there", show_kernel)         \
+	X("show objects", "[KIND]", 0, 1, "the cluster's objects, and where they are from", show_objects)          \
+	X("show problems", "", 0, 0, "what keeps this node from working fully", show_problems)                     \
+	X("show memory", "", 0, 0, "what the memory is used for", show_memory)                                     \
+	X("explain", "ADDRESS", 1, 1, "this address from the object to the kernel, and why", explain)              \
+	X("reload", "", 0, 0, "read the configuration again", reload)                                              \
 	X("help", "", 0, 0, "list the commands", help)
 
 #endif

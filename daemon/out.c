@@ -119,10 +119,13 @@ static void json_member(struct out *o, const char *key)
 	}
 }
 
-/* Begins a line of text. */
-static void begin_line(struct out *o, bool indent)
+/* Begins a line of text. Values and a table beside each other would be aligned as one: they get an empty line between
+ * them. */
+static void begin_line(struct out *o, enum out_line kind, bool indent)
 {
-	o->started = true;
+	if ((kind == OUT_VALUE && o->last == OUT_CELLS) || (kind == OUT_CELLS && o->last == OUT_VALUE))
+		strbuf_putc(o->to, '\n');
+	o->last = kind;
 	if (indent)
 		strbuf_puts(o->to, "  ");
 }
@@ -131,9 +134,9 @@ static void heading_line(struct out *o, const char *heading)
 {
 	if (!heading)
 		return;
-	if (o->started)
+	if (o->last != OUT_NOTHING)
 		strbuf_putc(o->to, '\n');
-	begin_line(o, false);
+	begin_line(o, OUT_LINE, false);
 	strbuf_printf(o->to, "%s\n", heading);
 }
 
@@ -143,12 +146,12 @@ static void row_lines(struct out *o)
 	struct out_level *table = &o->level[o->depth - 2];
 
 	if (!table->filled) {
-		begin_line(o, table->indent);
+		begin_line(o, OUT_CELLS, table->indent);
 		strbuf_add(o->to, o->labels.s, o->labels.len);
 		strbuf_putc(o->to, '\n');
 	}
 	table->filled = true;
-	begin_line(o, table->indent);
+	begin_line(o, OUT_CELLS, table->indent);
 	strbuf_add(o->to, o->row.s, o->row.len);
 	strbuf_putc(o->to, '\n');
 	strbuf_reset(&o->labels);
@@ -206,7 +209,7 @@ static void end_text(struct out *o, const struct out_level *l)
 	if (l->kind == OUT_ROW)
 		row_lines(o);
 	if (l->kind == OUT_TABLE && !l->filled && o->empty) {
-		begin_line(o, l->indent);
+		begin_line(o, OUT_LINE, l->indent);
 		strbuf_printf(o->to, "%s\n", o->empty);
 	}
 }
@@ -243,7 +246,7 @@ static void text_value(struct out *o, const char *label, const char *value)
 	if (!label)
 		return;
 	if (top(o)->kind != OUT_ROW) {
-		begin_line(o, top(o)->indent);
+		begin_line(o, OUT_VALUE, top(o)->indent);
 		strbuf_printf(o->to, "%s\t", label);
 		put_cell(o->to, value);
 		strbuf_putc(o->to, '\n');
@@ -360,7 +363,7 @@ void out_note(struct out *o, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	begin_line(o, top(o)->indent);
+	begin_line(o, OUT_LINE, top(o)->indent);
 	if (*text)
 		put_cell(o->to, text);
 	strbuf_putc(o->to, '\n');

@@ -5,7 +5,8 @@
  *
  * JSON: one object, a section is an object in it, a table an array of objects, one line each.
  * Text: a value of a section is "LABEL<tab>VALUE", a table is a line of labels and a line per row, cells separated by
- * tabs; the client aligns neighbouring lines that hold tabs. Control characters never get into text cells. */
+ * tabs; the client aligns neighbouring lines that hold tabs, so values and tables keep a line's distance. Control
+ * characters never get into text cells. */
 #ifndef DAEMON_OUT_H
 #define DAEMON_OUT_H
 
@@ -29,7 +30,7 @@ struct out_level {
 struct out {
 	struct strbuf *to;
 	bool json;
-	bool started; /* text: something was written, which the next heading keeps its distance from */
+	enum out_line { OUT_NOTHING, OUT_LINE, OUT_VALUE, OUT_CELLS } last; /* text: what the last line is */
 	unsigned depth;
 	struct out_level level[OUT_DEPTH];
 	const char *empty;	   /* what the open table says without rows */

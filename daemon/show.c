@@ -41,6 +41,16 @@ void show_object_name(struct strbuf *out, const struct object *o)
 		      o->name);
 }
 
+void show_source(struct request *r, const struct object *o)
+{
+	struct store_status s = store_status(r->d->store);
+	size_t n = s.location ? strlen(s.location) : 0;
+	bool inside = n && strncmp(o->source, s.location, n) == 0 && o->source[n] == '/';
+
+	out_text(&r->out, "source", NULL, o->source);
+	out_text(&r->out, NULL, "SOURCE", o->source + (inside ? n + 1 : 0));
+}
+
 uint64_t show_age(uint64_t since)
 {
 	uint64_t now = mono_now();

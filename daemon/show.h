@@ -32,6 +32,8 @@ void show_route(struct request *r, const struct rib_view *v, bool verbose);
 void show_kernel_route(struct request *r, const struct fib_view *v);
 /* "namespace/name", or the name alone. */
 void show_object_name(struct strbuf *out, const struct object *o);
+/* Where the object stands: in text without the datastore's directory, which all have in common. */
+void show_source(struct request *r, const struct object *o);
 /* Everything that is wrong, a line each. */
 void show_collect_problems(struct daemon *d, struct strbuf *out);
 /* Nanoseconds since an instant; 0 if that is to come. */

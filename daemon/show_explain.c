@@ -21,8 +21,8 @@ static void object_row(struct request *r, const struct object *o, const char *sa
 	out_row(&r->out);
 	out_text(&r->out, "kind", "KIND", object_kind_name(o->kind));
 	out_text(&r->out, "name", "NAME", name.s);
+	show_source(r, o);
 	out_text(&r->out, "says", "SAYS", says);
-	out_text(&r->out, "source", "SOURCE", o->source);
 	out_end(&r->out);
 	strbuf_free(&name);
 }
@@ -116,14 +116,17 @@ static void put_import(struct request *r, const struct rib_view *v)
 	    .local_pref = v->route.attrs->local_pref,
 	    .ibgp = !conf->ebgp,
 	};
-	const char *why = v->route.why;
+	const char *outcome = v->route.rejected ? "rejected" : "accepted", *why = v->route.why;
 
-	if (v->route.source != SOURCE_BGP)
+	if (v->route.source != SOURCE_BGP) {
+		out_text(&r->out, NULL, "IMPORT", NULL);
 		return;
+	}
 	if (!v->route.rejected)
 		why = conf->import ? policy_eval(conf->import, &in).why : "no policy";
-	out_text(&r->out, "import", NULL, v->route.rejected ? "rejected" : "accepted");
+	out_text(&r->out, "import", NULL, outcome);
 	out_text(&r->out, "import_reason", NULL, why);
+	out_printf(&r->out, NULL, "IMPORT", "%s%s%s", outcome, why ? ": " : "", why ? why : "");
 }
 
 static void on_route(void *arg, const struct rib_view *v)

@@ -147,7 +147,7 @@ static void put_object(struct request *r, const struct object *o)
 	out_row(&r->out);
 	out_text(&r->out, "kind", "KIND", object_kind_name(o->kind));
 	out_text(&r->out, "name", "NAME", name.s);
-	out_text(&r->out, "source", "SOURCE", o->source);
+	show_source(r, o);
 	out_text(&r->out, "summary", "SAYS", text.s);
 	out_end(&r->out);
 	strbuf_free(&name);

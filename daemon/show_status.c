@@ -54,13 +54,25 @@ static void peer_problems(struct daemon *d, struct strbuf *out)
 	}
 }
 
+static void kernel_problems(struct daemon *d, struct strbuf *out)
+{
+	struct fib_stats s = fib_stats(d->fib);
+
+	if (s.unresolved || s.failed)
+		strbuf_printf(
+		    out,
+		    "kernel: %u routes wait for an interface or next hop, %u were refused; show kernel lists them\n",
+		    s.unresolved, s.failed);
+	fib_problems(d->fib, out);
+}
+
 void show_collect_problems(struct daemon *d, struct strbuf *out)
 {
 	strbuf_puts(out, "");
 	cluster_problems(d->cluster, out);
 	datastore_problems(d, out);
 	peer_problems(d, out);
-	fib_problems(d->fib, out);
+	kernel_problems(d, out);
 }
 
 static bool problems_start(struct request *r)

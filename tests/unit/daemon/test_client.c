@@ -164,16 +164,28 @@ END_TEST
 
 #define A30 "aaaaaaaaaabbbbbbbbbbcccccccccc"
 
-START_TEST(long_lines_are_cut)
+START_TEST(long_cells_are_cut)
 {
-	static const char answer[] =
-	    "ok\nNAME\tINFO\none\t" A30 A30 A30 A30 "\ntwo\tshort\n" A30 A30 A30 A30 "\nlast\n";
+	static const char answer[] = "ok\nNAME\tINFO\none\t" A30 A30 A30 A30 "\ntwo\tshort\n";
 	struct result r = show(answer, NULL);
 
-	ck_assert_str_eq(r.out,
-			 "NAME  INFO\none   " A30 A30 A30 "a...\ntwo   short\n" A30 A30 A30 "aaaaaaa...\nlast\n");
+	ck_assert_str_eq(r.out, "NAME  INFO\none   " A30 A30 A30 "a...\ntwo   short\n");
 	r = show(answer, "-w");
-	ck_assert_str_eq(r.out, "NAME  INFO\none   " A30 A30 A30 A30 "\ntwo   short\n" A30 A30 A30 A30 "\nlast\n");
+	ck_assert_str_eq(r.out, "NAME  INFO\none   " A30 A30 A30 A30 "\ntwo   short\n");
+}
+END_TEST
+
+/* Text outside of tables loses nothing: it is broken at blanks. */
+START_TEST(long_texts_are_broken)
+{
+	static const char answer[] =
+	    "ok\nHeading\n  " A30 " " A30 " " A30 " " A30 "  " A30 "\nshort\n\n" A30 A30 A30 A30 "\n";
+	struct result r = show(answer, NULL);
+
+	ck_assert_str_eq(r.out, "Heading\n  " A30 " " A30 " " A30 "\n    " A30 "  " A30 "\nshort\n\n" A30 A30 A30
+				"aaaaaaaaaa\n  bbbbbbbbbbcccccccccc\n");
+	r = show(answer, "-w");
+	ck_assert_str_eq(r.out, answer + 3);
 }
 END_TEST
 
@@ -331,7 +343,8 @@ int main(void)
 	tcase_add_test(t, the_line_sent);
 	tcase_add_test(t, columns_are_aligned);
 	tcase_add_test(t, characters_not_bytes_are_counted);
-	tcase_add_test(t, long_lines_are_cut);
+	tcase_add_test(t, long_cells_are_cut);
+	tcase_add_test(t, long_texts_are_broken);
 	tcase_add_test(t, wide_tables_are_cut);
 	tcase_add_test(t, many_columns);
 	tcase_add_test(t, answers_without_line_end);

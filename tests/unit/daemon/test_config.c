@@ -129,7 +129,7 @@ static const struct {
     {"bgp.idle_hold_max", "60", "60", {"0", "99999"}},
     {"bgp.graceful_restart.enabled", "off", "false", {"maybe", "0"}},
     {"bgp.graceful_restart.restart_time", "4095", "4095", {"4096", "0"}},
-    {"bgp.both_families", "yes", "true", {"2"}},
+    {"bgp.both_families", "no", "false", {"2"}},
     {"bgp.max_paths", "1", "1", {"0", "129"}},
     {"kernel.programming", "No", "false", {"none"}},
     {"kernel.workload_routes", "false", "false", {"felix"}},
@@ -173,7 +173,7 @@ START_TEST(defaults_are_what_the_schema_says)
 	ck_assert_uint_eq(c.table, 254);
 	ck_assert_int_eq(c.metric, -1);
 	ck_assert(addr_is_none(&c.node_ip) && addr_is_none(&c.node_ip6));
-	ck_assert(c.programming && c.workload_routes && c.onlink && c.graceful_restart && !c.both_families);
+	ck_assert(c.programming && c.workload_routes && c.onlink && c.graceful_restart && c.both_families);
 	ck_assert_int_eq(c.log_level, LOG_LVL_INFO);
 	ck_assert_str_eq(c.interface_prefix, "cali");
 	config_free(&c);

@@ -104,6 +104,29 @@ START_TEST(sections_and_tables)
 }
 END_TEST
 
+static void neighbours(struct out *o)
+{
+	out_number(o, "a", "A", 1);
+	out_table(o, "t", NULL, NULL);
+	for (uint64_t i = 0; i < 2; i++) {
+		out_row(o);
+		out_number(o, "i", "I", i);
+		out_end(o);
+	}
+	out_end(o);
+	out_number(o, "b", "B", 2);
+	out_note(o, "note");
+	out_number(o, "c", "C", 3);
+}
+
+/* The client aligns neighbouring lines: a table and values beside it must not be neighbours. */
+START_TEST(values_keep_their_distance_from_tables)
+{
+	check_both(neighbours, "A\t1\n\nI\n0\n1\n\nB\t2\nnote\nC\t3\n",
+		   "{\n  \"a\": 1,\n  \"t\": [\n    {\"i\": 0},\n    {\"i\": 1}\n  ],\n  \"b\": 2,\n  \"c\": 3\n}\n");
+}
+END_TEST
+
 static void nasty(struct out *o)
 {
 	/* Tab, newline, escape, DEL, quote, backslash; C1 as UTF-8; a stray continuation; overlong; surrogate; cut off.
@@ -186,6 +209,7 @@ int main(void)
 	tcase_add_test(t, empty_answer);
 	tcase_add_test(t, values);
 	tcase_add_test(t, sections_and_tables);
+	tcase_add_test(t, values_keep_their_distance_from_tables);
 	tcase_add_test(t, hostile_texts);
 	tcase_add_test(t, drained_in_between);
 	tcase_add_test(t, finish_closes_everything);
