@@ -58,25 +58,30 @@ static bool has_content(struct nlattr *a)
 	return a && nla_len(a) > 0;
 }
 
+/* A list of rtnexthop, each followed by its own attributes. */
 static bool parse_multipath(struct nlattr *mp, uint8_t af, struct nhset_draft *to)
 {
-	struct rtnexthop *nh = nla_data(mp);
-	int left = nla_len(mp);
+	struct rd r = rd_make(nla_data(mp), (size_t)nla_len(mp));
 
-	while (RTNH_OK(nh, left)) {
+	while (rd_left(&r)) {
 		struct nlattr *tb[RTA_MAX + 1];
-		struct nhop hop = {.weight = nh->rtnh_hops, .ifindex = (uint32_t)nh->rtnh_ifindex};
+		struct rtnexthop nh;
+		struct span attrs;
+		struct nhop hop = {0};
 
-		if (nla_parse(tb, RTA_MAX, (struct nlattr *)(void *)RTNH_DATA(nh), (int)(nh->rtnh_len - sizeof *nh),
-			      NULL) < 0 ||
+		rd_bytes(&r, &nh, sizeof nh);
+		if (r.bad || nh.rtnh_len < sizeof nh)
+			return false;
+		attrs = rd_take_span(&r, nh.rtnh_len - sizeof nh);
+		if (r.bad || nla_parse(tb, RTA_MAX, (struct nlattr *)(uintptr_t)attrs.p, (int)attrs.len, NULL) < 0 ||
 		    !get_gateway(tb, af, &hop.gateway))
 			return false;
-		hop.onlink = (nh->rtnh_flags & RTNH_F_ONLINK) != 0;
+		hop.ifindex = (uint32_t)nh.rtnh_ifindex;
+		hop.weight = nh.rtnh_hops;
+		hop.onlink = (nh.rtnh_flags & RTNH_F_ONLINK) != 0;
 		if (tb[RTA_ENCAP])
 			to->key.odd = 1;
 		nhset_draft_add(to, &hop);
-		left -= (int)NLMSG_ALIGN(nh->rtnh_len);
-		nh = RTNH_NEXT(nh);
 	}
 	return true;
 }
