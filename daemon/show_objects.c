@@ -172,18 +172,25 @@ static bool objects_more(struct request *r)
 	return true;
 }
 
-/* Kinds as Calico writes them; case and a plural's s do not matter. -1 with an error if it is none. */
+/* Kinds as Calico writes them; case and a plural's s do not matter. */
+static bool is_kind(const char *text, enum object_kind k)
+{
+	const char *name = object_kind_name(k);
+	size_t n = strlen(name);
+
+	return strncasecmp(text, name, n) == 0 && (!text[n] || strcasecmp(text + n, "s") == 0);
+}
+
+/* -1 with an error if it is none. */
 static int find_kind(struct request *r, const char *text)
 {
 	struct strbuf known = {0};
 
-	for (int k = 0; k < OBJ_KIND_COUNT; k++) {
-		const char *name = object_kind_name((enum object_kind)k);
-		size_t n = strlen(name);
-		if (strncasecmp(text, name, n) == 0 && (!text[n] || strcasecmp(text + n, "s") == 0))
+	for (int k = 0; k < OBJ_KIND_COUNT; k++)
+		if (is_kind(text, (enum object_kind)k))
 			return k;
-		strbuf_printf(&known, "%s%s", k ? ", " : "", name);
-	}
+	for (int k = 0; k < OBJ_KIND_COUNT; k++)
+		strbuf_printf(&known, "%s%s", k ? ", " : "", object_kind_name((enum object_kind)k));
 	snprintf(r->error, sizeof r->error, "there are no objects of kind \"%.60s\"; kinds are %s", text, known.s);
 	strbuf_free(&known);
 	return -1;
