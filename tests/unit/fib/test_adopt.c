@@ -38,46 +38,58 @@ static void want_routes(struct net *n)
 	set_workload(n, "fd01:3::5/128", 1024, "cali1", NULL);
 }
 
-/* Writes what `ip monitor route` sees to a file; returns when it sees. */
-static pid_t monitor_start(const char *file)
-{
-	pid_t pid = fork();
-	char cmd[64];
+struct monitor {
+	pid_t pid;
+	char file[40];
+};
 
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
-		FILE *out = freopen(file, "w", stdout);
-		if (out)
-			execlp("ip", "ip", "-N", "monitor", "route", (char *)NULL);
+/* Writes what `ip monitor route` sees to a file; returns when it sees. */
+static struct monitor monitor_start(void)
+{
+	struct monitor m = {.file = "/tmp/calidris-monitor-XXXXXX"};
+	int fd = mkstemp(m.file);
+
+	ck_assert_msg(fd >= 0, "%s: %s", m.file, strerror(errno));
+	m.pid = fork();
+	ck_assert_int_ge(m.pid, 0);
+	if (m.pid == 0) {
+		dup2(fd, STDOUT_FILENO);
+		execlp("ip", "ip", "-N", "monitor", "route", (char *)NULL);
 		_exit(1);
 	}
-	snprintf(cmd, sizeof cmd, "grep -c 203.0.113.1 %s || true", file);
-	for (uint64_t until = mono_now() + NET_DEADLINE; atoi(output("%s", cmd)) == 0;) {
+	close(fd);
+	for (uint64_t until = mono_now() + NET_DEADLINE; atoi(output("grep -c 203.0.113.1 %s || true", m.file)) == 0;) {
 		ck_assert_msg(mono_now() < until, "ip monitor sees nothing");
 		run("ip route add 203.0.113.1/32 dev eth0; ip route del 203.0.113.1/32 dev eth0");
 	}
-	return pid;
+	return m;
 }
 
-static const char *monitor_stop(pid_t pid, const char *file)
+/* Waits until it has seen everything so far; what it saw of routes of protocol 186. */
+static const char *monitor_stop(const struct monitor *m)
 {
-	for (uint64_t until = mono_now() + NET_DEADLINE; atoi(output("grep -c 203.0.113.2 %s || true", file)) == 0;) {
+	const char *seen;
+
+	for (uint64_t until = mono_now() + NET_DEADLINE;
+	     atoi(output("grep -c 203.0.113.2 %s || true", m->file)) == 0;) {
 		ck_assert_msg(mono_now() < until, "ip monitor sees nothing");
 		run("ip route add 203.0.113.2/32 dev eth0; ip route del 203.0.113.2/32 dev eth0");
 	}
-	kill(pid, SIGTERM);
-	waitpid(pid, NULL, 0);
-	return output("grep -v 203.0.113 %s | grep 'proto 186'", file);
+	kill(m->pid, SIGTERM);
+	waitpid(m->pid, NULL, 0);
+	seen = output("grep -v 203.0.113 %s | grep 'proto 186'", m->file);
+	unlink(m->file);
+	return seen;
 }
 
 START_TEST(nothing_is_rewritten)
 {
 	struct net *n = net_new();
 	const char *seen;
-	pid_t monitor;
+	struct monitor monitor;
 
 	leave_routes();
-	monitor = monitor_start("/tmp/calidris-test-adopt-1");
+	monitor = monitor_start();
 	net_start(n);
 	ck_assert_uint_eq(fib_stats(n->fib).stale, 8);
 	ck_assert_int_eq(state(n, "10.1.0.1"), FIB_STALE);
@@ -89,9 +101,8 @@ START_TEST(nothing_is_rewritten)
 	ck_assert_uint_eq(fib_stats(n->fib).writes, 0);
 	ck_assert_uint_eq(fib_stats(n->fib).deletes, 0);
 	ck_assert_uint_eq(fib_stats(n->fib).batches, 0);
-	seen = monitor_stop(monitor, "/tmp/calidris-test-adopt-1");
+	seen = monitor_stop(&monitor);
 	ck_assert_msg(strcmp(seen, "") == 0, "%s", seen);
-	unlink("/tmp/calidris-test-adopt-1");
 	net_free(n);
 }
 END_TEST
@@ -155,20 +166,19 @@ START_TEST(another_gateway_is_a_replacement)
 {
 	struct net *n = net_new();
 	const char *seen;
-	pid_t monitor;
+	struct monitor monitor;
 
 	leave_routes();
-	monitor = monitor_start("/tmp/calidris-test-adopt-2");
+	monitor = monitor_start();
 	net_start(n);
 	want_routes(n);
 	set_via(n, "10.1.0.0/26", 1024, "10.0.1.9");
 	set_via(n, "fd01::/122", 1024, "fd00:1::9");
 	net_synced(n);
 	net_settle(n);
-	seen = monitor_stop(monitor, "/tmp/calidris-test-adopt-2");
+	seen = monitor_stop(&monitor);
 	ck_assert_str_eq(seen, "10.1.0.0/26 via 10.0.1.9 dev eth1 proto 186 metric 1024 onlink\n"
 			       "fd01::/122 via fd00:1::9 dev eth1 proto 186 metric 1024 onlink pref medium");
-	unlink("/tmp/calidris-test-adopt-2");
 	ck_assert_uint_eq(fib_stats(n->fib).writes, 2);
 	ck_assert_uint_eq(fib_stats(n->fib).adopted, 6);
 	net_free(n);
@@ -191,11 +201,11 @@ START_TEST(another_metric)
 {
 	struct net *n = net_new();
 	const char *seen;
-	pid_t monitor;
+	struct monitor monitor;
 
 	run("ip route add 10.1.0.0/26 via 10.0.0.2 dev eth0 proto 186 onlink");
 	run("ip route add 10.1.1.0/26 via 10.0.0.2 dev eth0 proto 186 onlink");
-	monitor = monitor_start("/tmp/calidris-test-adopt-3");
+	monitor = monitor_start();
 	net_start(n);
 	set_via(n, "10.1.0.0/26", 1024, "10.0.0.2");
 	set_via(n, "10.1.1.0/26", 1024, "10.0.0.2");
@@ -205,7 +215,7 @@ START_TEST(another_metric)
 	unset(n, "10.1.0.0/26", FIB_BGP);
 	set_via(n, "10.1.0.0/26", 512, "10.0.0.2");
 	net_settle(n);
-	seen = monitor_stop(monitor, "/tmp/calidris-test-adopt-3");
+	seen = monitor_stop(&monitor);
 	/* Both come before either goes. */
 	assert_order(seen, "\n10.1.0.0/26 via 10.0.0.2 dev eth0 proto 186 metric 1024 onlink\n",
 		     "\nDeleted 10.1.0.0/26 via 10.0.0.2 dev eth0 proto 186 onlink\n");
@@ -213,7 +223,6 @@ START_TEST(another_metric)
 		     "\nDeleted 10.1.1.0/26 via 10.0.0.2 dev eth0 proto 186 onlink\n");
 	assert_order(seen, "\n10.1.0.0/26 via 10.0.0.2 dev eth0 proto 186 metric 512 onlink\n",
 		     "\nDeleted 10.1.0.0/26 via 10.0.0.2 dev eth0 proto 186 metric 1024 onlink\n");
-	unlink("/tmp/calidris-test-adopt-3");
 	net_free(n);
 }
 END_TEST
