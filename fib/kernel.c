@@ -12,6 +12,8 @@
 #include "fib/state.h"
 
 #define SOON (200 * MONO_MSEC)
+/* ... and twice as long after each that asks for another: 6.4 s at most. */
+#define REPEATS_MAX 5
 /* After an overflow everything is read at once, but not more often than this. */
 #define OVERRUN_PAUSE (1 * MONO_SEC)
 /* A dump that others keep changing under us is repeated so often, then taken as it is and done again later. */
@@ -273,11 +275,16 @@ static void resync_finish(struct fib *f)
 {
 	struct resync *s = &f->resync;
 
-	picture_sweep(f);
+	if (!s->incomplete)
+		picture_sweep(f);
 	s->running = false;
 	s->started = true;
-	if (s->again)
+	if (s->again) {
 		kernel_resync_soon(f);
+		s->repeats += s->repeats < REPEATS_MAX;
+	} else {
+		s->repeats = 0;
+	}
 }
 
 static void stage_start(struct fib *f)
@@ -308,14 +315,14 @@ static void stage_end(void *arg, int error)
 		return;
 	}
 	if (error == EINTR)
-		s->again = true;
+		s->again = s->incomplete = true;
 	if (error && error != EINTR && !is_empty_error(error)) {
 		log_warn("fib", "reading the kernel's state failed: %s: will be tried again", strerror(error));
 		s->running = false;
 		kernel_resync_soon(f);
 		return;
 	}
-	if (stages[s->stage].sweep)
+	if (stages[s->stage].sweep && !s->incomplete)
 		stages[s->stage].sweep(f);
 	s->interrupted = 0;
 	s->stage++;
@@ -331,7 +338,7 @@ void kernel_resync(struct fib *f)
 	loop_timer_stop(f->loop, &s->soon);
 	s->began = mono_now();
 	s->running = true;
-	s->again = false;
+	s->again = s->incomplete = false;
 	s->stage = s->interrupted = 0;
 	s->generation++;
 	s->gone_count = 0;
@@ -348,7 +355,7 @@ void kernel_resync_soon(struct fib *f)
 	if (f->resync.running)
 		f->resync.again = true;
 	else if (!loop_timer_is_set(&f->resync.soon))
-		loop_timer_set(f->loop, &f->resync.soon, SOON, on_soon, f);
+		loop_timer_set(f->loop, &f->resync.soon, SOON << f->resync.repeats, on_soon, f);
 }
 
 static void on_audit(void *arg)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fib/settings.h"
 #include "fib/state.h"
 
 static uint32_t neigh_hash(const struct addr *a)
@@ -97,7 +98,7 @@ void neigh_seen(struct fib *f, const struct rtmsg_neigh *m)
 
 	if (!l || !(m->state & NUD_PERMANENT) || !m->has_mac)
 		return;
-	if (strncmp(l->name, f->interface_prefix, strlen(f->interface_prefix)) != 0 &&
+	if (!settings_is_workload(f, l->name) &&
 	    !htab_find(&f->neighs.all, neigh_hash(&m->addr), neigh_addr_eq, &m->addr))
 		return;
 	memcpy(key.ifname, l->name, sizeof key.ifname);
@@ -135,15 +136,17 @@ void neigh_check_all(struct fib *f)
 			neigh_check(f, n);
 }
 
+static bool replaces(const void *item, const void *key)
+{
+	const struct neigh *n = item, *old = key;
+
+	return n != old && n->refs && addr_equal(&n->addr, &old->addr) && strcmp(n->ifname, old->ifname) == 0;
+}
+
 /* Does somebody want another MAC for this address on this interface? Then the entry was replaced, not left over. */
 static bool is_replaced(const struct fib *f, const struct neigh *old)
 {
-	uint32_t pos = 0;
-
-	for (const struct neigh *n; (n = htab_next(&f->neighs.all, &pos));)
-		if (n != old && n->refs && addr_equal(&n->addr, &old->addr) && strcmp(n->ifname, old->ifname) == 0)
-			return true;
-	return false;
+	return htab_find(&f->neighs.all, neigh_hash(&old->addr), replaces, old) != NULL;
 }
 
 static void send_neigh(struct fib *f, struct neigh *n, uint16_t type, uint16_t flags, uint32_t ifindex)

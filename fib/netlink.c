@@ -23,9 +23,9 @@
 #define FLIGHT_MAX 2048
 
 /* Datagrams read per system call, and calls per wake-up of the loop. */
-#define EVENT_VECTORS 32
+#define EVENT_VECTORS 16
 #define EVENT_BYTES 16384
-#define EVENT_ROUNDS 16
+#define EVENT_ROUNDS 32
 
 /* A request on its way, by sequence number: entry i of the ring has the number first_seq + i. */
 struct flight {

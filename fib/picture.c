@@ -363,8 +363,11 @@ void picture_sweep(struct fib *f)
 
 	sweep_ours(f);
 	sweep_foreign(f, NULL);
-	for (struct route *r; (r = htab_next(&f->routes, &pos));)
+	for (struct route *r; (r = htab_next(&f->routes, &pos));) {
 		picture_evict(f, r);
+		if (!r->extra || !r->extra->error)
+			write_forgive(f, r);
+	}
 }
 
 void picture_adopt(struct fib *f)

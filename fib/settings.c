@@ -105,13 +105,23 @@ static bool has_ipv6(void)
 	return stat("/proc/sys/net/ipv6/conf", &st) == 0;
 }
 
+bool settings_is_workload(const struct fib *f, const char *name)
+{
+	for (const char *p = f->interface_prefix; *p; p += strspn(p, ", ")) {
+		size_t len = strcspn(p, ", ");
+		if (len && strncmp(name, p, len) == 0)
+			return true;
+		p += len;
+	}
+	return false;
+}
+
 void settings_apply(struct fib *f, struct link *l)
 {
 	char failed[192], key[32];
 	int error;
 
-	if (l->configured || !is_name(l->name) ||
-	    strncmp(l->name, f->interface_prefix, strlen(f->interface_prefix)) != 0)
+	if (l->configured || !is_name(l->name) || !settings_is_workload(f, l->name))
 		return;
 	l->configured = true;
 	snprintf(key, sizeof key, "settings %u", l->ifindex);

@@ -91,6 +91,8 @@ TAILQ_HEAD(problem_list, problem);
 /* The reading of the whole kernel, one stage after the other. */
 struct resync {
 	bool running, again, started;
+	bool incomplete; /* a dump was interrupted to the end: what it did not show may be there nevertheless */
+	uint8_t repeats; /* resyncs in a row that asked for another one */
 	uint8_t stage, interrupted, generation;
 	uint64_t began;
 	struct log_limit overruns;
@@ -103,7 +105,7 @@ struct resync {
 struct fib {
 	struct loop *loop;
 	struct fib_conf conf;
-	char interface_prefix[IFNAMSIZ];
+	char interface_prefix[128];
 	const struct fib_ops *ops;
 	void *arg;
 	bool synced[FAM_COUNT];

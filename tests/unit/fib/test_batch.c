@@ -1,4 +1,7 @@
 /* Many routes at once, and what the kernel refuses among them. */
+#include <linux/capability.h>
+#include <sys/syscall.h>
+
 #include "tests/unit/fib/net.h"
 
 static void prefix_of(unsigned i, bool ipv6, char out[static 48])
@@ -137,6 +140,38 @@ START_TEST(refused_and_changed)
 }
 END_TEST
 
+static void drop_privilege(void)
+{
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {{0}};
+
+	ck_assert_msg(syscall(SYS_capset, &h, none) == 0, "capset: %s", strerror(errno));
+}
+
+/* What the kernel has stays, the rest says why it does not come, and one line says what to do. */
+START_TEST(privilege_is_lost)
+{
+	struct strbuf problems = {0};
+	struct net *n = net_new();
+
+	net_start(n);
+	net_synced(n);
+	set_via(n, "10.1.0.0/26", 1024, "10.0.0.2");
+	WAIT(n, state(n, "10.1.0.1") == FIB_INSTALLED);
+	drop_privilege();
+	set_many(n, 100, false, "10.0.0.2");
+	unset(n, "10.1.0.0/26", FIB_BGP);
+	WAIT(n, fib_stats(n->fib).failed == 101);
+	ck_assert_str_eq(explain(n, "20.0.0.1").reason, "the kernel refused: Operation not permitted: will be retried");
+	ck_assert_str_ne(routes("10.1.0.0/26"), "");
+	fib_problems(n->fib, &problems);
+	ck_assert_msg(strstr(problems.s, "CAP_NET_ADMIN"), "%s", problems.s);
+	ck_assert_ptr_null(strchr(problems.s, '\n')[1] ? problems.s : NULL);
+	strbuf_free(&problems);
+	net_free(n);
+}
+END_TEST
+
 /* A removal for what is gone already is no error. */
 START_TEST(removed_by_others_at_the_same_time)
 {
@@ -178,8 +213,8 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-	    twenty_thousand,	 only_the_newest_is_written,	     refused_among_many,
-	    refused_and_changed, removed_by_others_at_the_same_time, freed_in_the_middle,
+	    twenty_thousand,   only_the_newest_is_written,	   refused_among_many,	refused_and_changed,
+	    privilege_is_lost, removed_by_others_at_the_same_time, freed_in_the_middle,
 	};
 
 	return net_run("fib/batch", tests, sizeof tests / sizeof *tests);
