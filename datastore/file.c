@@ -21,9 +21,9 @@
 #include "daemon/base/mono.h"
 #include "datastore/backend.h"
 #include "datastore/claims.h"
+#include "datastore/content.h"
 #include "datastore/watch.h"
 
-#define MAX_FILE_BYTES (64u << 20)
 #define LINKED_DELAY (20 * MONO_MSEC) /* after it appeared: nobody writes, so it was linked here as it is */
 #define UNCLOSED_DELAY (1 * MONO_SEC) /* after the last write without a close: read, but delete nothing for it */
 #define GONE_DELAY (20 * MONO_MSEC)   /* after the last file went */
@@ -32,22 +32,13 @@
 #define RETURN_MOST (10 * MONO_SEC)
 #define POLL_DELAY (5 * MONO_SEC) /* where the kernel has no watches left */
 
-/* What tells one content from another without reading. */
-struct signature {
-	dev_t dev;
-	ino_t ino;
-	off_t size;
-	struct timespec mtime, ctime;
-};
-
 struct file {
 	struct backend *owner;
 	TAILQ_ENTRY(file) dirty_link;
 	LIST_ENTRY(file) waiting_link;
 	struct claims_file *claims;
-	struct watch_path link; /* if it is a symbolic link: where it leads */
-	struct signature read;	/* what was read last; zero: nothing */
-	uint64_t read_at;
+	struct watch_path link;	  /* if it is a symbolic link: where it leads */
+	struct content_mark read; /* what was read last; zero: nothing */
 	uint64_t settle; /* when to read it even if nobody closes it; 0: not waiting. In the waiting list if not */
 	bool writing;	 /* written to since it was opened, and not closed */
 	bool dirty;	 /* in the dirty list */
@@ -166,7 +157,7 @@ static void mark_gone(struct file *f)
 	mark_clean(f);
 	set_settle(f, 0);
 	f->writing = false;
-	f->read = (struct signature){0};
+	f->read = (struct content_mark){0};
 	if (!f->gone)
 		b->gone_count++;
 	f->gone = true;
@@ -276,50 +267,6 @@ static void on_overflow(void *arg)
 	schedule(b);
 }
 
-static struct signature signature_of(const struct stat *st)
-{
-	return (struct signature){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
-}
-
-static bool is_same_time(struct timespec a, struct timespec b)
-{
-	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-/* Was this very content read? What changed just before it was read may have changed again in the same tick of the file
- * system's clock, and counts as new. */
-static bool was_read(const struct file *f, const struct stat *st)
-{
-	struct signature s = signature_of(st);
-
-	return f->read.ino == s.ino && f->read.dev == s.dev && f->read.size == s.size &&
-	       is_same_time(f->read.mtime, s.mtime) && is_same_time(f->read.ctime, s.ctime) &&
-	       mono_to_wall(f->read_at) > st->st_ctim.tv_sec + 1;
-}
-
-/* Reads all of an open file into fresh memory, with a NUL behind it. NULL, and the reason, if it cannot be. */
-static char *read_all(int fd, size_t *len, const char **reason)
-{
-	size_t cap = 16384, n = 0;
-	char *text = mem_alloc(cap + 1);
-	ssize_t got;
-
-	while ((got = read(fd, text + n, cap - n)) != 0) {
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0 || (n += (size_t)got) > MAX_FILE_BYTES) {
-			*reason = got < 0 ? strerror(errno) : "is larger than 64 MiB";
-			free(text);
-			return NULL;
-		}
-		if (n == cap)
-			text = mem_realloc(text, (cap *= 2) + 1);
-	}
-	text[n] = '\0';
-	*len = n;
-	return text;
-}
-
 static void read_open(struct file *f, int fd, bool linked)
 {
 	const char *reason = "";
@@ -336,13 +283,12 @@ static void read_open(struct file *f, int fd, bool linked)
 		file_event(f, IN_MODIFY);
 		return;
 	}
-	f->read = signature_of(&st);
-	f->read_at = mono_now();
+	f->read = content_mark(&st);
 	if (!S_ISREG(st.st_mode)) {
 		claims_unreadable(f->claims, "is not a file");
 		return;
 	}
-	text = read_all(fd, &len, &reason);
+	text = content_read(fd, &len, &reason);
 	if (text)
 		claims_read(f->claims, text, len, !f->writing);
 	else
@@ -395,36 +341,52 @@ static void file_read(struct file *f)
 		read_open(f, fd, linked);
 		close(fd);
 	} else if (errno == ENOENT) {
-		f->read = (struct signature){0};
+		f->read = (struct content_mark){0};
 		claims_unreadable(f->claims, "is a symbolic link that leads nowhere");
 	} else {
-		f->read = (struct signature){0};
+		f->read = (struct content_mark){0};
 		claims_unreadable(f->claims, strerror(errno));
 	}
 	free(path);
+}
+
+/* Is the directory that fd was opened on still the one, and not removed? */
+static bool is_still_there(const struct backend *b, int fd)
+{
+	struct stat opened, now;
+
+	return fstat(fd, &opened) == 0 && opened.st_nlink > 0 && stat(b->directory, &now) == 0 &&
+	       opened.st_dev == now.st_dev && opened.st_ino == now.st_ino;
 }
 
 /* What was removed, and is not back: given up, unless the directory is gone with it. */
 static void give_up_gone(struct backend *b)
 {
 	struct file **gone = mem_alloc(b->gone_count * sizeof(struct file *)), *f;
+	int fd = open(b->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	unsigned n = 0;
 	uint32_t pos = 0;
+	struct stat st;
 
-	while ((f = htab_next(&b->files, &pos)))
-		if (f->gone)
+	while (fd >= 0 && (f = htab_next(&b->files, &pos))) {
+		if (!f->gone)
+			continue;
+		if (fstatat(fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
 			gone[n++] = f;
-	for (unsigned i = 0; i < n; i++) {
-		char *path = file_path(gone[i]);
-		struct stat st;
-		if (lstat(path, &st) == 0) {
-			file_event(gone[i], IN_MOVED_TO);
-		} else {
-			claims_drop(gone[i]->claims);
-			file_free(gone[i]);
-		}
-		free(path);
+		else
+			file_event(f, IN_MOVED_TO); /* it is back, or reading it will say what is wrong */
 	}
+	/* Only a directory that is there at the end can have been without the files. */
+	if (fd < 0 || !is_still_there(b, fd)) {
+		b->relist = true;
+		n = 0;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		claims_drop(gone[i]->claims);
+		file_free(gone[i]);
+	}
+	if (fd >= 0)
+		close(fd);
 	free(gone);
 }
 
@@ -460,7 +422,7 @@ static void list_file(struct backend *b, DIR *dir, const char *name)
 
 	f->listed = true;
 	mark_here(f);
-	if (f->writing || f->settle || (fstatat(dirfd(dir), name, &st, 0) == 0 && was_read(f, &st)))
+	if (f->writing || f->settle || (fstatat(dirfd(dir), name, &st, 0) == 0 && content_is(&f->read, &st)))
 		return;
 	mark_dirty(f);
 }
@@ -553,12 +515,8 @@ static void on_timer(void *arg)
 		mark_dirty(f);
 	if (b->poll_due && b->poll_due <= now)
 		b->relist = true;
-	if (b->gone_due && b->gone_due <= now) {
-		if (access(b->directory, X_OK) == 0)
-			give_up_gone(b);
-		else
-			b->relist = true;
-	}
+	if (b->gone_due && b->gone_due <= now)
+		give_up_gone(b);
 	schedule(b);
 }
 
