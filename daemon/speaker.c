@@ -13,6 +13,11 @@
 /* While sessions keep coming up, peers that are still down are waited for; when none has for this long, they are
  * taken for dead. BIRD's and our own retry timers fit into it twice. */
 #define QUIET (10 * MONO_SEC)
+/* What a peer has to tell at the start comes without a pause as long as this: for peers without an End-of-RIB marker to
+ * wait for, silence stands for it. */
+#define SETTLE (2 * MONO_SEC)
+/* How soon to look again whether the RIB has decided what peers have told. */
+#define DECIDE_PAUSE (10 * MONO_MSEC)
 
 struct speaker {
 	struct daemon *d;
@@ -24,7 +29,8 @@ struct speaker {
 	bool datastore_synced;
 	uint64_t last_up; /* mono: when a session last came up, or the datastore was in sync */
 	uint64_t restart_until;
-	const char *restart_ended;
+	bool markers_released;	   /* our own End-of-RIB markers go out */
+	const char *restart_ended; /* stale kernel routes go, too */
 	struct loop_timer restart_timer;
 };
 
@@ -304,6 +310,7 @@ static void on_established(void *arg, struct bgp_session *session)
 	if (!addr_is_none(&info.local))
 		self[family_of_af(info.local.af)].addr = info.local;
 	p->eor = 0;
+	p->heard = mono_now();
 	p->tried = true;
 	/* RFC 4724 4.2: what the peer did not keep forwarding, or no longer speaks, is not worth keeping. */
 	stale_gone(p, (uint8_t) ~(open->gr ? open->gr_forwarding & codec->families : 0));
@@ -351,6 +358,7 @@ static void on_update(void *arg, struct bgp_session *session, const struct bgp_u
 	struct peer *p = arg;
 
 	(void)session;
+	p->heard = mono_now();
 	/* A family the session has given up on (RFC 4760 7): none of its routes can be trusted. */
 	for (int f = 0; f < FAM_COUNT; f++) {
 		if (u->disable & 1u << f) {
@@ -415,44 +423,85 @@ void speaker_on_ready(void *arg, struct rib_peer *rib)
 		bgp_session_kick(p->session);
 }
 
-/* ---- Our own restart ---- */
+/* ---- Our own restart ----
+ *
+ * It ends in two steps. First our End-of-RIB markers go out, when the peers that are up have told what they know; those
+ * that are restarting as well wait for that (RFC 4724 4.1 excepts them), so they are given only the time in which their
+ * routes come, which a reflector needs in order to pass them on before its marker. Then stale kernel routes go, when
+ * the restarting ones have sent their markers, too. */
 
-/* Has this peer told everything it will tell? One that restarts itself waits for us: nobody waits for it. */
-static bool peer_delivered(const struct peer *p)
+enum restart_step { RESTART_MARKERS, RESTART_KERNEL };
+
+/* Who is still waited for, and when to look again at the latest though nothing happened (0: no such time). */
+struct waiting {
+	unsigned silent, down;
+	uint64_t look_again;
+};
+
+/* When this peer has told everything it will tell: 0 now, UINT64_MAX when its markers come, else the time at which its
+ * silence says so. */
+static uint64_t peer_delivers(const struct peer *p, enum restart_step step, uint64_t now)
 {
 	const struct bgp_open *open = bgp_session_peer(p->session);
-	uint8_t families = bgp_session_codec(p->session)->families;
+	uint8_t missing = bgp_session_codec(p->session)->families & (uint8_t)~p->eor;
 
-	/* Without RFC 4724 no marker can be expected; with it, each family it lists gets one. */
-	return !open->gr || open->gr_restarting || (families & ~p->eor & open->gr_families) == 0;
+	if (!missing)
+		return 0;
+	if (open->gr && missing & open->gr_families && (step == RESTART_KERNEL || !open->gr_restarting))
+		return UINT64_MAX;
+	return now < p->heard + SETTLE ? p->heard + SETTLE : 0;
 }
 
-static unsigned count_waiting(const struct speaker *s, unsigned *down)
+static struct waiting look_at_peers(const struct speaker *s, enum restart_step step, uint64_t now)
 {
-	unsigned waiting = 0;
+	struct waiting w = {0};
 
-	*down = 0;
 	for (unsigned i = 0; i < s->count; i++) {
 		const struct peer *p = s->peers[i];
+		uint64_t at;
+
 		if (p->held == PEER_HELD_DOWN || (p->held == PEER_HELD_PASSIVE && !peer_established(p)))
 			continue;
-		if (!peer_established(p))
-			(*down)++;
-		else if (!peer_delivered(p))
-			waiting++;
+		if (!peer_established(p)) {
+			w.down++;
+			continue;
+		}
+		at = peer_delivers(p, step, now);
+		w.silent += at != 0;
+		if (at && at != UINT64_MAX && (!w.look_again || at < w.look_again))
+			w.look_again = at;
 	}
-	return waiting;
+	if (w.down && !w.silent)
+		w.look_again = s->last_up + QUIET;
+	return w;
+}
+
+/* Why this step is done; NULL if it is not. */
+static const char *step_done(const struct speaker *s, const struct waiting *w, uint64_t now)
+{
+	if (!w->silent && !w->down)
+		return "every peer is up and has sent its routes";
+	if (!w->silent && now >= s->last_up + QUIET)
+		return "the peers that are up have sent their routes";
+	if (now >= s->restart_until)
+		return "the restart time is over";
+	return NULL;
+}
+
+static void release_markers(struct speaker *s)
+{
+	s->markers_released = true;
+	bgp_engine_set_restarting(s->d->engine, false);
+	for (int f = 0; f < FAM_COUNT; f++)
+		rib_release(s->d->rib, (enum family)f);
 }
 
 static void restart_end(struct speaker *s, const char *why)
 {
 	s->restart_ended = why;
 	loop_timer_stop(s->d->loop, &s->restart_timer);
-	bgp_engine_set_restarting(s->d->engine, false);
-	for (int f = 0; f < FAM_COUNT; f++) {
-		rib_release(s->d->rib, (enum family)f);
+	for (int f = 0; f < FAM_COUNT; f++)
 		fib_sync_done(s->d->fib, (enum family)f);
-	}
 	log_info("bgp", "start complete after %llu ms: %s",
 		 (unsigned long long)((mono_now() - s->d->started) / MONO_MSEC), why);
 }
@@ -462,28 +511,34 @@ static void on_restart_timer(void *arg)
 	restart_check(arg);
 }
 
+static void restart_check_at(struct speaker *s, uint64_t when, uint64_t now)
+{
+	if (!when || when > s->restart_until)
+		when = s->restart_until;
+	loop_timer_set(s->d->loop, &s->restart_timer, (when > now ? when - now : 0) + MONO_MSEC, on_restart_timer, s);
+}
+
 static void restart_check(struct speaker *s)
 {
-	unsigned waiting, down;
-	uint64_t now = mono_now(), next;
+	uint64_t now = mono_now();
+	struct waiting w;
+	const char *done;
 
 	if (s->restart_ended || !s->datastore_synced)
 		return;
-	waiting = count_waiting(s, &down);
-	if (!waiting && !down) {
-		restart_end(s, "every peer is up and has sent its routes");
-		return;
-	}
-	if (!waiting && now >= s->last_up + QUIET) {
-		restart_end(s, "the peers that are up have sent their routes");
-		return;
-	}
-	if (now >= s->restart_until) {
-		restart_end(s, "the restart time is over");
-		return;
-	}
-	next = !waiting && s->last_up + QUIET < s->restart_until ? s->last_up + QUIET : s->restart_until;
-	loop_timer_set(s->d->loop, &s->restart_timer, next - now + MONO_MSEC, on_restart_timer, s);
+	w = look_at_peers(s, RESTART_MARKERS, now);
+	if (!s->markers_released && step_done(s, &w, now))
+		release_markers(s);
+	if (s->markers_released)
+		w = look_at_peers(s, RESTART_KERNEL, now);
+	done = s->markers_released ? step_done(s, &w, now) : NULL;
+	if (!done)
+		restart_check_at(s, w.look_again, now);
+	else if (rib_stats(s->d->rib).dirty)
+		/* What was received last is not decided yet: its kernel routes still look stale. */
+		restart_check_at(s, now + DECIDE_PAUSE, now);
+	else
+		restart_end(s, done);
 }
 
 void speaker_datastore_synced(struct speaker *s)
@@ -501,11 +556,11 @@ void speaker_datastore_synced(struct speaker *s)
 struct restart_status speaker_restart(const struct speaker *s)
 {
 	struct restart_status r = {.in_progress = !s->restart_ended, .ended = s->restart_ended};
-	unsigned down;
 	uint64_t now = mono_now();
 
 	if (r.in_progress) {
-		r.waiting = count_waiting(s, &down) + down;
+		struct waiting w = look_at_peers(s, s->markers_released ? RESTART_KERNEL : RESTART_MARKERS, now);
+		r.waiting = w.silent + w.down;
 		r.left = s->restart_until > now ? s->restart_until - now : 0;
 	}
 	return r;

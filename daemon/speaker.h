@@ -20,6 +20,7 @@ struct peer {
 	struct loop_timer stale_timer; /* RFC 4724: until the peer's old routes go */
 	uint8_t stale;		       /* bit per enum family: routes kept over its restart */
 	uint8_t eor;		       /* bit per enum family: End-of-RIB received on this session */
+	uint64_t heard;		       /* mono: of the last UPDATE on this session, or of its start */
 	bool tried;		       /* came up or failed at least once since the start of the daemon */
 	enum peer_held held;
 };
@@ -48,7 +49,7 @@ struct restart_status {
 	bool in_progress;
 	uint64_t left;	   /* ns until it ends at the latest */
 	unsigned waiting;  /* peers that are waited for */
-	const char *ended; /* why it ended: "all peers sent End-of-RIB"; NULL while in progress */
+	const char *ended; /* why it ended: "every peer is up and has sent its routes"; NULL while in progress */
 };
 struct restart_status speaker_restart(const struct speaker *s);
 

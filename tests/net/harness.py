@@ -161,6 +161,12 @@ class Host(Namespace):
             for block in host.blocks:
                 self.cluster.write(ipam_block(host.name, block, self.cluster.pods))
 
+    def withdraw_block(self, block):
+        """It gives up a block."""
+        self.blocks.remove(block)
+        self.cluster.delete(block_affinity(self.name, block))
+        self.cluster.delete(ipam_block(self.name, block, []))
+
     def withdraw(self):
         """Its objects go, as when a node is deleted from the cluster."""
         for pod in self.pods:
@@ -206,8 +212,9 @@ class Node(Host):
             self.config[section] = {key: value for key, value in merged.items() if value is not None}
         self.config_file.write_text(to_yaml({section: keys for section, keys in self.config.items() if keys}))
 
-    def start(self, wait=True, env=None):
-        self.process = self.spawn([programs() / "calidrisd", "-f", "-c", self.config_file], "calidrisd.log", env)
+    def start(self, wait=True, env=None, program=None):
+        words = [program or programs() / "calidrisd", "-f", "-c", self.config_file]
+        self.process = self.spawn(words, "calidrisd.log", env)
         if wait:
             self.wait_up()
 
