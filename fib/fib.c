@@ -134,13 +134,17 @@ bool route_is_off(const struct fib *f, const struct route *r)
 }
 
 /* A route to a connected network that the kernel made itself is never taken over: with it would go the way to the very
- * gateway, and any peer can announce the prefix. */
+ * gateway, and any peer can announce the prefix. Nor is a foreign route that next hops resolve through: a default route
+ * learned by BGP must not take away the one that leads to the peer. */
 static bool is_blocked(const struct fib *f, const struct route *r)
 {
-	for (const struct foreign *k = foreign_exact(&f->foreign, &r->prefix); k; k = k->next)
-		if (k->metric == r->metric && k->tos == 0 && k->to->key.protocol == RTPROT_KERNEL &&
-		    k->to->key.table == f->conf.table)
+	for (const struct foreign *k = foreign_exact(&f->foreign, &r->prefix); k; k = k->next) {
+		if (k->metric != r->metric || k->tos || k->to->key.table != f->conf.table)
+			continue;
+		if (k->to->key.protocol == RTPROT_KERNEL ||
+		    (!r->have && resolve_goes_through(f, &r->prefix, r->metric)))
 			return true;
+	}
 	return false;
 }
 

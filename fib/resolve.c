@@ -15,6 +15,7 @@ static void nexthop_queue(struct fib *f, struct nexthop *h);
 struct outcome {
 	enum nexthop_trouble trouble;
 	uint32_t ifindex, metric;
+	const struct foreign *through;
 	struct nhset_draft to; /* only the hops count */
 };
 
@@ -72,10 +73,11 @@ static void take_hops(struct fib *f, const struct nexthop *h, const struct nhset
 			continue;
 		}
 		hop.weight = 0;
-		if (addr_is_none(&hop.gateway)) {
+		if (addr_is_none(&hop.gateway))
 			hop.gateway = addr_is_none(&h->key.link_local) ? h->key.gateway : h->key.link_local;
-			hop.onlink = f->conf.onlink;
-		}
+		/* The foreign route's gateway as well: the kernel keeps using it after its network is gone, but would
+		 * not take it from us. */
+		hop.onlink |= f->conf.onlink;
 		nhset_draft_add(&o->to, &hop);
 	}
 	if (o->to.key.count)
@@ -99,6 +101,8 @@ static void find_route(struct fib *f, const struct nexthop *h, struct outcome *o
 			o->trouble = NEXTHOP_REJECTED;
 		else
 			take_hops(f, h, r->to, o);
+		if (o->trouble == NEXTHOP_OK)
+			o->through = r;
 		if (o->trouble == NEXTHOP_OK || o->trouble == NEXTHOP_REJECTED)
 			break;
 	}
@@ -114,12 +118,41 @@ static void find(struct fib *f, const struct nexthop *h, struct outcome *o)
 	memset(&o->to.key, 0, sizeof o->to.key);
 	o->trouble = NEXTHOP_NO_ROUTE;
 	o->ifindex = o->metric = 0;
+	o->through = NULL;
 	if (h->key.kind == FIB_DEV)
 		find_device(f, h, o);
 	else if (addr_is_none(gateway) || addr_is_link_local(gateway))
 		find_link_local(f, h, addr_is_none(&h->key.link_local) ? gateway : &h->key.link_local, o);
 	else
 		find_route(f, h, o);
+}
+
+/* Notes which foreign route resolves the next hop. An intent for the very place of the one before may have been
+ * waiting. */
+static void set_through(struct fib *f, struct nexthop *h, const struct foreign *now)
+{
+	struct route_place old = h->through;
+	struct route *r;
+
+	h->through = now ? (struct route_place){now->prefix, now->metric} : (struct route_place){0};
+	if (addr_is_none(&old.prefix.addr) ||
+	    (now && old.metric == now->metric && prefix_equal(&old.prefix, &now->prefix)))
+		return;
+	r = route_find(f, &old.prefix, old.metric);
+	if (r)
+		route_check(f, r);
+}
+
+bool resolve_goes_through(const struct fib *f, const struct prefix *p, uint32_t metric)
+{
+	const struct nexthop *h;
+
+	TAILQ_FOREACH(h, &f->resolver.all, all)
+	{
+		if (h->through.metric == metric && prefix_equal(&h->through.prefix, p))
+			return true;
+	}
+	return false;
 }
 
 /* Looks the next hop up again; true if the hops it leads to changed. */
@@ -132,6 +165,7 @@ static bool nexthop_update(struct fib *f, struct nexthop *h)
 	h->trouble = (uint8_t)o.trouble;
 	h->ifindex = o.ifindex;
 	h->metric = o.metric;
+	set_through(f, h, o.through);
 	same = h->count == o.to.key.count && (!h->count || memcmp(h->hops, o.to.hop, h->count * sizeof *h->hops) == 0);
 	if (same)
 		return false;

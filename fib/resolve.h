@@ -42,6 +42,11 @@ enum nexthop_trouble {
 
 LIST_HEAD(want_members, want_member);
 
+struct route_place {
+	struct prefix prefix;
+	uint32_t metric;
+};
+
 struct nexthop {
 	struct nexthop_key key;
 	uint32_t hash;
@@ -53,9 +58,10 @@ struct nexthop {
 	bool queued, workload, told, told_reachable;
 	uint32_t told_metric;
 	/* The outcome. */
-	uint8_t trouble;  /* enum nexthop_trouble */
-	uint32_t ifindex; /* the interface it leads to, or would if it were up; 0 none */
-	uint32_t metric;  /* of the route that resolves it */
+	uint8_t trouble;	    /* enum nexthop_trouble */
+	uint32_t ifindex;	    /* the interface it leads to, or would if it were up; 0 none */
+	uint32_t metric;	    /* of the route that resolves it */
+	struct route_place through; /* where that route stands */
 	uint16_t count;
 	struct nhop *hops;
 };
@@ -106,6 +112,8 @@ void resolve_addr_changed(struct fib *f, const struct addr *a);
 void resolve_route_changed(struct fib *f, const struct prefix *p);
 /* Everything, because the configuration changed or much was missed. */
 void resolve_all(struct fib *f);
+/* Is there a next hop that resolves through the foreign route at this place? */
+bool resolve_goes_through(const struct fib *f, const struct prefix *p, uint32_t metric);
 /* The queued work; runs by itself at the end of the turn. */
 void resolve_run(struct fib *f);
 /* "next hop 10.0.0.9: no route": the first that does not resolve. */

@@ -203,7 +203,8 @@ static enum fib_state winner_state(const struct fib *f, const struct route *r, s
 	switch (route_judge(f, r, &to)) {
 	case VERDICT_BLOCKED:
 	case VERDICT_REMOVE:
-		snprintf(v->reason, sizeof v->reason, "the kernel's own route to a connected network stands here");
+		snprintf(v->reason, sizeof v->reason,
+			 "a route to a connected network, or one that next hops resolve through, stands here");
 		return FIB_SHADOWED;
 	case VERDICT_WRITE:
 		return failure(r, v);

@@ -302,7 +302,7 @@ static __attribute__((unused)) enum fib_state state(struct net *n, const char *a
 }
 
 /* All tests of a program, each in its own process and so in its own namespace. */
-static int net_run(const char *name, const TTest *const *tests, size_t count)
+static __attribute__((unused)) int net_run(const char *name, const TTest *const *tests, size_t count)
 {
 	Suite *s = suite_create(name);
 	TCase *tc = tcase_create(name);

@@ -138,7 +138,8 @@ START_TEST(connected_networks_are_not_taken_over)
 	net_settle(n);
 	ck_assert_str_eq(routes("10.0.0.0/24"), "10.0.0.0/24 dev eth0 proto 2 scope link src 10.0.0.1");
 	ck_assert_int_eq(state(n, "10.0.0.5"), FIB_SHADOWED);
-	ck_assert_str_eq(explain(n, "10.0.0.5").reason, "the kernel's own route to a connected network stands here");
+	ck_assert_str_eq(explain(n, "10.0.0.5").reason,
+			 "a route to a connected network, or one that next hops resolve through, stands here");
 	/* When the network is no longer connected, the place is free. */
 	set_via(n, "10.0.0.0/24", 1024, "10.0.1.2");
 	run("ip addr del 10.0.0.1/24 dev eth0");
@@ -160,6 +161,30 @@ START_TEST(foreign_route_at_our_key_is_taken_over)
 	WAIT_ROUTES(n, "fd01::/122", "fd01::/122 via fd00::2 dev eth0 proto 186 metric 1024 onlink");
 	net_settle(n);
 	ck_assert_ptr_null(foreign_exact(&n->fib->foreign, &(struct prefix){A("10.1.0.0"), 26}));
+	net_free(n);
+}
+END_TEST
+
+/* A default route learned by BGP does not take away the default route that leads to its own next hop. */
+START_TEST(way_to_the_next_hops_is_not_taken_over)
+{
+	struct net *n = net_new();
+
+	run("ip route add default via 10.0.0.254 proto static");
+	n->conf.fixed_metric = 0;
+	net_start(n);
+	net_synced(n);
+	set_via(n, "10.1.0.0/26", 1024, "172.16.0.9");
+	set_via(n, "0.0.0.0/0", 1024, "172.16.0.8");
+	WAIT_ROUTES(n, "10.1.0.0/26", "10.1.0.0/26 via 10.0.0.254 dev eth0 proto 186 onlink");
+	net_settle(n);
+	ck_assert_str_eq(routes("default"), "default via 10.0.0.254 dev eth0 proto 4");
+	ck_assert_int_eq(state(n, "9.9.9.9"), FIB_SHADOWED);
+	/* It comes when there is another way to them, and stays. */
+	run("ip route add 172.16.0.0/16 via 10.0.1.254");
+	WAIT_ROUTES(n, "default", "default via 10.0.1.254 dev eth1 proto 186 onlink");
+	net_settle(n);
+	ck_assert_str_eq(routes("10.1.0.0/26"), "10.1.0.0/26 via 10.0.1.254 dev eth1 proto 186 onlink");
 	net_free(n);
 }
 END_TEST
@@ -342,6 +367,7 @@ int main(void)
 	    foreign_routes_are_left_alone,
 	    connected_networks_are_not_taken_over,
 	    foreign_route_at_our_key_is_taken_over,
+	    way_to_the_next_hops_is_not_taken_over,
 	    connected_network_comes_later,
 	    nobody_beside_our_key,
 	    overflow_is_made_up_for,

@@ -71,22 +71,22 @@ START_TEST(recursive_gateway)
 	ck_assert_str_eq(explain(n, "10.1.0.1").route, "via 172.16.0.9 metric 1024");
 	/* The default route resolves it, a better one takes over, and the way back. */
 	run("ip route add default via 10.0.0.254 proto static");
-	WAIT_ROUTES(n, "10.1.0.0/26", "10.1.0.0/26 via 10.0.0.254 dev eth0 proto 186 metric 1024");
+	WAIT_ROUTES(n, "10.1.0.0/26", "10.1.0.0/26 via 10.0.0.254 dev eth0 proto 186 metric 1024 onlink");
 	run("ip route add 172.16.0.0/16 via 10.0.1.254 proto static metric 50");
-	WAIT_ROUTES(n, "10.1.0.0/26", "10.1.0.0/26 via 10.0.1.254 dev eth1 proto 186 metric 1024");
+	WAIT_ROUTES(n, "10.1.0.0/26", "10.1.0.0/26 via 10.0.1.254 dev eth1 proto 186 metric 1024 onlink");
 	run("ip route add 172.16.0.0/16 via 10.0.0.253 proto static metric 10");
-	WAIT_ROUTES(n, "10.1.0.0/26", "10.1.0.0/26 via 10.0.0.253 dev eth0 proto 186 metric 1024");
+	WAIT_ROUTES(n, "10.1.0.0/26", "10.1.0.0/26 via 10.0.0.253 dev eth0 proto 186 metric 1024 onlink");
 	run("ip route change 172.16.0.0/16 via 10.0.0.252 proto static metric 10");
-	WAIT_ROUTES(n, "10.1.0.0/26", "10.1.0.0/26 via 10.0.0.252 dev eth0 proto 186 metric 1024");
+	WAIT_ROUTES(n, "10.1.0.0/26", "10.1.0.0/26 via 10.0.0.252 dev eth0 proto 186 metric 1024 onlink");
 	run("ip route flush 172.16.0.0/16");
-	WAIT_ROUTES(n, "10.1.0.0/26", "10.1.0.0/26 via 10.0.0.254 dev eth0 proto 186 metric 1024");
+	WAIT_ROUTES(n, "10.1.0.0/26", "10.1.0.0/26 via 10.0.0.254 dev eth0 proto 186 metric 1024 onlink");
 	run("ip route del default");
 	WAIT_ROUTES(n, "10.1.0.0/26", "");
 	WAIT(n, state(n, "10.1.0.1") == FIB_UNRESOLVED);
 	/* In IPv6 as well, and a blackhole on the way is no way. */
 	set_via(n, "fd01::/122", 1024, "fd77::9");
 	run("ip -6 route add fd77::/32 via fd00:1::fe");
-	WAIT_ROUTES(n, "fd01::/122", "fd01::/122 via fd00:1::fe dev eth1 proto 186 metric 1024");
+	WAIT_ROUTES(n, "fd01::/122", "fd01::/122 via fd00:1::fe dev eth1 proto 186 metric 1024 onlink");
 	run("ip -6 route add blackhole fd77::/64");
 	WAIT_ROUTES(n, "fd01::/122", "");
 	ck_assert_str_eq(explain(n, "fd01::1").reason,
@@ -206,13 +206,13 @@ START_TEST(several_gateways)
 		    "10.1.0.0/26 proto 186 metric 1024\n"
 		    "\tnexthop via 10.0.0.2 dev eth0 weight 1 onlink\n"
 		    "\tnexthop via 10.0.1.2 dev eth1 weight 1 onlink\n"
-		    "\tnexthop via 10.0.1.254 dev eth1 weight 1");
+		    "\tnexthop via 10.0.1.254 dev eth1 weight 1 onlink");
 	/* A member is lost with its interface, and comes back with it. */
 	run("ip link set eth0 down");
 	WAIT_ROUTES(n, "10.1.0.0/26",
 		    "10.1.0.0/26 proto 186 metric 1024\n"
 		    "\tnexthop via 10.0.1.2 dev eth1 weight 1 onlink\n"
-		    "\tnexthop via 10.0.1.254 dev eth1 weight 1");
+		    "\tnexthop via 10.0.1.254 dev eth1 weight 1 onlink");
 	WAIT_ROUTES(n, "fd01::/122", "fd01::/122 via fd00:1::2 dev eth1 proto 186 metric 1024 onlink");
 	run("ip link set eth0 up; ip -6 addr add fd00::1/64 dev eth0 nodad");
 	WAIT_ROUTES(n, "fd01::/122",
@@ -223,7 +223,7 @@ START_TEST(several_gateways)
 	WAIT_ROUTES(n, "10.1.0.0/26",
 		    "10.1.0.0/26 proto 186 metric 1024\n"
 		    "\tnexthop via 10.0.1.2 dev eth1 weight 1 onlink\n"
-		    "\tnexthop via 10.0.1.254 dev eth1 weight 1");
+		    "\tnexthop via 10.0.1.254 dev eth1 weight 1 onlink");
 	WAIT_ROUTES(n, "fd01::/122", "fd01::/122 via fd00:1::2 dev eth1 proto 186 metric 1024 onlink");
 	/* Not more than configured, in the order of the intent. */
 	n->conf.max_paths = 1;
@@ -454,7 +454,7 @@ START_TEST(large_foreign_table)
 	/* One route of one next hop changes: one write. */
 	began = fib_stats(n->fib).writes;
 	run("ip route replace 20.0.7.0/28 via 10.0.1.254 proto static");
-	WAIT_ROUTES(n, "10.16.7.0/26", "10.16.7.0/26 via 10.0.1.254 dev eth1 proto 186 metric 1024");
+	WAIT_ROUTES(n, "10.16.7.0/26", "10.16.7.0/26 via 10.0.1.254 dev eth1 proto 186 metric 1024 onlink");
 	net_settle(n);
 	ck_assert_uint_eq(fib_stats(n->fib).writes - began, 1);
 	/* All go with the link. */
