@@ -510,6 +510,7 @@ static void on_timer(void *arg)
 	uint64_t now = mono_now();
 	struct file *f, *next;
 
+	claims_reap(b->claims, now);
 	LIST_FOREACH_SAFE(f, &b->waiting, waiting_link, next)
 	if (f->settle <= now)
 		mark_dirty(f);
@@ -553,6 +554,16 @@ static bool run(void *arg, uint64_t deadline)
 	return false;
 }
 
+/* Without slashes at its end, for messages. */
+static char *shorten(const char *directory)
+{
+	size_t n = strlen(directory);
+
+	while (n > 1 && directory[n - 1] == '/')
+		n--;
+	return mem_strndup(directory, n);
+}
+
 static char *absolute(const char *directory)
 {
 	char *here, *path;
@@ -572,7 +583,7 @@ static struct backend *file_start(struct store *s, struct loop *l, const char *d
 	b->store = s;
 	b->loop = l;
 	b->directory = absolute(directory);
-	b->shown = mem_strdup(directory);
+	b->shown = shorten(directory);
 	b->claims = claims_new(s, reload);
 	TAILQ_INIT(&b->dirty);
 	LIST_INIT(&b->waiting);
