@@ -5,7 +5,6 @@ VERSION := 0.1.0
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
-SYSCONFDIR ?= /etc
 CC      ?= cc
 CFLAGS  ?= -O2 -g
 PYTHON  ?= /usr/bin/python3
@@ -151,7 +150,7 @@ MANDIR  := $(PREFIX)/share/man
 DOCDIR  := $(PREFIX)/share/doc/calidris
 UNITDIR := $(PREFIX)/lib/systemd/system
 SYSUSERSDIR := $(PREFIX)/lib/sysusers.d
-CONFDIR := $(SYSCONFDIR)/calidris
+CONFDIR := /etc/calidris
 MANPAGES := $(wildcard docs/*.[1-8])
 INSTALLED = $(SBINDIR)/calidrisd $(BINDIR)/calidris $(UNITDIR)/calidrisd.service $(SYSUSERSDIR)/calidris.conf \
             $(foreach m,$(MANPAGES),$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
@@ -159,7 +158,7 @@ install: all ## Install under DESTDIR and PREFIX; what is in /etc stays as it is
 	install -D -m 755 $(BUILD)/calidrisd $(DESTDIR)$(SBINDIR)/calidrisd
 	install -D -m 755 $(BUILD)/calidris $(DESTDIR)$(BINDIR)/calidris
 	@mkdir -p $(DESTDIR)$(UNITDIR)
-	sed 's|@SBINDIR@|$(SBINDIR)|g; s|@CONFDIR@|$(CONFDIR)|g' systemd/calidrisd.service.in >$(DESTDIR)$(UNITDIR)/calidrisd.service
+	sed 's|/usr/sbin/|$(SBINDIR)/|' systemd/calidrisd.service >$(DESTDIR)$(UNITDIR)/calidrisd.service
 	@chmod 644 $(DESTDIR)$(UNITDIR)/calidrisd.service
 	install -D -m 644 systemd/calidris.sysusers $(DESTDIR)$(SYSUSERSDIR)/calidris.conf
 	for page in $(MANPAGES); do \
