@@ -320,6 +320,7 @@ static void stage_end(void *arg, int error)
 		log_warn("fib", "reading the kernel's state failed: %s: will be tried again", strerror(error));
 		s->running = false;
 		kernel_resync_soon(f);
+		s->repeats += s->repeats < REPEATS_MAX;
 		return;
 	}
 	if (stages[s->stage].sweep && !s->incomplete)

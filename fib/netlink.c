@@ -126,24 +126,31 @@ static void fail_unreplied(struct netlink *n, int error)
 	reply_until(n, n->sent_seq);
 }
 
+static void read_replies(struct netlink *n);
+
 void netlink_flush(struct netlink *n)
 {
 	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-	ssize_t sent;
+	int error = 0;
 
 	if (n->next_seq == n->sent_seq)
 		return;
 	patch_header(n, n->last, 0, NLM_F_ACK);
 	n->sent_at = mono_now();
-	do
-		sent = sendto(nl_socket_get_fd(n->request), n->batch, wr_len(&n->out), MSG_DONTWAIT,
-			      (struct sockaddr *)&kernel, sizeof kernel);
-	while (sent < 0 && errno == EINTR);
-	n->sent_seq = n->next_seq;
-	n->stats.batches++;
+	while (sendto(nl_socket_get_fd(n->request), n->batch, wr_len(&n->out), MSG_DONTWAIT, (struct sockaddr *)&kernel,
+		      sizeof kernel) < 0) {
+		error = errno;
+		if (error != EINTR)
+			break;
+		error = 0;
+	}
 	wr_undo(&n->out, 0);
-	if (sent < 0) {
-		fail_unreplied(n, errno);
+	n->stats.batches++;
+	if (error) /* what was sent before has its answers */
+		read_replies(n);
+	n->sent_seq = n->next_seq;
+	if (error) {
+		fail_unreplied(n, error);
 		/* There will be no answer to wake us: the next turn picks the failures up. */
 		loop_io_set(n->loop, &n->request_io, nl_socket_get_fd(n->request), LOOP_READ | LOOP_WRITE,
 			    on_request_io, n);
@@ -322,6 +329,8 @@ struct netlink *netlink_new(struct loop *loop, const struct netlink_ops *ops, vo
 		netlink_free(n);
 		return NULL;
 	}
+	/* libnl sets a send buffer that a batch would only just fit. */
+	setsockopt(nl_socket_get_fd(n->request), SOL_SOCKET, SO_SNDBUF, &(int){2 * BATCH_BYTES}, sizeof(int));
 	netlink_grow_buffer(n->request, FLIGHT_MAX * MESSAGE_COST);
 	netlink_grow_buffer(n->events, EVENT_BUFFER);
 	n->limit = flight_limit(n);

@@ -19,7 +19,7 @@
 #include "fib/fib.h"
 #include "fib/state.h"
 
-#define NET_DEADLINE (10 * MONO_SEC)
+#define NET_DEADLINE (30 * MONO_SEC)
 
 struct net {
 	struct loop *loop;
@@ -309,7 +309,7 @@ static __attribute__((unused)) int net_run(const char *name, const TTest *const 
 	SRunner *sr = srunner_create(s);
 	int failed;
 
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 120);
 	for (size_t i = 0; i < count; i++)
 		tcase_add_test(tc, tests[i]);
 	suite_add_tcase(s, tc);

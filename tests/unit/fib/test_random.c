@@ -279,7 +279,7 @@ int main(void)
 	SRunner *sr = srunner_create(s);
 	int failed;
 
-	tcase_set_timeout(tc, 120);
+	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, anything_in_any_order, 0, 4);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
