@@ -129,21 +129,37 @@ static void peer_free(struct peer *p, uint8_t cease)
 	free(p);
 }
 
+static bool peer_established(const struct peer *p)
+{
+	return bgp_session_info(p->session).state == BGP_ESTABLISHED;
+}
+
+/* What we announce as our own next hop on this session, which is established. */
+static void peer_self(const struct peer *p, struct bgp_nexthop self[FAM_COUNT])
+{
+	struct bgp_session_info info = bgp_session_info(p->session);
+
+	memcpy(self, p->speaker->self, sizeof p->speaker->self);
+	/* On its own family the session's address is what the peer can reach us by. */
+	if (!addr_is_none(&info.local))
+		self[family_of_af(info.local.af)].addr = info.local;
+}
+
 /* Hands the peer's present configuration to session and RIB; both find out what really changed. */
 static void peer_configure(struct peer *p)
 {
 	struct bgp_session_conf sc;
 	struct rib_peer_conf rc = rib_conf(p->speaker, p);
+	struct bgp_nexthop self[FAM_COUNT];
 
 	session_conf(p->speaker, p, &sc);
 	if (bgp_session_configure(p->session, &sc))
 		log_info("bgp", "%s: the session was reset to apply its new configuration", p->want.name);
 	rib_peer_configure(p->rib, &rc);
-}
-
-static bool peer_established(const struct peer *p)
-{
-	return bgp_session_info(p->session).state == BGP_ESTABLISHED;
+	if (peer_established(p)) {
+		peer_self(p, self);
+		rib_peer_self(p->rib, self);
+	}
 }
 
 /* ---- One session for both families ---- */
@@ -302,13 +318,9 @@ static void on_established(void *arg, struct bgp_session *session)
 	struct speaker *s = p->speaker;
 	const struct bgp_open *open = bgp_session_peer(session);
 	const struct bgp_codec *codec = bgp_session_codec(session);
-	struct bgp_session_info info = bgp_session_info(session);
 	struct bgp_nexthop self[FAM_COUNT];
 
-	memcpy(self, s->self, sizeof self);
-	/* On its own family the session's address is what the peer can reach us by. */
-	if (!addr_is_none(&info.local))
-		self[family_of_af(info.local.af)].addr = info.local;
+	peer_self(p, self);
 	p->eor = 0;
 	p->heard = mono_now();
 	p->tried = true;

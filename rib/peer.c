@@ -471,6 +471,28 @@ void rib_peer_up(struct rib_peer *p, const struct bgp_codec *codec, uint32_t rou
 	rib_schedule(p->rib);
 }
 
+static bool self_equal(const struct bgp_nexthop *a, const struct bgp_nexthop *b)
+{
+	for (int f = 0; f < FAM_COUNT; f++)
+		if (!addr_equal(&a[f].addr, &b[f].addr) || !addr_equal(&a[f].link_local, &b[f].link_local))
+			return false;
+	return true;
+}
+
+void rib_peer_self(struct rib_peer *p, const struct bgp_nexthop self[FAM_COUNT])
+{
+	if (!p->up || self_equal(p->self, self))
+		return;
+	memo_clear(p->rib);
+	self_each(p, own_remove);
+	memcpy(p->self, self, sizeof p->self);
+	self_each(p, own_add);
+	/* Routes whose next hop is ours are not accepted. */
+	for (int f = 0; f < FAM_COUNT; f++)
+		scan_request(p, (enum family)f, SCAN_REEVALUATE);
+	group_rejoin(p);
+}
+
 void rib_peer_down(struct rib_peer *p, uint8_t keep)
 {
 	struct rib *r = p->rib;

@@ -80,6 +80,8 @@ void rib_peer_configure(struct rib_peer *p, const struct rib_peer_conf *conf);
  * then End-of-RIB per negotiated family, once rib_release() was called for the family. */
 void rib_peer_up(struct rib_peer *p, const struct bgp_codec *codec, uint32_t router_id,
 		 const struct bgp_nexthop self[FAM_COUNT]);
+/* Our addresses changed while the session is up: what was announced with the old ones is announced with these. */
+void rib_peer_self(struct rib_peer *p, const struct bgp_nexthop self[FAM_COUNT]);
 /* The session is gone. Routes of the families in keep (bit per family) become stale, the others are withdrawn. */
 void rib_peer_down(struct rib_peer *p, uint8_t keep);
 /* Removes the routes still stale (End-of-RIB came or the restart time is over). */

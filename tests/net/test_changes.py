@@ -1,0 +1,37 @@
+"""Changes of a running cluster, one at a time: what must follow, and that no session ends which nothing forces to."""
+
+import pytest
+
+from netns import wait_for
+from test_restart import Traffic, assert_no_reset, sessions
+
+
+@pytest.fixture
+def mesh(new_cluster):
+    cluster = new_cluster()
+    for index in (1, 2, 3):
+        cluster.add_node(f"node-{index}").add_pod(f"pod-{index}")
+    cluster.start()
+    cluster.wait_converged()
+    cluster.wait_local()
+    return cluster
+
+
+def test_other_ipv6_address(mesh):
+    """A node's IPv6 routes are told over its IPv4 sessions: these stay, and tell the new next hop."""
+    one, two, three = mesh.nodes
+    traffic = Traffic(two.pods[0], three.pods[0])
+    before = {node: sessions(node) for node in mesh.nodes}
+    block = next(block for block in one.blocks if ":" in block)
+    one.ip("addr add fd00:18::1:1/64 dev eth0 nodad")
+    one.addresses[1] = "fd00:18::1:1/64"
+    one.publish()
+    for node in (two, three):
+        wait_for(lambda node=node: node.route(block)["gateway"] == "fd00:18::1:1",
+                 lambda node=node: f"{node.name}: {node.route(block)}\n{one.calidris('explain', block.split('/')[0])}")
+    one.ip("addr del fd00:18::1/64 dev eth0")
+    for node in mesh.nodes:
+        assert_no_reset({name: since for name, since in before[node].items() if "fd00" not in name}, node,
+                        "another IPv6 address")
+    assert two.pods[0].pings(one.pods[0].ip6)
+    traffic.end("another node's new address")
