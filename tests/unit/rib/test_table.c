@@ -1,0 +1,185 @@
+/* Pools, page sets, and the prefix tables against a plain list. */
+#include "tests/unit/rib/rig.h"
+
+#include "rib/table.h"
+
+static unsigned rnd(unsigned *seed, unsigned n)
+{
+	*seed = *seed * 1103515245u + 12345u;
+	return (*seed >> 16) % n;
+}
+
+START_TEST(test_pool)
+{
+	enum { N = 3000 };
+	struct pool p;
+	uint32_t id[N];
+	uint8_t zero[24] = {0};
+
+	pool_init(&p, 24);
+	for (unsigned i = 0; i < N; i++) {
+		id[i] = pool_get(&p);
+		ck_assert_uint_eq(id[i], i); /* dense */
+		ck_assert_int_eq(memcmp(pool_at(&p, id[i]), zero, 24), 0);
+		memset(pool_at(&p, id[i]), (int)(i & 0xff) | 1, 24);
+	}
+	ck_assert_uint_eq(p.live, N);
+	for (unsigned i = 0; i < N; i += 2)
+		pool_put(&p, id[i]);
+	ck_assert_uint_eq(p.live, N / 2);
+	/* Used again before new ones, and zeroed again; the others are untouched. */
+	for (unsigned i = 0; i < N / 2; i++) {
+		uint32_t again = pool_get(&p);
+
+		ck_assert_uint_lt(again, N);
+		ck_assert_uint_eq(again % 2, 0);
+		ck_assert_int_eq(memcmp(pool_at(&p, again), zero, 24), 0);
+	}
+	for (unsigned i = 1; i < N; i += 2)
+		ck_assert_uint_eq(*(uint8_t *)pool_at(&p, i), (i & 0xff) | 1);
+	ck_assert_uint_eq(pool_get(&p), N);
+	ck_assert_uint_ge(pool_bytes(&p), N * 24);
+	pool_clear(&p);
+	ck_assert_uint_eq(pool_bytes(&p), 0);
+}
+END_TEST
+
+START_TEST(test_pageset)
+{
+	static const uint32_t pages[] = {0, 1, 63, 64, 65, 500, 4095};
+	struct pageset s = {0}, more = {0};
+	uint32_t at = 0;
+
+	ck_assert(!pageset_next(&s, &at));
+	pageset_remove(&s, 7); /* nothing there: no harm */
+	for (unsigned i = 0; i < sizeof pages / sizeof *pages; i++)
+		pageset_add(&s, pages[i]);
+	for (unsigned i = 0; i < sizeof pages / sizeof *pages; i++, at++) {
+		ck_assert(pageset_next(&s, &at));
+		ck_assert_uint_eq(at, pages[i]);
+	}
+	ck_assert(!pageset_next(&s, &at));
+	pageset_add(&more, 9000);
+	pageset_add(&more, 64);
+	pageset_merge(&s, &more);
+	pageset_remove(&s, 4095);
+	at = 501;
+	ck_assert(pageset_next(&s, &at));
+	ck_assert_uint_eq(at, 9000);
+	pageset_free(&s);
+	pageset_free(&more);
+}
+END_TEST
+
+static struct prefix random_prefix(enum family f, unsigned *seed)
+{
+	struct addr a = f == FAM_IPV4 ? addr_of("10.0.0.0") : addr_of("fd00::");
+	unsigned bits = addr_bits(a.af);
+
+	for (unsigned i = 1; i < addr_bytes(a.af); i++)
+		a.b[i] = (uint8_t)(rnd(seed, 4) ? 0 : rnd(seed, 256));
+	return prefix_make(&a, rnd(seed, bits + 1));
+}
+
+START_TEST(test_against_list)
+{
+	enum { N = 4000 };
+	static struct prefix list[N];
+	static uint32_t id[N];
+	enum family f = (enum family)(_i % FAM_COUNT);
+	unsigned seed = (unsigned)_i + 1, n = 0;
+	struct table t;
+
+	table_init(&t, f);
+	for (unsigned step = 0; step < 20000; step++) {
+		struct prefix p = random_prefix(f, &seed);
+		unsigned i = 0;
+
+		if (n && rnd(&seed, 3) == 0)
+			p = list[rnd(&seed, n)];
+		while (i < n && !prefix_equal(&list[i], &p))
+			i++;
+		ck_assert_uint_eq(table_find(&t, &p), i < n ? id[i] : ID_NONE);
+		if (i < n && rnd(&seed, 2)) {
+			table_remove(&t, id[i]);
+			list[i] = list[--n];
+			id[i] = id[n];
+		} else if (i == n && n < N) {
+			struct prefix back;
+
+			list[n] = p;
+			id[n] = table_get(&t, &p);
+			ck_assert_uint_eq(table_get(&t, &p), id[n]);
+			back = table_prefix(&t, table_node(&t, id[n]));
+			ck_assert(prefix_equal(&back, &p));
+			ck_assert_uint_eq(table_node(&t, id[n])->routes, ID_NONE);
+			n++;
+		}
+		ck_assert_uint_eq(t.nodes.live, n);
+	}
+	ck_assert_uint_gt(n, 100);
+	table_clear(&t);
+}
+END_TEST
+
+static bool test_even(const void *arg, const struct node *n)
+{
+	const unsigned *divisor = arg;
+
+	return n->len % *divisor == 0;
+}
+
+START_TEST(test_lookup)
+{
+	static const char *const prefixes[] = {"0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/23", "10.1.2.3/32"};
+	static const struct {
+		const char *addr, *odd_too, *even_only;
+	} rows[] = {
+	    {"10.1.2.3", "10.1.2.3/32", "10.1.2.3/32"}, {"10.1.2.4", "10.1.2.0/23", "10.1.0.0/16"},
+	    {"10.1.4.4", "10.1.0.0/16", "10.1.0.0/16"}, {"10.2.4.4", "10.0.0.0/8", "10.0.0.0/8"},
+	    {"11.2.4.4", "0.0.0.0/0", "0.0.0.0/0"},
+	};
+	struct table t;
+
+	table_init(&t, FAM_IPV4);
+	for (unsigned i = 0; i < 5; i++) {
+		struct prefix p = prefix_of(prefixes[i]);
+
+		table_get(&t, &p);
+	}
+	for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct addr a = addr_of(rows[i].addr);
+		struct prefix odd = prefix_of(rows[i].odd_too), even = prefix_of(rows[i].even_only);
+
+		ck_assert_uint_eq(table_lookup(&t, &a, test_even, &(unsigned){1}), table_find(&t, &odd));
+		ck_assert_uint_eq(table_lookup(&t, &a, test_even, &(unsigned){2}), table_find(&t, &even));
+	}
+	table_clear(&t);
+	ck_assert_uint_eq(table_lookup(&t, &(struct addr){.af = AF_INET}, test_even, &(unsigned){1}), ID_NONE);
+}
+END_TEST
+
+START_TEST(test_node_size)
+{
+	struct table t;
+
+	/* The promise at the top of table.h. */
+	table_init(&t, FAM_IPV4);
+	ck_assert_uint_eq(t.nodes.size, 16);
+	table_init(&t, FAM_IPV6);
+	ck_assert_uint_eq(t.nodes.size, 28);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("table");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, test_pool);
+	tcase_add_test(tc, test_pageset);
+	tcase_add_loop_test(tc, test_against_list, 0, 4);
+	tcase_add_test(tc, test_lookup);
+	tcase_add_test(tc, test_node_size);
+	return run_suite(tc, "table");
+}
