@@ -129,12 +129,15 @@ START_TEST(test_removed_slowly)
 	expect_lost(&w);
 	/* And when it comes back, it is filled one by one: some files are the same, some are not there. */
 	make_dir(w.dir);
+	began = mono_now();
 	for (unsigned i = 1; i < 60; i++) {
+		mono_fake(began + i * 10 * MONO_MSEC);
 		snprintf(name, sizeof name, "n%u.yaml", i);
 		snprintf(text, sizeof text, NODE("n%u", "%u"), i, i == 7 ? 2 : 1);
 		put(&w, name, text);
 		world_turn(&w);
 	}
+	mono_fake(0);
 	expect_changes(&w, "~n7 ");
 	expect_back(&w, 2);
 	expect_changes(&w, "-n0 ");

@@ -286,7 +286,8 @@ START_TEST(test_half_written)
 	put(&w, "n.yaml", A B C);
 	world_start(&w);
 	expect_changes(&w, "+a +b +c ");
-	fd = open(at(&w, "n.yaml"), O_WRONLY | O_TRUNC | O_CLOEXEC);
+	put(&w, "n.yaml", A2);
+	fd = open(at(&w, "n.yaml"), O_WRONLY | O_TRUNC | O_CLOEXEC); /* before anybody saw the file as it was */
 	for (size_t i = 0, n; i < strlen(text); i += n) {
 		n = strnlen(text + i, 20);
 		expect_nothing(&w);
@@ -458,8 +459,10 @@ START_TEST(test_object_moves)
 	/* The moment between the two is seen by the store; it is a short one, whatever else this machine has to do. */
 	mono_fake(mono_now());
 	put(&w, "a.yaml", A);
-	for (unsigned i = 0; i < 20; i++)
+	for (unsigned i = 0; i < 20; i++) {
+		mono_fake(mono_now() + (i == 9 ? 15 * MONO_MSEC : 0));
 		world_turn(&w);
+	}
 	put(&w, "b.yaml", B NODE("x", "1"));
 	WAIT_UNTIL(&w, strstr(store_get(w.store, OBJ_NODE, "", "x")->source, "/b.yaml"));
 	mono_fake(0);
