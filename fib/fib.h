@@ -27,7 +27,7 @@ struct fib_conf {
 	uint32_t table;		      /* 254 main */
 	bool onlink;		      /* write RTNH_F_ONLINK on gateways that are on a connected network */
 	int64_t fixed_metric;	      /* -1: the metric each intent says; else this one for every route */
-	const char *interface_prefix; /* "cali" */
+	const char *interface_prefix; /* "cali"; several with commas */
 	uint64_t audit;		      /* ns between full comparisons with the kernel; 0 never */
 	unsigned max_paths;	      /* ECMP width, at least 1 */
 };
