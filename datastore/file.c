@@ -30,6 +30,7 @@
 #define GONE_MOST (2 * MONO_SEC)      /* however many go */
 #define RETURN_DELAY (1 * MONO_SEC)   /* after the directory came back, and the last file in it */
 #define RETURN_MOST (10 * MONO_SEC)
+#define MUCH_READ (256u << 10)	  /* after that, the memory for reading it is given back */
 #define POLL_DELAY (5 * MONO_SEC) /* where the kernel has no watches left */
 
 struct file {
@@ -63,6 +64,7 @@ struct backend {
 	unsigned gone_count;
 	uint64_t gone_since, gone_due; /* when the first went, and when they are given up; 0: none */
 	uint64_t poll_due;
+	size_t read;	/* bytes, since memory was given back */
 	bool poll;	/* the kernel had no watch left: look from time to time */
 	bool relist;	/* the directory has to be looked up and listed */
 	bool readable;	/* it could be at the last time */
@@ -289,10 +291,12 @@ static void read_open(struct file *f, int fd, bool linked)
 		return;
 	}
 	text = content_read(fd, &len, &reason);
-	if (text)
+	if (text) {
 		claims_read(f->claims, text, len, !f->writing);
-	else
+		f->owner->read += len;
+	} else {
 		claims_unreadable(f->claims, reason);
+	}
 	free(text);
 }
 
@@ -548,6 +552,10 @@ static bool run(void *arg, uint64_t deadline)
 			return true;
 	}
 	check_delivered(b);
+	if (b->read >= MUCH_READ) {
+		b->read = 0;
+		mem_trim();
+	}
 	if (b->poll && b->poll_due <= mono_now())
 		b->poll_due = mono_now() + POLL_DELAY;
 	arm_timer(b);

@@ -17,6 +17,8 @@ char *mem_strndup(const char *s, size_t n);
 void *mem_dup(const void *data, size_t len);
 /* printf into fresh memory; the caller frees it. */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Gives back to the system what was freed: for after something large, of which only little stays. */
+void mem_trim(void);
 
 /* Objects of one size, carved from pages of about 16 KiB (fewer at first), with a free list. Objects come back in
  * any order; pages go back only in slab_clear(). Zero-initialise .size (at least sizeof(void *), a multiple of 8). */
