@@ -11,10 +11,11 @@ MAY_INCLUDE = {
     "daemon/base": [],
     "bgp/codec": ["daemon/base"],
     "bgp/session": ["daemon/base", "bgp/codec"],
+    "bgp/bfd": ["daemon/base"],
     "rib": ["daemon/base", "bgp/codec"],
     "fib": ["daemon/base"],
     "datastore": ["daemon/base"],
-    "daemon": ["daemon/base", "bgp/codec", "bgp/session", "rib", "fib", "datastore"],
+    "daemon": ["daemon/base", "bgp/codec", "bgp/session", "bgp/bfd", "rib", "fib", "datastore"],
 }
 # Where a library's or the system's headers may be included.
 CONFINED = {
