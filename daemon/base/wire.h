@@ -204,7 +204,8 @@ static inline size_t wr_save(const struct wr *w)
 }
 static inline void wr_undo(struct wr *w, size_t saved)
 {
-	w->p = w->start + saved;
+	/* A writer that has no room yet has no start to add to either. */
+	w->p = saved ? w->start + saved : w->start;
 	w->bad = false;
 }
 
