@@ -28,7 +28,10 @@ const char *bgp_state_name(enum bgp_state s)
 
 enum bgp_state session_state(const struct bgp_session *s)
 {
-	return s->own.state > s->incoming.state ? s->own.state : s->incoming.state;
+	/* A connection of the peer's that has got there is not the session's before collision_won() made it so. */
+	enum bgp_state incoming = s->incoming.state == BGP_ESTABLISHED ? BGP_OPENCONFIRM : s->incoming.state;
+
+	return s->own.state > incoming ? s->own.state : incoming;
 }
 
 const char *session_endpoint(const struct addr *a, uint16_t port, char buf[static ADDR_STRLEN + 8])

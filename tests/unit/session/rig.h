@@ -73,6 +73,8 @@ static void rig_down(void *arg, struct bgp_session *s, const struct bgp_down *wh
 
 	ck_assert_ptr_eq(e->s, s);
 	ck_assert_uint_eq(e->up, e->down + 1);
+	/* Not even if another connection is about to take its place. */
+	ck_assert_int_ne(bgp_session_info(s).state, BGP_ESTABLISHED);
 	e->down++;
 	e->last = *why;
 	snprintf(e->reason, sizeof e->reason, "%s", why->reason);
@@ -108,7 +110,10 @@ static void rig_state(void *arg, struct bgp_session *s)
 {
 	struct end *e = arg;
 
-	(void)s;
+	if (bgp_session_info(s).state == BGP_ESTABLISHED) {
+		ck_assert_ptr_nonnull(bgp_session_peer(s));
+		ck_assert_ptr_nonnull(bgp_session_codec(s));
+	}
 	e->states++;
 	rig_hook(e, 's');
 }
