@@ -133,12 +133,45 @@ def wait_outside(child, keep_pipe):
     os._exit(status_code(status))
 
 
+# The kernel counts the neighbours of all namespaces together: a mesh of 30 nodes has 870 a family, and the limit is 1,024.
+NEIGHBOURS = 16384
+
+
+def make_room_for_neighbours():
+    """Only the host's root can; clusters that need more than there is must ask neighbours() first."""
+    for family in ("ipv4", "ipv6"):
+        for number, limit in ((3, NEIGHBOURS), (2, NEIGHBOURS // 2)):
+            path = f"/proc/sys/net/{family}/neigh/default/gc_thresh{number}"
+            try:
+                with open(path, encoding="ascii") as file:
+                    now = int(file.read())
+                if now < limit:
+                    write(path, str(limit))
+            except OSError:
+                pass
+    os.environ["CALIDRIS_NEIGHBOURS"] = str(read_limit())
+
+
+def read_limit():
+    try:
+        with open("/proc/sys/net/ipv4/neigh/default/gc_thresh3", encoding="ascii") as file:
+            return int(file.read())
+    except OSError:
+        return 0
+
+
+def neighbours():
+    """How many neighbours all namespaces may have together."""
+    return int(os.environ.get("CALIDRIS_NEIGHBOURS", "0"))
+
+
 def enter():
     """Returns inside the namespaces; environment CALIDRIS_NS_PID holds the first process's number outside."""
     if "CALIDRIS_NS_PID" in os.environ:
         return
     sys.stdout.flush()
     sys.stderr.flush()
+    make_room_for_neighbours()
     unshare()
     read_end, write_end = os.pipe()
     number_read, number_write = os.pipe()

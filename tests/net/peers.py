@@ -16,7 +16,8 @@ class BirdNode(Host):
     def start(self, config):
         self.config_file, self.socket = self.directory / "bird.conf", self.directory / "bird.ctl"
         self.config_file.write_text(config)
-        self.spawn(["bird", "-f", "-c", self.config_file, "-s", self.socket, "-P", self.directory / "bird.pid"], "bird.log")
+        # -R as Calico starts it: whenever it starts, it is a graceful restart.
+        self.spawn(["bird", "-R", "-f", "-c", self.config_file, "-s", self.socket, "-P", self.directory / "bird.pid"], "bird.log")
         wait_for(self.socket.exists, f"{self.name}: bird's socket")
 
     def birdc(self, *words):
