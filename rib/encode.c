@@ -14,6 +14,7 @@
 #include "daemon/base/mem.h"
 #include "rib/core.h"
 #include "rib/export.h"
+#include "rib/group.h"
 #include "rib/policy_ops.h"
 
 /* Shared chunks a stream keeps at most: a member further behind encodes again, from the newest state. */
@@ -359,8 +360,8 @@ static void chunk_remove(struct stream *s, struct chunk *c)
 
 static void chunk_share(struct stream *s, struct chunk *c)
 {
-	/* With one reader nobody will come by. */
-	if (!LIST_NEXT(LIST_FIRST(&s->readers), link))
+	/* With one member nobody will come by. (One that has not begun yet is no reader, but will be.) */
+	if (s->group->members < 2)
 		return;
 	c->refs++;
 	TAILQ_INSERT_HEAD(&s->chunks, c, link);
