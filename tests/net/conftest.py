@@ -17,11 +17,11 @@ def pytest_configure(config):
 
 @pytest.fixture
 def new_cluster(request):
-    """Makes clusters that end with the test: new_cluster(mesh=False, families=(4,))."""
+    """Makes clusters that end with the test: new_cluster(mesh=False, families=(4,)); kind is a class of one's own."""
     made = request.node.stash[CLUSTERS] = []
 
-    def make(**options):
-        made.append(harness.Cluster(**options))
+    def make(*arguments, kind=harness.Cluster, **options):
+        made.append(kind(*arguments, **options))
         return made[-1]
 
     yield make
