@@ -349,7 +349,7 @@ static inline void raw_open(struct raw *r, const char *at, uint16_t port)
 	ck_assert_int_eq(setsockopt(r->in, IPPROTO_IP, IP_RECVTTL, &on, sizeof on), 0);
 	ck_assert_int_eq(bind(r->in, (struct sockaddr *)&sa, sizeof sa), 0);
 	r->out = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	sa.sin_port = htons(50000);
+	sa.sin_port = htons(port == 3784 ? 50000 : 50001);
 	ck_assert_int_eq(bind(r->out, (struct sockaddr *)&sa, sizeof sa), 0);
 	raw_ttl(r, BFD_TTL);
 	rig_enter(0);
