@@ -32,6 +32,7 @@ struct speaker {
 	bool markers_released;	   /* our own End-of-RIB markers go out */
 	const char *restart_ended; /* stale kernel routes go, too */
 	struct loop_timer restart_timer;
+	char *held_text; /* what a held back session tells its peer (RFC 9003) */
 };
 
 static void restart_check(struct speaker *s);
@@ -42,7 +43,6 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 {
 	const struct peer_want *w = &p->want;
 	const struct config *c = &s->d->config;
-	static char held_text[] = "the IPv4 session carries both families";
 
 	*out = (struct bgp_session_conf){
 	    .name = w->name,
@@ -68,7 +68,7 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 	    .gr_forwarding = w->families,
 	    .add_path_rx = false,
 	    .admin_down = p->held == PEER_HELD_DOWN,
-	    .shutdown_text = p->held == PEER_HELD_DOWN ? held_text : NULL,
+	    .shutdown_text = p->held == PEER_HELD_DOWN ? s->held_text : NULL,
 	};
 }
 
@@ -583,6 +583,7 @@ struct speaker *speaker_new(struct daemon *d)
 	struct speaker *s = mem_calloc(1, sizeof *s);
 
 	s->d = d;
+	s->held_text = mem_strdup("the IPv4 session carries both families");
 	bgp_engine_set_restarting(d->engine, true);
 	bgp_engine_set_hostname(d->engine, d->config.node_name);
 	return s;
@@ -596,5 +597,6 @@ void speaker_free(struct speaker *s, bool graceful)
 	free(s->peers);
 	policy_unref(s->import);
 	policy_unref(s->export);
+	free(s->held_text);
 	free(s);
 }

@@ -1,4 +1,6 @@
 /* A session's life: start, dial, back off, end; and what it tells its owner. */
+#include "bgp/session/session.h"
+
 #include <bsd/stdlib.h>
 #include <errno.h>
 #include <stdio.h>
