@@ -39,6 +39,7 @@ ALL_OBJECTS := $(foreach d,$(DIRS),$(call objects,$(d)))
 UNIT_TESTS := $(call programs,tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
 FUZZERS := $(call programs,tests/fuzz/fuzz_*.c)
 BENCHES := $(call programs,tests/bench/bench_*.c)
+TOOLS := $(call programs,tests/tools/*.c)
 
 .PHONY: all
 all: $(BUILD)/calidrisd $(BUILD)/calidris ## Build the daemon and its client
@@ -93,7 +94,7 @@ BELOW_rib       := rib bgp/codec daemon/base
 BELOW_fib       := fib daemon/base
 BELOW_datastore := datastore daemon/base
 below = $(foreach d,$(or $(BELOW_$(word 3,$(subst /, ,$(1)))),$(DIRS)),$(call lib,$(d)))
-.PHONY: unit-tests fuzzers benches
+.PHONY: unit-tests fuzzers benches tools
 unit-tests: $(UNIT_TESTS)
 define unit_test
 $(BUILD)/$(1): $(BUILD)/$(1).o $(call below,$(1))
@@ -107,6 +108,8 @@ benches: $(BENCHES)
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARIES)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS)
 
+tools: $(TOOLS)
+
 # What is generated from the configuration's schema and committed; a unit test compares.
 .PHONY: docs
 docs: $(BUILD)/tests/tools/gen_config ## Generate the example configuration and its manual page from the schema
@@ -115,7 +118,7 @@ $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(LIBRARIES)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS)
 
 .SECONDARY:
--include $(ALL_OBJECTS:.o=.d) $(addsuffix .d,$(UNIT_TESTS) $(FUZZERS) $(BENCHES)) $(BUILD)/daemon/main.d $(BUILD)/daemon/client.d
+-include $(ALL_OBJECTS:.o=.d) $(addsuffix .d,$(UNIT_TESTS) $(FUZZERS) $(BENCHES) $(TOOLS)) $(BUILD)/daemon/main.d $(BUILD)/daemon/client.d
 
 # tests/run.py builds what it runs, in directories of its own under $(BUILD).
 RUN = $(PYTHON) -B tests/run.py --build $(BUILD) $(if $(ONLY),--only '$(ONLY)')

@@ -230,7 +230,8 @@ def collected(context, path):
 
 def net_jobs(context):
     for path in sorted(path.relative_to(TOP) for path in TOP.glob("tests/net/test_*.py")):
-        yield Job(f"net/{path.stem}", lambda path=path: net_file(context, path), [("gcc", "all")], only_whole=False)
+        yield Job(f"net/{path.stem}", lambda path=path: net_file(context, path), [("gcc", "all"), ("gcc", "tools")],
+                  only_whole=False)
 
 
 def lint_jobs(context):
