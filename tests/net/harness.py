@@ -75,12 +75,15 @@ class Pod(Namespace):
             self.cni_host_side()
 
     def cni_host_side(self):
+        self.cni_host_side_settings()
+        self.node.ip(*(f"route add {address} dev {self.interface} scope link" for address in self.addresses))
+
+    def cni_host_side_settings(self):
         with self.node.inside():
             self.sysctl(f"net.ipv4.conf.{self.interface}.proxy_arp", 1)
             self.sysctl(f"net.ipv4.conf.{self.interface}.forwarding", 1)
             self.sysctl(f"net.ipv4.neigh.{self.interface}.proxy_delay", 0)
             self.sysctl(f"net.ipv6.conf.{self.interface}.proxy_ndp", 1)
-        self.node.ip(*(f"route add {address} dev {self.interface} scope link" for address in self.addresses))
 
     def start_ping(self, address, interval=0.005):
         return Ping(self, address, interval)
@@ -335,8 +338,8 @@ class Cluster:
 
     # Processes
 
-    def popen(self, command, **arguments):
-        process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
+    def popen(self, command, stdin=subprocess.DEVNULL, **arguments):
+        process = subprocess.Popen([str(word) for word in command], stdin=stdin,
                                    preexec_fn=ns.die_with_parent, **arguments)
         self.processes.append(process)
         return process
