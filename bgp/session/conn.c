@@ -351,7 +351,8 @@ static bool write_queue(struct conn *c, struct queue *q, bool pull, int *error)
 			return false;
 		if (total >= WRITE_QUANTUM)
 			return true;
-		w = writev(c->fd, iov, n);
+		/* writev(), but a connection that is gone is an error and no SIGPIPE */
+		w = sendmsg(c->fd, &(struct msghdr){.msg_iov = iov, .msg_iovlen = (size_t)n}, MSG_NOSIGNAL);
 		if (w < 0) {
 			*error = errno;
 			return false;

@@ -126,7 +126,7 @@ void engine_refuse(struct bgp_engine *e, int fd, uint8_t code, uint8_t subcode, 
 
 	if (code)
 		bgp_notification_encode(&w, code, subcode, data);
-	if (!code || w.bad || write(fd, msg, wr_len(&w)) < 0)
+	if (!code || w.bad || send(fd, msg, wr_len(&w), MSG_NOSIGNAL) < 0)
 		close(fd);
 	else
 		engine_farewell(e, fd);
