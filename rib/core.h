@@ -135,9 +135,9 @@ struct rib {
 	struct table table[FAM_COUNT];
 	struct pool routes;
 	unsigned n_routes[FAM_COUNT];
-	struct htab originals; /* struct original by route id */
-	bool released[FAM_COUNT];    /* routes may be sent */
-	bool complete[FAM_COUNT];    /* End-of-RIB too, once what was dirty at `complete_mark` is decided */
+	struct htab originals;	  /* struct original by route id */
+	bool released[FAM_COUNT]; /* routes may be sent */
+	bool complete[FAM_COUNT]; /* End-of-RIB too, once what was dirty at `complete_mark` is decided */
 	uint64_t complete_mark[FAM_COUNT];
 
 	struct rib_peer **peers; /* by index; [LOCAL_PEER] is the local one */

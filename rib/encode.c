@@ -379,6 +379,17 @@ void chunks_forget(struct stream *s)
 		chunk_remove(s, c);
 }
 
+void chunks_forget_log(struct stream *s)
+{
+	struct chunk *c, *next;
+
+	TAILQ_FOREACH_SAFE(c, &s->chunks, link, next)
+	{
+		if (c->kind == CHUNK_LOG)
+			chunk_remove(s, c);
+	}
+}
+
 /* A log chunk is of use until all have passed it; a walk's, as long as the log still has all that came after. */
 void chunks_expire(struct stream *s)
 {

@@ -46,8 +46,9 @@ struct chunk *chunk_diff(struct stream *s, struct rib_peer *p, uint32_t id);
 /* End-of-RIB and the markers of RFC 7313, in this order if several. */
 struct chunk *chunk_markers(enum family f, bool borr, bool eorr, bool eor);
 void chunk_unref(struct chunk *c);
-/* Frees shared chunks: those of no more use, or all. */
+/* Frees shared chunks: those of no more use, those of the log, or all. */
 void chunks_expire(struct stream *s);
+void chunks_forget_log(struct stream *s);
 void chunks_forget(struct stream *s);
 
 #endif

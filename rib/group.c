@@ -154,7 +154,7 @@ void group_drop(struct group *g)
 	free(g);
 }
 
-/* The group of the key, held for the caller. */
+/* The group of the key, for a new member. */
 static struct group *group_get(struct rib *r, const struct group_key *k)
 {
 	uint32_t hash = key_hash(k);
@@ -163,6 +163,11 @@ static struct group *group_get(struct rib *r, const struct group_key *k)
 	if (!g)
 		g = group_new(r, k, hash);
 	group_hold(g);
+	/* What was encoded before lacks the withdrawals that are for this member only; with a shared chunk of an old
+	 * walk it may come to read such a stretch of the log. */
+	for (int f = 0; f < FAM_COUNT; f++)
+		if (g->stream[f])
+			chunks_forget_log(g->stream[f]);
 	return g;
 }
 

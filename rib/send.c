@@ -4,6 +4,8 @@
  * the group's sent state (the first walk of a group also fills it); then follows the log. Changes made during a walk
  * are in the log behind the position the cursor had when it began, so whatever the walk sent of an older state is sent
  * again: the newest always comes last. */
+#include "rib/send.h"
+
 #include <stdlib.h>
 
 #include "rib/core.h"
@@ -69,8 +71,8 @@ void cursor_move(struct rib_peer *p, enum family f, struct stream *to)
 	/* RFC 7313: between the markers everything must be sent, so a walk between them starts over after the move. */
 	if (c->state == CURSOR_WALK && !c->initial) {
 		c->resend = true;
-		c->resend_marked = c->resend_marked || c->walk_marked;
-		c->walk_marked = false;
+		c->resend_marked = c->resend_marked || c->marked;
+		c->marked = false;
 	}
 	reader_remove(&c->at);
 	reader_add(from, &c->from_at, c->at.pos);
@@ -107,9 +109,9 @@ static void walk_begin(struct rib_peer *p, enum family f)
 
 	c->state = CURSOR_WALK;
 	c->next = 0;
-	c->walk_marked = c->resend && c->resend_marked;
+	c->marked = c->resend && c->resend_marked;
 	c->resend = c->resend_marked = false;
-	if (c->walk_marked)
+	if (c->marked)
 		c->chunk = chunk_markers(f, true, false, false);
 }
 
@@ -142,22 +144,11 @@ static bool can_complete(const struct rib_peer *p, enum family f)
 	return p->rib->complete[f] && dirty_passed(p->rib, f, p->rib->complete_mark[f]);
 }
 
-static void end_of_rib_done(struct rib_peer *p, enum family f)
-{
-	p->fam[f].cursor.eor_due = false;
-	p->eor_sent |= (uint8_t)(1u << f);
-}
-
 static void walk_end(struct rib_peer *p, enum family f)
 {
 	struct cursor *c = &p->fam[f].cursor;
-	bool eor = c->eor_due && can_complete(p, f);
 
-	if (c->walk_marked || eor)
-		c->chunk = chunk_markers(f, false, c->walk_marked, eor);
-	if (eor)
-		end_of_rib_done(p, f);
-	c->walk_marked = c->initial = false;
+	c->initial = false;
 	c->state = CURSOR_LOG;
 	if (!c->from)
 		return;
@@ -183,23 +174,45 @@ static bool step_walk(struct rib_peer *p, enum family f)
 	return true;
 }
 
+static bool has_marker(const struct rib_peer *p, enum family f)
+{
+	const struct cursor *c = &p->fam[f].cursor;
+
+	return c->marked || (c->eor_due && can_complete(p, f));
+}
+
+/* Everything was sent. EoRR and End-of-RIB come here and not right behind the walk: what changed at places that the
+ * walk had passed, or came into a shared chunk too late, is only in the log, and the peer drops what it has not been
+ * told by then. */
+static void put_markers(struct rib_peer *p, enum family f)
+{
+	struct cursor *c = &p->fam[f].cursor;
+	bool eor = c->eor_due && can_complete(p, f);
+
+	c->chunk = chunk_markers(f, false, c->marked, eor);
+	c->marked = false;
+	if (!eor)
+		return;
+	c->eor_due = false;
+	p->eor_sent |= (uint8_t)(1u << f);
+}
+
 static bool step_log(struct rib_peer *p, enum family f)
 {
 	struct cursor *c = &p->fam[f].cursor;
 
-	if (c->resend) {
+	if (c->resend && !c->marked) {
 		walk_begin(p, f);
 		return true;
 	}
-	if (c->at.pos == c->stream->end) {
-		if (!c->eor_due || !can_complete(p, f))
-			return false;
-		c->chunk = chunk_markers(f, false, false, true);
-		end_of_rib_done(p, f);
+	if (c->at.pos != c->stream->end) {
+		c->chunk = chunk_log(c->stream, c->at.pos);
+		c->at.pos = c->chunk->end;
 		return true;
 	}
-	c->chunk = chunk_log(c->stream, c->at.pos);
-	c->at.pos = c->chunk->end;
+	if (!has_marker(p, f))
+		return false;
+	put_markers(p, f);
 	return true;
 }
 
@@ -294,7 +307,7 @@ static bool cursor_has_more(const struct rib_peer *p, enum family f)
 	case CURSOR_WALK:
 		return true;
 	case CURSOR_LOG:
-		return c->resend || c->at.pos != c->stream->end || (c->eor_due && can_complete(p, f));
+		return c->resend || c->at.pos != c->stream->end || has_marker(p, f);
 	default:
 		return false;
 	}

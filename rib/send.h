@@ -28,9 +28,9 @@ struct cursor {
 	struct reader at; /* from where the log is still to be sent; in WALK and LOG */
 	uint8_t state;
 	bool initial;		    /* the walk is the first one: beyond it the peer has nothing */
-	bool eor_due;		    /* End-of-RIB follows the walk */
+	bool eor_due;		    /* End-of-RIB follows the walk and what was logged meanwhile */
 	bool resend, resend_marked; /* another walk was asked for; between BoRR and EoRR */
-	bool walk_marked;	    /* EoRR follows this walk */
+	bool marked;		    /* between BoRR and EoRR */
 	uint32_t next;		    /* node id the walk has reached */
 	uint64_t mark;		    /* WAIT: dirty nodes up to here come first */
 	struct chunk *chunk;	    /* being handed out; everything above is already behind it */

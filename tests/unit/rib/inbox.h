@@ -60,7 +60,7 @@ static inline void inbox_clear(struct inbox *in)
 	memset(in->heard, 0, sizeof in->heard);
 	memset(in->end_of_rib, 0, sizeof in->end_of_rib);
 	in->refreshing[0] = in->refreshing[1] = false;
-	in->known = 0;
+	in->known = in->lost = 0;
 }
 
 static inline struct heard *inbox_slot(struct inbox *in, const struct prefix *p)

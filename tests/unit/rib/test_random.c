@@ -1,0 +1,666 @@
+/* Anything in any order: peers come, go, announce, withdraw, change their settings and read at their own pace. Whenever
+ * everything is quiet, what each has made of its stream must be what a simple model computes from the inputs alone. */
+#include "tests/unit/rib/inbox.h"
+
+#define PEERS 9u
+#define PREFIXES_MAX 1400u
+#define CLUSTER 0x09090909u
+#define MARKS (65001u << 16)
+#define ADDED (65000u << 16 | 999u)
+
+/* ---- Inputs ---- */
+
+struct input {
+	bool there, stale;
+	struct spec s;
+};
+
+struct member {
+	struct rib_peer *peer;
+	struct rib_peer_conf conf;
+	struct bgp_codec codec;
+	unsigned number, import, export, self;
+	uint32_t mark; /* community of its routes; a peer that takes its place has another one */
+	bool up;
+	unsigned pace; /* of 8 steps, in how many it reads; 0: a sleeper that wakes up when all is judged */
+	struct inbox *in;
+	struct input input[PREFIXES_MAX];
+};
+
+static struct world {
+	uint64_t seed;
+	unsigned prefixes, step;
+	struct member m[PEERS];
+	bool local[PREFIXES_MAX];
+} * w;
+
+static uint32_t rnd(uint32_t n)
+{
+	w->seed = w->seed * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(w->seed >> 33) % n;
+}
+
+/* Policies tell prefixes apart by this. */
+static unsigned kind_of(unsigned i)
+{
+	return i % 3;
+}
+
+static struct prefix prefix_at(unsigned i)
+{
+	uint8_t v6[16] = {0xfd, 0, 0, (uint8_t)kind_of(i)};
+	struct addr a;
+
+	if (i % 4 != 3) {
+		a = addr_from_u32(0x0a640000u + (kind_of(i) << 16) + i);
+		return prefix_make(&a, 32);
+	}
+	v6[14] = (uint8_t)(i >> 8);
+	v6[15] = (uint8_t)i;
+	a = addr_make(AF_INET6, v6);
+	return prefix_make(&a, 128);
+}
+
+static enum family family_at(unsigned i)
+{
+	return i % 4 == 3 ? FAM_IPV6 : FAM_IPV4;
+}
+
+/* Rules for prefixes of one kind, both families. */
+static unsigned kind_rules(struct policy_rule *rules, unsigned kind, struct policy_rule like)
+{
+	struct addr v4 = addr_from_u32(0x0a640000u + (kind << 16));
+	struct addr v6 = addr_make(AF_INET6, (uint8_t[16]){0xfd, 0, 0, (uint8_t)kind});
+
+	like.has_prefix = true;
+	like.op = MATCH_IN;
+	like.why = "kind";
+	rules[0] = rules[1] = like;
+	rules[0].prefix = prefix_make(&v4, 16);
+	rules[1].prefix = prefix_make(&v6, 32);
+	return 2;
+}
+
+/* Import: 1 rejects kind 1, 2 sets LOCAL_PREF 300 on kind 0. */
+static struct policy *import_policy(unsigned i)
+{
+	struct policy_rule rules[2];
+	unsigned n;
+
+	if (i == 0)
+		return NULL;
+	if (i == 1)
+		n = kind_rules(rules, 1, (struct policy_rule){.action = RULE_REJECT});
+	else
+		n = kind_rules(rules, 0,
+			       (struct policy_rule){.action = RULE_ACCEPT, .set_local_pref = true, .local_pref = 300});
+	return policy_new("import", rules, n, RULE_ACCEPT);
+}
+
+/* Export: 1 rejects kind 1, 2 adds a community to kind 2, 3 does that and sets LOCAL_PREF 77 on kind 0. */
+static struct policy *export_policy(unsigned i)
+{
+	struct policy_rule rules[4];
+	unsigned n = 0;
+
+	if (i == 0)
+		return NULL;
+	if (i == 1)
+		n = kind_rules(rules, 1, (struct policy_rule){.action = RULE_REJECT});
+	else
+		n = kind_rules(rules, 2, (struct policy_rule){.action = RULE_CONTINUE, .add_community = ADDED});
+	if (i == 3)
+		n += kind_rules(rules + n, 0,
+				(struct policy_rule){.action = RULE_ACCEPT, .set_local_pref = true, .local_pref = 77});
+	return policy_new("export", rules, n, RULE_ACCEPT);
+}
+
+/* ---- The model ---- */
+
+struct choice {
+	int who; /* member, -1 local, -2 nobody */
+	const struct input *in;
+};
+
+static uint32_t model_local_pref(const struct member *m, unsigned i)
+{
+	if (m->import == 2 && kind_of(i) == 0)
+		return 300;
+	if (m->conf.ebgp)
+		return 100;
+	return m->input[i].s.local_pref ? m->input[i].s.local_pref : 100;
+}
+
+static unsigned words_in(const uint32_t *v, unsigned max)
+{
+	unsigned n = 0;
+
+	while (n < max && v[n])
+		n++;
+	return n;
+}
+
+static uint32_t model_router_id(const struct member *m, unsigned i)
+{
+	return m->input[i].s.originator ? m->input[i].s.originator : addr_to_u32(&m->conf.remote);
+}
+
+/* What is better is smaller. */
+static int64_t model_rank(const struct member *m, unsigned i, unsigned step)
+{
+	const struct input *in = &m->input[i];
+
+	switch (step) {
+	case 0:
+		return -(int64_t)model_local_pref(m, i);
+	case 1:
+		return words_in(in->s.path, 8);
+	case 2:
+		return in->s.origin;
+	case 3:
+		return in->s.has_med ? in->s.med : 0;
+	case 4:
+		return !m->conf.ebgp;
+	case 5:
+		return in->stale;
+	case 6:
+		return model_router_id(m, i);
+	case 7:
+		return words_in(in->s.clusters, 4);
+	default:
+		return addr_to_u32(&m->conf.remote);
+	}
+}
+#define MODEL_STEPS 9u
+#define MODEL_MED 3u
+
+static struct choice model_best(unsigned i)
+{
+	bool in[PEERS], next[PEERS];
+
+	if (w->local[i])
+		return (struct choice){-1, NULL};
+	for (unsigned m = 0; m < PEERS; m++)
+		in[m] = w->m[m].input[i].there && !(w->m[m].import == 1 && kind_of(i) == 1);
+	for (unsigned step = 0; step < MODEL_STEPS; step++) {
+		memcpy(next, in, sizeof in);
+		for (unsigned a = 0; a < PEERS; a++)
+			for (unsigned b = 0; b < PEERS; b++)
+				if (in[a] && in[b] &&
+				    (step != MODEL_MED || w->m[a].input[i].s.path[0] == w->m[b].input[i].s.path[0]) &&
+				    model_rank(&w->m[a], i, step) < model_rank(&w->m[b], i, step))
+					next[b] = false;
+		memcpy(in, next, sizeof in);
+	}
+	for (unsigned m = 0; m < PEERS; m++)
+		if (in[m])
+			return (struct choice){(int)m, &w->m[m].input[i]};
+	return (struct choice){-2, NULL};
+}
+
+static bool model_has(const struct spec *s, uint32_t community)
+{
+	for (unsigned i = 0; i < 4; i++)
+		if (s->communities[i] == community)
+			return true;
+	return false;
+}
+
+static struct addr self_of(const struct member *m, enum family f)
+{
+	static const char *const selves[2][FAM_COUNT] = {{OUR_V4, OUR_V6}, {"192.168.0.2", "2001:db8:ffff::2"}};
+
+	return addr_of(selves[m->self][f]);
+}
+
+static void said_communities(struct said *s, const struct member *to, unsigned i, const struct spec *from)
+{
+	unsigned n = from ? words_in(from->communities, 4) : 0;
+
+	if (n)
+		memcpy(s->communities, from->communities, n * sizeof *s->communities);
+	if (to->export >= 2 && kind_of(i) == 2)
+		s->communities[n++] = ADDED;
+	qsort(s->communities, n, sizeof *s->communities, said_by_value);
+}
+
+/* What the member must have been told of the prefix. False: nothing. */
+static bool model_said(const struct member *to, unsigned i, struct said *s)
+{
+	struct choice c = model_best(i);
+	const struct member *from = c.who >= 0 ? &w->m[c.who] : NULL;
+	bool reflected = from && !from->conf.ebgp && !to->conf.ebgp;
+	const struct spec *spec = from ? &c.in->s : NULL;
+	unsigned n = 0;
+
+	*s = (struct said){0};
+	if (c.who == -2 || from == to || (to->export == 1 && kind_of(i) == 1))
+		return false;
+	if (spec && (model_has(spec, BGP_COMMUNITY_NO_ADVERTISE) ||
+		     (to->conf.ebgp && model_has(spec, BGP_COMMUNITY_NO_EXPORT))))
+		return false;
+	if (reflected && !from->conf.rr_client && !to->conf.rr_client)
+		return false;
+	s->next_hop = self_of(to, family_at(i));
+	if (from && to->conf.next_hop_mode != RIB_NEXT_HOP_SELF &&
+	    !(to->conf.ebgp && to->conf.next_hop_mode == RIB_NEXT_HOP_AUTO)) {
+		s->next_hop = spec->next_hop ? addr_of(spec->next_hop) : own_next_hop(from->peer, family_at(i));
+		if (addr_equal(&s->next_hop, &to->conf.remote))
+			return false;
+	}
+	said_communities(s, to, i, spec);
+	if (to->conf.ebgp)
+		s->path[n++] = OUR_AS;
+	if (spec) {
+		memcpy(s->path + n, spec->path, 6 * sizeof *s->path);
+		s->origin = spec->origin;
+	}
+	if (to->conf.ebgp)
+		return true;
+	s->has_local_pref = true;
+	s->local_pref = !from ? INT32_MAX - 1024 : model_local_pref(from, i);
+	if (to->export == 3 && kind_of(i) == 0)
+		s->local_pref = 77;
+	if (spec && spec->has_med) {
+		s->has_med = true;
+		s->med = spec->med;
+	}
+	if (reflected) {
+		s->has_originator = true;
+		s->originator = model_router_id(from, i);
+		s->clusters[0] = CLUSTER;
+		memcpy(s->clusters + 1, spec->clusters, 4 * sizeof *s->clusters);
+	}
+	return true;
+}
+
+static void said_print(const char *name, const struct said *s)
+{
+	char nh[ADDR_STRLEN];
+
+	fprintf(stderr, "  %s: next hop %s, origin %u, med %d %u, local_pref %d %u, originator %x, path", name,
+		addr_format(&s->next_hop, nh), s->origin, s->has_med, s->med, s->has_local_pref, s->local_pref,
+		s->originator);
+	for (unsigned i = 0; i < SAID_WORDS && s->path[i]; i++)
+		fprintf(stderr, " %u", s->path[i]);
+	fputs(", clusters", stderr);
+	for (unsigned i = 0; i < SAID_WORDS && s->clusters[i]; i++)
+		fprintf(stderr, " %x", s->clusters[i]);
+	fputs(", communities", stderr);
+	for (unsigned i = 0; i < SAID_WORDS && s->communities[i]; i++)
+		fprintf(stderr, " %x", s->communities[i]);
+	fputc('\n', stderr);
+}
+
+static bool said_equal(const struct said *a, const struct said *b)
+{
+	return addr_equal(&a->next_hop, &b->next_hop) && a->origin == b->origin && a->has_med == b->has_med &&
+	       a->has_local_pref == b->has_local_pref && a->has_originator == b->has_originator && a->med == b->med &&
+	       a->local_pref == b->local_pref && a->originator == b->originator &&
+	       memcmp(a->path, b->path, sizeof a->path) == 0 &&
+	       memcmp(a->clusters, b->clusters, sizeof a->clusters) == 0 &&
+	       memcmp(a->communities, b->communities, sizeof a->communities) == 0;
+}
+
+static unsigned judge_member(struct member *m)
+{
+	unsigned count = 0;
+	struct said want;
+
+	for (unsigned i = 0; i < w->prefixes; i++) {
+		struct prefix p = prefix_at(i);
+		const struct heard *h = inbox_slot(m->in, &p);
+		bool has = model_said(m, i, &want);
+		char text[PREFIX_STRLEN];
+
+		count += has;
+		if (has == h->there && (!has || said_equal(&want, &h->said)))
+			continue;
+		fprintf(stderr, "step %u, %s, %s: should%s have it, has%s; best %d\n", w->step, m->conf.name,
+			prefix_format(&p, text), has ? "" : " not", h->there ? "" : " not", model_best(i).who);
+		said_print("want", &want);
+		said_print("has ", &h->said);
+		ck_abort_msg("what was sent is not what the rules say");
+	}
+	return count;
+}
+
+/* Everything comes to rest, everybody reads, all is compared. */
+static void judge(void)
+{
+	bool more;
+
+	do {
+		rig_settle();
+		more = false;
+		for (unsigned i = 0; i < PEERS; i++)
+			if (w->m[i].up)
+				more |= inbox_pull(w->m[i].in, 16) || !rib_peer_stats(w->m[i].peer).up_to_date;
+	} while (more);
+	for (unsigned i = 0; i < PEERS; i++) {
+		struct member *m = &w->m[i];
+
+		if (!m->up)
+			continue;
+		ck_assert_uint_eq(judge_member(m), m->in->known);
+		ck_assert_msg(m->in->lost == 0, "%s: a refresh lost %u routes", m->conf.name, m->in->lost);
+		for (int f = 0; f < FAM_COUNT; f++) {
+			ck_assert_uint_eq(m->in->end_of_rib[f], 1);
+			ck_assert(!m->in->refreshing[f]);
+		}
+	}
+}
+
+/* ---- Operations ---- */
+
+static void do_announce(struct member *m, unsigned i)
+{
+	static const char *const next_hops[] = {NULL, NULL, "10.9.0.1", "10.0.0.3", "10.0.0.6", "10.0.0.8"};
+	struct spec s = {.origin = (uint8_t)rnd(2), .has_med = rnd(3) == 0, .communities = {m->mark}};
+	struct prefix p = prefix_at(i);
+	unsigned hops = m->conf.ebgp + rnd(3);
+
+	for (unsigned k = 0; k < hops; k++)
+		s.path[k] = k == 0 && m->conf.ebgp ? m->conf.remote_as : 64600 + rnd(2);
+	s.med = s.has_med ? 1 + rnd(2) : 0;
+	if (!m->conf.ebgp) {
+		s.local_pref = rnd(4) ? 0 : 90 + rnd(20);
+		s.originator = rnd(5) ? 0 : 0x0a0a0a00u + rnd(3);
+		s.clusters[0] = s.originator ? 0x05050505u : 0;
+	}
+	if (rnd(10) == 0)
+		s.communities[1] = rnd(2) ? BGP_COMMUNITY_NO_EXPORT : BGP_COMMUNITY_NO_ADVERTISE;
+	else if (w->prefixes > 100)
+		s.communities[1] = 0x10000u + i; /* many different sets: many chunks */
+	if (family_at(i) == FAM_IPV4)
+		s.next_hop = next_hops[rnd(6)];
+	announce_prefix(m->peer, &p, &s, false);
+	m->input[i] = (struct input){.there = true, .s = s};
+}
+
+static void op_announce(struct member *m)
+{
+	unsigned i = rnd(w->prefixes), n = 1 + rnd(w->prefixes / 8);
+
+	for (; m->up && n--; i = (i + 1) % w->prefixes)
+		do_announce(m, i);
+}
+
+static void op_withdraw(struct member *m)
+{
+	unsigned i = rnd(w->prefixes), n = 1 + rnd(w->prefixes / 8);
+
+	for (; m->up && n--; i = (i + 1) % w->prefixes) {
+		struct prefix p = prefix_at(i);
+
+		withdraw_prefix(m->peer, &p, 0, false);
+		m->input[i].there = false;
+	}
+}
+
+static void op_local(struct member *m)
+{
+	unsigned i = rnd(w->prefixes);
+	struct prefix p = prefix_at(i);
+
+	(void)m;
+	w->local[i] = !w->local[i];
+	if (w->local[i])
+		rib_local_set(rig.rib, &p, SOURCE_BLOCK, 1024);
+	else
+		rib_local_unset(rig.rib, &p);
+}
+
+static void selves(const struct member *m, struct bgp_nexthop self[FAM_COUNT])
+{
+	memset(self, 0, FAM_COUNT * sizeof *self);
+	for (int f = 0; f < FAM_COUNT; f++)
+		self[f].addr = self_of(m, (enum family)f);
+}
+
+static void member_up(struct member *m)
+{
+	struct bgp_nexthop self[FAM_COUNT];
+
+	selves(m, self);
+	inbox_clear(m->in);
+	m->in->peer = m->peer;
+	m->in->codec = m->codec;
+	m->in->not_for_me = m->mark;
+	rib_peer_up(m->peer, &m->codec, addr_to_u32(&m->conf.remote), self);
+	m->up = true;
+}
+
+static void inputs_age(struct member *m, uint8_t keep)
+{
+	for (unsigned i = 0; i < w->prefixes; i++) {
+		if (keep >> family_at(i) & 1)
+			m->input[i].stale = m->input[i].there;
+		else
+			m->input[i].there = false;
+	}
+}
+
+static void op_bounce(struct member *m)
+{
+	uint8_t keep = (uint8_t)rnd(4);
+
+	if (m->up) {
+		rib_peer_down(m->peer, keep);
+		m->up = false;
+		inputs_age(m, keep);
+		if (rnd(2))
+			return;
+	}
+	member_up(m);
+}
+
+static void op_sweep(struct member *m)
+{
+	enum family f = (enum family)rnd(FAM_COUNT);
+
+	rib_peer_sweep(m->peer, f);
+	for (unsigned i = 0; i < w->prefixes; i++)
+		if (family_at(i) == f && m->input[i].stale)
+			m->input[i].there = m->input[i].stale = false;
+}
+
+/* The peer refreshes everything it has, or forgets some. */
+static void op_refresh_in(struct member *m)
+{
+	if (!m->up)
+		return;
+	rib_peer_mark_stale(m->peer, FAM_IPV4);
+	for (unsigned i = 0; i < w->prefixes; i++) {
+		if (family_at(i) != FAM_IPV4 || !m->input[i].there)
+			continue;
+		m->input[i].stale = true;
+		if (rnd(8))
+			do_announce(m, i);
+	}
+	rib_peer_sweep(m->peer, FAM_IPV4);
+	for (unsigned i = 0; i < w->prefixes; i++)
+		if (family_at(i) == FAM_IPV4 && m->input[i].stale)
+			m->input[i].there = m->input[i].stale = false;
+}
+
+static void op_refresh_out(struct member *m)
+{
+	rib_peer_resend(m->peer, (enum family)rnd(FAM_COUNT), rnd(2));
+}
+
+static void configure(struct member *m)
+{
+	m->conf.import = import_policy(m->import);
+	m->conf.export = export_policy(m->export);
+	if (m->peer)
+		rib_peer_configure(m->peer, &m->conf);
+	else
+		m->peer = rib_peer_new(rig.rib, &m->conf, m);
+	policy_unref(m->conf.import);
+	policy_unref(m->conf.export);
+	m->conf.import = m->conf.export = NULL;
+}
+
+static void op_import(struct member *m)
+{
+	m->import = rnd(3);
+	configure(m);
+}
+
+static void op_export(struct member *m)
+{
+	m->export = rnd(4);
+	if (rnd(3) == 0)
+		m->conf.next_hop_mode = rnd(3);
+	configure(m);
+}
+
+static void op_client(struct member *m)
+{
+	m->conf.rr_client = !m->conf.ebgp && rnd(2);
+	configure(m);
+}
+
+static void op_self(struct member *m)
+{
+	struct bgp_nexthop self[FAM_COUNT];
+
+	m->self = rnd(2);
+	selves(m, self);
+	rib_peer_self(m->peer, self);
+}
+
+/* Another peer in its place: the index is used again. */
+static void op_replace(struct member *m)
+{
+	rib_peer_free(m->peer);
+	m->peer = NULL;
+	m->up = false;
+	m->mark += PEERS;
+	memset(m->input, 0, sizeof m->input);
+	configure(m);
+	if (rnd(3))
+		member_up(m);
+}
+
+static void op_pace(struct member *m)
+{
+	m->pace = rnd(4) ? rnd(9) : 0;
+}
+
+static void op_judge(struct member *m)
+{
+	(void)m;
+	judge();
+}
+
+static const struct {
+	unsigned weight;
+	void (*op)(struct member *m);
+} ops[] = {
+    {400, op_announce}, {200, op_withdraw},   {100, op_local}, {20, op_bounce}, {10, op_sweep},
+    {4, op_refresh_in}, {20, op_refresh_out}, {8, op_import},  {24, op_export}, {8, op_client},
+    {8, op_self},	{8, op_replace},      {12, op_pace},   {6, op_judge},
+};
+
+static void one_step(void)
+{
+	unsigned total = 0, pick, i = 0;
+
+	for (unsigned k = 0; k < sizeof ops / sizeof *ops; k++)
+		total += ops[k].weight;
+	for (pick = rnd(total); pick >= ops[i].weight; i++)
+		pick -= ops[i].weight;
+	ops[i].op(&w->m[rnd(PEERS)]);
+	for (unsigned turns = rnd(3); turns; turns--)
+		loop_turn(rig.loop, false);
+	for (unsigned k = 0; k < PEERS; k++)
+		if (w->m[k].up && rnd(8) < w->m[k].pace)
+			inbox_pull(w->m[k].in, 1 + rnd(3));
+}
+
+static void world_begin(uint64_t seed, unsigned prefixes)
+{
+	w = mem_calloc(1, sizeof *w);
+	w->seed = seed;
+	w->prefixes = prefixes;
+	for (unsigned i = 0; i < PEERS; i++) {
+		struct member *m = &w->m[i];
+
+		m->number = i + 1;
+		m->mark = MARKS + i;
+		m->conf = peer_conf(m->number, i < 3);
+		m->conf.rr_client = i >= 6;
+		m->conf.cluster_id = CLUSTER;
+		m->pace = i;
+		configure(m);
+		m->codec = peer_codec(m->peer);
+		/* Most share groups; one is an old peer, one takes long messages. */
+		m->codec.as4 = i != 2;
+		m->codec.max_message = i == 8 ? BGP_MAX_EXTENDED : BGP_MAX_MESSAGE;
+		m->in = inbox_new(m->peer);
+		member_up(m);
+	}
+}
+
+static void world_end(void)
+{
+	for (unsigned i = 0; i < PEERS; i++) {
+		rib_peer_free(w->m[i].peer);
+		inbox_free(w->m[i].in);
+	}
+	for (unsigned i = 0; i < w->prefixes; i++) {
+		struct prefix p = prefix_at(i);
+
+		rib_local_unset(rig.rib, &p);
+	}
+	free(w);
+}
+
+/* Seed, prefixes, steps. With many prefixes a walk takes several chunks, and members are in the middle of them. */
+static const struct {
+	uint64_t seed;
+	unsigned prefixes, steps;
+} runs[] = {{1, 8, 3000}, {2, 24, 3000}, {3, 24, 3000}, {4, 64, 2000}, {5, PREFIXES_MAX, 250}, {6, PREFIXES_MAX, 250}};
+
+START_TEST(test_random)
+{
+	uint64_t seed = runs[_i].seed;
+	const char *other = getenv("SEED");
+	struct rib_stats s;
+
+	if (other)
+		seed = strtoull(other, NULL, 10) * 8 + (unsigned)_i;
+	printf("seed %llu, %u prefixes, %u steps\n", (unsigned long long)seed, runs[_i].prefixes, runs[_i].steps);
+	fflush(stdout);
+	rig_begin();
+	for (int f = 0; f < FAM_COUNT; f++)
+		rib_release(rig.rib, (enum family)f);
+	world_begin(seed, runs[_i].prefixes);
+	for (w->step = 0; w->step < runs[_i].steps; w->step++)
+		one_step();
+	judge();
+	/* All gone: nothing is left behind. */
+	world_end();
+	rig_settle();
+	s = rib_stats(rig.rib);
+	ck_assert_uint_eq(s.groups, 0);
+	ck_assert_uint_eq(s.next_hops, 0);
+	ck_assert_uint_eq(s.attrs, 0);
+	for (int f = 0; f < FAM_COUNT; f++) {
+		ck_assert_uint_eq(s.routes[f], 0);
+		ck_assert_uint_eq(s.prefixes[f], 0);
+	}
+	rig_end();
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("random");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, test_random, 0, sizeof runs / sizeof *runs);
+	return run_suite(tc, "anything in any order");
+}
