@@ -1,5 +1,6 @@
 /* calidrisd: arguments, and what comes before there is a daemon. */
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,8 @@ int main(int argc, char **argv)
 	struct daemon *d;
 	int status = parse_options(&o, argc, argv);
 
+	/* Until there is something to reload: the default action would be death. */
+	signal(SIGHUP, SIG_IGN);
 	if (status >= 0)
 		return status;
 	/* Without -c the file is optional: a container may be configured by its environment alone. */
