@@ -11,7 +11,8 @@
 #include "daemon/base/mono.h"
 
 /* While sessions keep coming up, peers that are still down are waited for; when none has for this long, they are
- * taken for dead. BIRD's and our own retry timers fit into it twice. */
+ * taken for dead. BIRD's and our own retry timers fit into it twice. A peer that is up and says nothing for as long
+ * will not send the marker that it promised either. */
 #define QUIET (10 * MONO_SEC)
 /* What a peer has to tell at the start comes without a pause as long as this: for peers without an End-of-RIB marker to
  * wait for, silence stands for it. */
@@ -456,12 +457,15 @@ static uint64_t peer_delivers(const struct peer *p, enum restart_step step, uint
 {
 	const struct bgp_open *open = bgp_session_peer(p->session);
 	uint8_t missing = bgp_session_codec(p->session)->families & (uint8_t)~p->eor;
+	bool promised = open->gr && missing & open->gr_families;
+	uint64_t silent;
 
 	if (!missing)
 		return 0;
-	if (open->gr && missing & open->gr_families && (step == RESTART_KERNEL || !open->gr_restarting))
+	if (promised && open->gr_restarting && step == RESTART_KERNEL)
 		return UINT64_MAX;
-	return now < p->heard + SETTLE ? p->heard + SETTLE : 0;
+	silent = p->heard + (promised && !open->gr_restarting ? QUIET : SETTLE);
+	return now < silent ? silent : 0;
 }
 
 static struct waiting look_at_peers(const struct speaker *s, enum restart_step step, uint64_t now)
@@ -572,8 +576,9 @@ struct restart_status speaker_restart(const struct speaker *s)
 
 	if (r.in_progress) {
 		struct waiting w = look_at_peers(s, s->markers_released ? RESTART_KERNEL : RESTART_MARKERS, now);
+		uint64_t until = w.silent || !w.look_again ? s->restart_until : w.look_again;
 		r.waiting = w.silent + w.down;
-		r.left = s->restart_until > now ? s->restart_until - now : 0;
+		r.left = until > now ? until - now : 0;
 	}
 	return r;
 }

@@ -141,7 +141,7 @@ class Speaker:
             raise self.error
 
     def add(self, address, as_number, router_id=None, port=179, **script):
-        """A peer on this address, which the host must have."""
+        """A peer on this address, which the host must have; it has one connection at a time, the last."""
         with self.host.inside():
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             listener = socket.create_server((address, port), family=family, backlog=8)

@@ -424,30 +424,36 @@ def test_stale_routes(mesh):
 
 
 def test_dead_peers_do_not_hold_up_the_start(mesh):
-    """A peer that is configured and never answers is waited for while sessions come up, not longer; and live routes are
-    kept throughout, stale ones until then."""
+    """A peer that is configured and never answers is waited for while sessions come up, not longer; nor one that is up and
+    keeps its promise of End-of-RIB for itself. Live routes are kept throughout, stale ones until then."""
     one, two, three = mesh.nodes
     traffic = Traffic(one.pods[0], two.pods[0])
     three.stop()  # its objects stay, its daemon does not answer any more
+    fabric = mesh.add_host(Host, "fabric-1", publish=False)
     mesh.write(node_object("node-dead", ["172.18.0.99/24", "fd00:18::99/64"]),
-               bgp_peer("dead", peerIP="172.18.0.98", asNumber=64999))
-    watch = Watch(one)
-    one.kill()
-    started = time.monotonic()
-    one.start()
+               bgp_peer("dead", peerIP="172.18.0.98", asNumber=64999),
+               bgp_peer("silent", node="node-1", peerIP=fabric.ip4, asNumber=65001))
     third = [block for block in three.blocks]
-    wait_for(lambda: len(sessions(one)) == 1, "the session with the other live node")
-    while not settled(one):
-        assert all(map(one.route, third)), "a dead peer's routes went before the start was complete"
-        assert time.monotonic() < started + 20
-        time.sleep(0.2)
-    assert 8 < time.monotonic() - started < 16
-    assert "the peers that are up" in one.show("status")["restart"]["ended"]
-    wait_for(lambda: not any(map(one.route, third)), "the dead node's routes go")
-    kernel = one.show("status")["kernel"]
-    assert (kernel["writes"], kernel["deletes"]) == (0, len(third))
-    assert sorted(row.split("Deleted ")[1].split()[0] for row in watch.rows()) == sorted(third)
-    traffic.end("a start with dead peers")
+    with Speaker(fabric) as speaker:
+        speaker.add(fabric.ip4, 65001, families=(4,), restart_time=120, markers=False,
+                    updates=[update(["20.0.0.0/24"], fabric.ip4, [65001], None)])
+        wait_for(lambda: one.route("20.0.0.0/24"), "the silent peer's route")
+        watch = Watch(one)
+        one.kill()
+        started = time.monotonic()
+        one.start()
+        wait_for(lambda: len(sessions(one)) == 2, "the sessions with those that live")
+        while not settled(one):
+            assert all(map(one.route, third)), "a dead peer's routes went before the start was complete"
+            assert time.monotonic() < started + 20
+            time.sleep(0.2)
+        assert 8 < time.monotonic() - started < 16
+        assert "the peers that are up" in one.show("status")["restart"]["ended"]
+        wait_for(lambda: not any(map(one.route, third)), "the dead node's routes go")
+        kernel = one.show("status")["kernel"]
+        assert (kernel["writes"], kernel["deletes"]) == (0, len(third))
+        assert sorted(row.split("Deleted ")[1].split()[0] for row in watch.rows()) == sorted(third)
+        traffic.end("a start with dead peers")
 
 
 @pytest.mark.parametrize("markers", ["End-of-RIB", "no graceful restart"])
