@@ -103,13 +103,22 @@ void rib_peer_resend(struct rib_peer *p, enum family f, bool enhanced)
 
 /* ---- Steps of a cursor: true if it got further (perhaps without a chunk) ---- */
 
-static void walk_begin(struct rib_peer *p, enum family f)
+static void walk_begin(struct cursor *c)
 {
-	struct cursor *c = &p->fam[f].cursor;
-
 	c->state = CURSOR_WALK;
 	c->next = 0;
-	c->marked = c->resend && c->resend_marked;
+}
+
+/* RFC 7313 4: no BoRR before End-of-RIB. A walk between markers is done before the next one begins. */
+static bool can_resend(const struct cursor *c)
+{
+	return c->resend && !c->marked && !(c->resend_marked && c->eor_due);
+}
+
+static void resend_begin(struct cursor *c, enum family f)
+{
+	walk_begin(c);
+	c->marked = c->resend_marked;
 	c->resend = c->resend_marked = false;
 	if (c->marked)
 		c->chunk = chunk_markers(f, true, false, false);
@@ -134,7 +143,9 @@ static bool step_wait(struct rib_peer *p, enum family f)
 	if (!can_begin(p, f))
 		return false;
 	reader_add(c->stream, &c->at, c->stream->end);
-	walk_begin(p, f);
+	/* What is sent first is everything. */
+	c->resend = c->resend_marked;
+	walk_begin(c);
 	return true;
 }
 
@@ -201,8 +212,8 @@ static bool step_log(struct rib_peer *p, enum family f)
 {
 	struct cursor *c = &p->fam[f].cursor;
 
-	if (c->resend && !c->marked) {
-		walk_begin(p, f);
+	if (can_resend(c)) {
+		resend_begin(c, f);
 		return true;
 	}
 	if (c->at.pos != c->stream->end) {
@@ -307,7 +318,7 @@ static bool cursor_has_more(const struct rib_peer *p, enum family f)
 	case CURSOR_WALK:
 		return true;
 	case CURSOR_LOG:
-		return c->resend || c->at.pos != c->stream->end || has_marker(p, f);
+		return can_resend(c) || c->at.pos != c->stream->end || has_marker(p, f);
 	default:
 		return false;
 	}
