@@ -17,6 +17,8 @@
 #include "daemon/export.h"
 #include "daemon/speaker.h"
 
+#define LISTEN_RETRY (5 * MONO_SEC)
+
 /* In order of precedence: what a prefix is here, if several objects claim it. */
 enum claim_kind { CLAIM_WORKLOAD, CLAIM_BLOCK, CLAIM_BORROWED, CLAIM_KIND_COUNT };
 
@@ -44,6 +46,9 @@ struct cluster {
 	bool synced, dirty_self, announced_sync;
 	struct strbuf peering_notes;
 	struct policy *export;
+	bool has_peers;
+	char listen_problem[200]; /* "" if we listen where we should */
+	struct loop_timer listen_timer;
 };
 
 static uint32_t prefix_hash(const struct prefix *p)
@@ -303,13 +308,34 @@ static void mark_all_dirty(struct cluster *c)
 		mark_dirty(c, l);
 }
 
-static void listen_where_wanted(struct cluster *c, bool has_peers)
+static void listen_where_wanted(struct cluster *c);
+
+static void on_listen_timer(void *arg)
+{
+	listen_where_wanted(arg);
+}
+
+/* Somebody else may have the port, or the address may not be there yet: tried again, and said once. */
+static void note_listening(struct cluster *c, const char *problem)
+{
+	if (*problem && strcmp(problem, c->listen_problem) != 0)
+		log_error("bgp", "%s; tried again every %u s", problem, (unsigned)(LISTEN_RETRY / MONO_SEC));
+	else if (!*problem && *c->listen_problem)
+		log_info("bgp", "listens now");
+	snprintf(c->listen_problem, sizeof c->listen_problem, "%s", problem);
+	if (*problem)
+		loop_timer_set(c->d->loop, &c->listen_timer, LISTEN_RETRY, on_listen_timer, c);
+	else
+		loop_timer_stop(c->d->loop, &c->listen_timer);
+}
+
+static void listen_where_wanted(struct cluster *c)
 {
 	struct bgp_listen want[FAM_COUNT];
+	char err[sizeof c->listen_problem];
 	unsigned n = 0;
-	char err[200];
 
-	for (int f = 0; has_peers && f < FAM_COUNT; f++) {
+	for (int f = 0; c->has_peers && f < FAM_COUNT; f++) {
 		if (!c->self.bind_node_ip) {
 			want[n++] = (struct bgp_listen){.port = c->self.listen_port};
 			break;
@@ -317,8 +343,7 @@ static void listen_where_wanted(struct cluster *c, bool has_peers)
 		if (!addr_is_none(&c->self.ip[f].addr))
 			want[n++] = (struct bgp_listen){.addr = c->self.ip[f].addr, .port = c->self.listen_port};
 	}
-	if (!bgp_engine_listen(c->d->engine, want, n, err, sizeof err))
-		log_error("bgp", "%s", err);
+	note_listening(c, bgp_engine_listen(c->d->engine, want, n, err, sizeof err) ? "" : err);
 }
 
 static void apply_self(struct cluster *c)
@@ -341,7 +366,8 @@ static void apply_self(struct cluster *c)
 	strbuf_free(&c->peering_notes);
 	c->peering_notes = p.notes;
 	p.notes = (struct strbuf){0};
-	listen_where_wanted(c, p.count > 0);
+	c->has_peers = p.count > 0;
+	listen_where_wanted(c);
 	speaker_apply(c->d->speaker, &p, &c->self, NULL, export);
 	policy_unref(c->export);
 	c->export = export;
@@ -397,6 +423,7 @@ void cluster_free(struct cluster *c)
 	uint32_t pos = 0;
 
 	loop_work_cancel(c->d->loop, &c->work);
+	loop_timer_stop(c->d->loop, &c->listen_timer);
 	drop_all_claims(c);
 	while ((l = htab_next(&c->prefixes, &pos)))
 		free(l);
@@ -449,6 +476,9 @@ void cluster_problems(const struct cluster *c, struct strbuf *out)
 		strbuf_printf(out,
 			      "Node %s has neither spec.bgp.ipv4Address nor ipv6Address: no sessions are possible\n",
 			      c->self.name);
+	if (*c->listen_problem)
+		strbuf_printf(out, "%s; tried again every %u s\n", c->listen_problem,
+			      (unsigned)(LISTEN_RETRY / MONO_SEC));
 	if (c->peering_notes.len)
 		strbuf_add(out, c->peering_notes.s, c->peering_notes.len);
 }

@@ -17,7 +17,8 @@ void cluster_reconfigure(struct cluster *c);
 const struct self *cluster_self(const struct cluster *c);
 /* The object a local route comes from, for explain: "WorkloadEndpoint default/web-0 (pods.yaml:12)"; "" if none. */
 void cluster_origin(const struct cluster *c, const struct prefix *p, struct strbuf *out);
-/* What keeps this node from working fully, a line each: no Node object, no address, BGPPeers without effect. */
+/* What keeps this node from working fully, a line each: no Node object, no address, a port that is taken, BGPPeers
+ * without effect. */
 void cluster_problems(const struct cluster *c, struct strbuf *out);
 
 #endif

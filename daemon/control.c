@@ -256,30 +256,31 @@ static struct sockaddr_un socket_address(const char *path)
 	return sa;
 }
 
-/* Is somebody listening there? *pid is who, as far as the kernel tells. A full backlog is an answer too. */
-static bool somebody_answers(const char *path, int *pid)
+/* 0 if somebody listens there, ECONNREFUSED if nobody does, else why that cannot be known. *pid is who, as far as the
+ * kernel tells. A full backlog is an answer too. */
+static int ask_who_listens(const char *path, int *pid)
 {
 	struct sockaddr_un sa = socket_address(path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
 	struct ucred peer = {0};
 	socklen_t len = sizeof peer;
-	bool answers;
 
 	*pid = 0;
 	if (fd < 0)
-		return false;
-	answers = connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0 || errno == EAGAIN;
-	if (answers && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+		return errno;
+	if (connect(fd, (struct sockaddr *)&sa, sizeof sa) < 0 && errno != EAGAIN)
+		error = errno;
+	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
 		*pid = peer.pid;
 	close(fd);
-	return answers;
+	return error;
 }
 
 /* Removes what a daemon that is gone has left there. */
 static bool clear_path(const char *path, char *err, size_t err_size)
 {
 	struct stat st;
-	int pid;
+	int pid, error;
 
 	if (lstat(path, &st) < 0) {
 		if (errno == ENOENT)
@@ -291,10 +292,16 @@ static bool clear_path(const char *path, char *err, size_t err_size)
 			    "control socket %s: something that is no socket is there; move it away, or set "
 			    "control.socket",
 			    path);
-	if (somebody_answers(path, &pid))
+	error = ask_who_listens(path, &pid);
+	if (error == 0)
 		return fail(err, err_size, "another calidrisd (pid %d) answers on %s; stop it, or set control.socket",
 			    pid, path);
-	if (unlink(path) < 0)
+	if (error != ECONNREFUSED && error != ENOENT)
+		return fail(err, err_size,
+			    "control socket %s: it is somebody else's: %s; stop the daemon that has it, or set "
+			    "control.socket",
+			    path, strerror(error));
+	if (unlink(path) < 0 && errno != ENOENT)
 		return fail(err, err_size, "control socket %s: a dead daemon's socket cannot be removed: %s", path,
 			    strerror(errno));
 	return true;
