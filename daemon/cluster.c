@@ -467,6 +467,21 @@ void cluster_origin(const struct cluster *c, const struct prefix *p, struct strb
 		      claim->object->source);
 }
 
+static void encapsulation_problems(const struct cluster *c, struct strbuf *out)
+{
+	const struct object *o;
+	unsigned pos = 0;
+
+	while ((o = store_next(c->d->store, OBJ_IP_POOL, &pos))) {
+		const struct obj_ip_pool *pool = (const void *)o;
+		if (pool->ipip != ENCAP_NEVER || pool->vxlan != ENCAP_NEVER)
+			strbuf_printf(out,
+				      "IPPool %s: %s is not honoured yet, its routes are plain: pods reach each other only "
+				      "where the network between the nodes routes their addresses\n",
+				      o->name, pool->ipip != ENCAP_NEVER ? "ipipMode" : "vxlanMode");
+	}
+}
+
 void cluster_problems(const struct cluster *c, struct strbuf *out)
 {
 	if (c->synced && !c->self.node)
@@ -479,6 +494,7 @@ void cluster_problems(const struct cluster *c, struct strbuf *out)
 	if (*c->listen_problem)
 		strbuf_printf(out, "%s; tried again every %u s\n", c->listen_problem,
 			      (unsigned)(LISTEN_RETRY / MONO_SEC));
+	encapsulation_problems(c, out);
 	if (c->peering_notes.len)
 		strbuf_add(out, c->peering_notes.s, c->peering_notes.len);
 }
