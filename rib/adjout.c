@@ -347,7 +347,7 @@ void stream_change(struct stream *s, uint32_t id, const struct node *n)
 	if (id >= s->filled)
 		return;
 	w = stream_want(s, n);
-	if (entry_is(e, &w))
+	if (entry_is(e, &w) && !(n->flags & NODE_TELL && w.attrs))
 		return;
 	if (!e) {
 		e = entry_make(s, id);

@@ -102,6 +102,7 @@ struct rib_peer {
 TAILQ_HEAD(rib_peer_list, rib_peer);
 #define SCAN_REEVALUATE 1 /* import checks and policy again */
 #define SCAN_DECIDE 2	  /* the decision process again */
+#define SCAN_TELL 4	  /* what is sent of its best routes may look different now (with SCAN_DECIDE) */
 
 /* A queue of node ids; counts of all pushed and popped ids serve as marks. */
 struct fifo {

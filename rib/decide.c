@@ -484,6 +484,7 @@ void decide_node(struct rib *r, enum family f, uint32_t id)
 	/* A group that forgets a prefix nobody was told of must not free the node under our feet. */
 	n->held++;
 	groups_node_decided(r, f, id, n);
+	n->flags &= (uint8_t)~NODE_TELL;
 	n->held--;
 	prefix = table_prefix(&r->table[f], n);
 	selected = d->selected;

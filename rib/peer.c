@@ -152,8 +152,12 @@ static void visit(struct rib_peer *p, enum family f, uint32_t node, uint32_t *li
 	struct rib *r = p->rib;
 	uint32_t id = *link;
 	struct route *rt = route_at(r, id);
+	bool dead = route_age(p, f, rt) == AGE_DEAD;
 
-	if (route_age(p, f, rt) == AGE_DEAD) {
+	/* A dead route can come back before its node is decided, from a peer that now has another router id. */
+	if (rt->flags & ROUTE_BEST && (dead || p->scan_flags & SCAN_TELL))
+		table_node(&r->table[f], node)->flags |= NODE_TELL;
+	if (dead) {
 		route_remove(r, f, node, link);
 		return;
 	}
@@ -240,6 +244,17 @@ bool rib_is_own(const struct rib *r, const struct addr *a)
 	return own_find(r, a) != NULL;
 }
 
+/* An address became ours or is no longer: routes over it are judged again, whoever sent them. Sessions share addresses
+ * and routes over our own are rare, so there is hardly ever something to walk. */
+static void own_changed(struct rib *r, const struct addr *a)
+{
+	if (!attrs_nexthop_chain(r->attrs, a))
+		return;
+	for (unsigned i = LOCAL_PEER + 1; i < r->n_peers; i++)
+		for (int f = 0; r->peers[i] && f < FAM_COUNT; f++)
+			scan_request(r->peers[i], (enum family)f, SCAN_REEVALUATE);
+}
+
 static void own_add(struct rib *r, const struct addr *a)
 {
 	struct own_address *own = own_find(r, a);
@@ -250,6 +265,7 @@ static void own_add(struct rib *r, const struct addr *a)
 		r->own = mem_realloc(r->own, (r->n_own + 1) * sizeof *r->own);
 		own = &r->own[r->n_own++];
 		*own = (struct own_address){.addr = *a};
+		own_changed(r, a);
 	}
 	own->refs++;
 }
@@ -258,8 +274,10 @@ static void own_remove(struct rib *r, const struct addr *a)
 {
 	struct own_address *own = own_find(r, a);
 
-	if (own && --own->refs == 0)
-		*own = r->own[--r->n_own];
+	if (!own || --own->refs)
+		return;
+	*own = r->own[--r->n_own];
+	own_changed(r, a);
 }
 
 static uint32_t remote_hash(const struct addr *a)
@@ -462,9 +480,10 @@ void rib_peer_up(struct rib_peer *p, const struct bgp_codec *codec, uint32_t rou
 	memcpy(p->self, self, sizeof p->self);
 	self_each(p, own_add);
 	p->eor_sent = 0;
+	/* The router id is a tie-break, and the ORIGINATOR_ID of what is reflected. */
 	for (int f = 0; other_id && f < FAM_COUNT; f++)
-		if (p->fam[f].tally[AGE_STALE].routes)
-			scan_request(p, (enum family)f, SCAN_DECIDE);
+		if (p->fam[f].tally[AGE_STALE].routes || p->fam[f].tally[AGE_DEAD].routes)
+			scan_request(p, (enum family)f, SCAN_DECIDE | SCAN_TELL);
 	group_join(p);
 	p->idle = true;
 	p->rib->notify = true;
@@ -487,9 +506,6 @@ void rib_peer_self(struct rib_peer *p, const struct bgp_nexthop self[FAM_COUNT])
 	self_each(p, own_remove);
 	memcpy(p->self, self, sizeof p->self);
 	self_each(p, own_add);
-	/* Routes whose next hop is ours are not accepted. */
-	for (int f = 0; f < FAM_COUNT; f++)
-		scan_request(p, (enum family)f, SCAN_REEVALUATE);
 	group_rejoin(p);
 }
 

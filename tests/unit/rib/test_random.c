@@ -20,6 +20,7 @@ struct member {
 	struct rib_peer_conf conf;
 	struct bgp_codec codec;
 	unsigned number, import, export, self;
+	uint32_t router_id;
 	uint32_t mark; /* community of its routes; a peer that takes its place has another one */
 	bool up;
 	unsigned pace; /* of 8 steps, in how many it reads; 0: a sleeper that wakes up when all is judged */
@@ -142,7 +143,7 @@ static unsigned words_in(const uint32_t *v, unsigned max)
 
 static uint32_t model_router_id(const struct member *m, unsigned i)
 {
-	return m->input[i].s.originator ? m->input[i].s.originator : addr_to_u32(&m->conf.remote);
+	return m->input[i].s.originator ? m->input[i].s.originator : m->router_id;
 }
 
 /* What is better is smaller. */
@@ -427,7 +428,9 @@ static void member_up(struct member *m)
 	m->in->peer = m->peer;
 	m->in->codec = m->codec;
 	m->in->not_for_me = m->mark;
-	rib_peer_up(m->peer, &m->codec, addr_to_u32(&m->conf.remote), self);
+	if (rnd(3) == 0)
+		m->router_id = 0x0b000000u + rnd(4);
+	rib_peer_up(m->peer, &m->codec, m->router_id, self);
 	m->up = true;
 }
 
@@ -590,6 +593,7 @@ static void world_begin(uint64_t seed, unsigned prefixes)
 
 		m->number = i + 1;
 		m->mark = MARKS + i;
+		m->router_id = m->number;
 		m->conf = peer_conf(m->number, i < 3);
 		m->conf.rr_client = i >= 6;
 		m->conf.cluster_id = CLUSTER;
