@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+import rfc_index
 from result import failed, passed, skipped
 
 # docs/architecture.md's table: a directory may include its own headers and those of the directories named here.
@@ -176,6 +177,7 @@ def checks(context):
         ("lint/manuals", lambda: check_manuals(context), ()),
         ("lint/scripts", lambda: check_scripts(context), ()),
         ("lint/python", lambda: check_python(context), ()),
+        ("lint/rfc", lambda: verdict("lint/rfc", rfc_index.problems()), ()),
         ("lint/systemd", lambda: check_unit_file(context), ()),
         ("lint/example", lambda: check_example(context), built),
     ]
