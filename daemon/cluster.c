@@ -475,10 +475,11 @@ static void encapsulation_problems(const struct cluster *c, struct strbuf *out)
 	while ((o = store_next(c->d->store, OBJ_IP_POOL, &pos))) {
 		const struct obj_ip_pool *pool = (const void *)o;
 		if (pool->ipip != ENCAP_NEVER || pool->vxlan != ENCAP_NEVER)
-			strbuf_printf(out,
-				      "IPPool %s: %s is not honoured yet, its routes are plain: pods reach each other only "
-				      "where the network between the nodes routes their addresses\n",
-				      o->name, pool->ipip != ENCAP_NEVER ? "ipipMode" : "vxlanMode");
+			strbuf_printf(
+			    out,
+			    "IPPool %s: %s is not honoured yet, its routes are plain: pods reach each other only "
+			    "where the network between the nodes routes their addresses\n",
+			    o->name, pool->ipip != ENCAP_NEVER ? "ipipMode" : "vxlanMode");
 	}
 }
 
