@@ -100,8 +100,8 @@ static void status_node(struct request *r)
 	out_duration(o, "uptime", "Up for", show_age(r->d->started));
 	out_text(o, "node", "Node", self->name);
 	out_bool(o, "node_object", NULL, self->node != NULL);
-	out_addr(o, "ipv4", "IPv4 address", &self->ip[FAM_IPV4].addr);
-	out_addr(o, "ipv6", "IPv6 address", &self->ip[FAM_IPV6].addr);
+	out_addr(o, "ipv4_address", "IPv4 address", &self->ip[FAM_IPV4].addr);
+	out_addr(o, "ipv6_address", "IPv6 address", &self->ip[FAM_IPV6].addr);
 	out_number(o, "as", "AS", self->as);
 	out_addr(o, "router_id", "Router id", self->router_id ? &id : &none);
 	if (self->cluster_id) {

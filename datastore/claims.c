@@ -235,10 +235,23 @@ static void refuse(struct claims_file *f, unsigned line, unsigned col, struct st
 	free(source);
 }
 
+/* Is something of what the file had before in force? What was refused too, or is another file's, is not. */
+static bool file_in_force(const struct claims_file *f)
+{
+	const struct claim *claim;
+
+	TAILQ_FOREACH(claim, &f->claims, of_file)
+	{
+		if (claim->entry->winner == claim && in_force(f->owner, claim->entry))
+			return true;
+	}
+	return false;
+}
+
 /* A refusal of the file as a whole, or of a part of it that has no name. */
 static void refuse_file(struct claims_file *f, unsigned line, unsigned col, const char *field, const char *reason)
 {
-	struct store_refusal r = {.object = (char[]){""}, .last_good = !TAILQ_EMPTY(&f->claims)};
+	struct store_refusal r = {.object = (char[]){""}, .last_good = file_in_force(f)};
 	char *field_copy = mem_strdup(field), *reason_copy = mem_strdup(reason);
 
 	r.field = field_copy;

@@ -1,4 +1,8 @@
-"""pytest moves itself into namespaces of its own, and a failed test shows what its cluster's daemons logged."""
+"""pytest moves itself into namespaces of its own, and a failed test shows what its cluster's daemons logged last; all its
+files are copied to the directory CALIDRIS_KEEP, if that is set."""
+
+import os
+import shutil
 
 import pytest
 
@@ -36,6 +40,9 @@ def pytest_runtest_makereport(item, call):
     if report.when != "call" or not report.failed:
         return
     for cluster in item.stash.get(CLUSTERS, []):
+        if "CALIDRIS_KEEP" in os.environ:
+            shutil.copytree(cluster.directory, os.environ["CALIDRIS_KEEP"], dirs_exist_ok=True,
+                            ignore=lambda _path, names: [name for name in names if name.endswith(".sock")])
         for host in cluster.hosts:
             for name, text in host.logs().items():
                 report.sections.append((f"{host.name}: {name}", "\n".join(text.splitlines()[-40:])))

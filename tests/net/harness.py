@@ -261,8 +261,11 @@ class Node(Host):
         return run([programs() / "calidris", "-s", self.socket, *words], check)
 
     def show(self, *words):
-        """`calidris -o json show ...`, parsed."""
-        return json.loads(self.calidris("-o", "json", "show", *words))
+        """`calidris -o json show ...`, parsed; no key may be there twice."""
+        def unique(pairs):
+            assert len(dict(pairs)) == len(pairs), f"show {' '.join(words)}: a key twice among {[key for key, _ in pairs]}"
+            return dict(pairs)
+        return json.loads(self.calidris("-o", "json", "show", *words), object_pairs_hook=unique)
 
     def resident(self):
         """Resident memory in KiB."""
