@@ -28,6 +28,7 @@ struct speaker {
 	struct bgp_nexthop self[FAM_COUNT];
 	uint32_t router_id, cluster_id; /* this node's, host order */
 	bool datastore_synced;
+	bool applying;	  /* the list of peers is being made: what sessions say meanwhile is looked at afterwards */
 	uint64_t last_up; /* mono: when a session last came up, or the datastore was in sync */
 	uint64_t restart_until;
 	bool markers_released;	   /* our own End-of-RIB markers go out */
@@ -37,6 +38,7 @@ struct speaker {
 };
 
 static void restart_check(struct speaker *s);
+static void on_held_timer(void *arg);
 
 /* ---- Peers ---- */
 
@@ -118,12 +120,16 @@ static struct peer *peer_new(struct speaker *s, struct peer_want *want)
 	p->rib = rib_peer_new(s->d->rib, &rc, p);
 	session_conf(s, p, &sc);
 	p->session = bgp_session_new(s->d->engine, &sc, p);
+	if (p->held)
+		loop_timer_set(s->d->loop, &p->held_timer, s->d->config.connect_retry_time * MONO_SEC, on_held_timer,
+			       p);
 	return p;
 }
 
 static void peer_free(struct peer *p, uint8_t cease)
 {
 	loop_timer_stop(p->speaker->d->loop, &p->stale_timer);
+	loop_timer_stop(p->speaker->d->loop, &p->held_timer);
 	bgp_session_free(p->session, cease);
 	rib_peer_free(p->rib);
 	peer_want_free(&p->want);
@@ -163,6 +169,16 @@ static void peer_configure(struct peer *p)
 	}
 }
 
+static void stale_gone(struct peer *p, uint8_t families)
+{
+	for (int f = 0; f < FAM_COUNT; f++)
+		if (families & p->stale & 1u << f)
+			rib_peer_sweep(p->rib, (enum family)f);
+	p->stale &= (uint8_t)~families;
+	if (!p->stale)
+		loop_timer_stop(p->speaker->d->loop, &p->stale_timer);
+}
+
 /* ---- One session for both families ---- */
 
 static int want_cmp(const struct peer_want *a, const struct addr *remote, uint16_t port)
@@ -189,6 +205,31 @@ static struct peer *find(const struct speaker *s, const struct addr *remote, uin
 	return NULL;
 }
 
+static struct peer *sibling_of(const struct peer *p)
+{
+	const struct addr *sibling = &p->want.sibling;
+
+	return addr_is_none(sibling) ? NULL : find(p->speaker, sibling, p->want.remote_port);
+}
+
+static bool carries_ipv6(const struct peer *p)
+{
+	const struct bgp_codec *codec;
+
+	if (!peer_established(p))
+		return false;
+	codec = bgp_session_codec(p->session);
+	return (codec->families & ~codec->ignored) >> FAM_IPV6 & 1;
+}
+
+/* What this IPv6 session's node will yet tell on the IPv4 session: until then the routes of this one stand in. */
+static bool sibling_will_deliver(const struct peer *p)
+{
+	const struct peer *sibling = sibling_of(p);
+
+	return sibling && carries_ipv6(sibling) && !(sibling->eor >> FAM_IPV6 & 1);
+}
+
 /* The IPv6 session with a node whose IPv4 session may carry both families: it does not dial until it is known whether
  * the IPv4 session does, and is down while that one carries IPv6 and has delivered it. */
 static void sibling_check(struct peer *p, const struct peer *sibling)
@@ -198,10 +239,11 @@ static void sibling_check(struct peer *p, const struct peer *sibling)
 	if (!sibling) {
 		held = PEER_NOT_HELD;
 	} else if (peer_established(sibling)) {
-		bool both = bgp_session_codec(sibling->session)->families >> FAM_IPV6 & 1;
-		bool delivered = sibling->eor >> FAM_IPV6 & 1;
+		bool both = carries_ipv6(sibling), delivered = both && sibling->eor >> FAM_IPV6 & 1;
 		held = !both ? PEER_NOT_HELD : delivered || !peer_established(p) ? PEER_HELD_DOWN : PEER_HELD_PASSIVE;
-	} else if (sibling->tried || p->held == PEER_NOT_HELD) {
+		if (delivered && !peer_established(p))
+			stale_gone(p, 1u << FAM_IPV6);
+	} else if (sibling->tried || p->held_long || p->held == PEER_NOT_HELD) {
 		held = PEER_NOT_HELD;
 	}
 	if (held == p->held)
@@ -212,14 +254,22 @@ static void sibling_check(struct peer *p, const struct peer *sibling)
 
 static void siblings_check(struct speaker *s, const struct peer *changed)
 {
-	/* IPv6 sorts behind IPv4: only sessions that have a sibling are looked at. */
-	for (unsigned i = s->count; i-- && s->peers[i]->want.remote.af == AF_INET6;) {
+	/* IPv6 sorts behind IPv4: only sessions that may have a sibling are looked at. */
+	for (unsigned i = s->count; !s->applying && i-- && s->peers[i]->want.remote.af == AF_INET6;) {
 		struct peer *p = s->peers[i];
-		const struct addr *sibling = &p->want.sibling;
-		if (addr_is_none(sibling) || (changed && changed != p && !addr_equal(sibling, &changed->want.remote)))
-			continue;
-		sibling_check(p, find(s, sibling, p->want.remote_port));
+		if (!changed || changed == p || addr_equal(&p->want.sibling, &changed->want.remote))
+			sibling_check(p, sibling_of(p));
 	}
+}
+
+/* Both sides may be passive on IPv4 as far as they can know, the one by rule and the other because it does not get
+ * through. */
+static void on_held_timer(void *arg)
+{
+	struct peer *p = arg;
+
+	p->held_long = true;
+	siblings_check(p->speaker, p);
 }
 
 void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policy *import,
@@ -242,6 +292,7 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 	s->import = import;
 	s->peers = mem_calloc(p->count, sizeof *s->peers);
 	s->count = 0;
+	s->applying = true;
 	/* Both lists are sorted by remote address and port: one pass finds what came, went, and stayed. */
 	while (i < was || j < p->count) {
 		struct peer_want *w = &p->want[j];
@@ -266,6 +317,7 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 	}
 	free(old);
 	peering_free(p);
+	s->applying = false;
 	siblings_check(s, NULL);
 	restart_check(s);
 }
@@ -295,16 +347,6 @@ struct peer *speaker_find(const struct speaker *s, const char *name)
 
 /* ---- What sessions say ---- */
 
-static void stale_gone(struct peer *p, uint8_t families)
-{
-	for (int f = 0; f < FAM_COUNT; f++)
-		if (families & p->stale & 1u << f)
-			rib_peer_sweep(p->rib, (enum family)f);
-	p->stale &= (uint8_t)~families;
-	if (!p->stale)
-		loop_timer_stop(p->speaker->d->loop, &p->stale_timer);
-}
-
 static void on_stale_timer(void *arg)
 {
 	struct peer *p = arg;
@@ -322,7 +364,7 @@ static void on_established(void *arg, struct bgp_session *session)
 	struct bgp_nexthop self[FAM_COUNT];
 
 	peer_self(p, self);
-	p->eor = 0;
+	p->eor = p->refreshing = 0;
 	p->heard = mono_now();
 	p->tried = true;
 	/* RFC 4724 4.2: what the peer did not keep forwarding, or no longer speaks, is not worth keeping. */
@@ -341,17 +383,21 @@ static void on_down(void *arg, struct bgp_session *session, const struct bgp_dow
 	struct peer *p = arg;
 	struct speaker *s = p->speaker;
 	uint8_t keep = s->d->config.graceful_restart ? why->gr_families : 0;
+	unsigned wait = why->gr_time;
 
 	(void)session;
+	if (sibling_will_deliver(p)) {
+		keep |= 1u << FAM_IPV6;
+		wait = p->want.restart_time;
+	}
+	/* RFC 4724 4.2: what was stale before is not kept over one restart more. */
+	stale_gone(p, p->stale);
 	rib_peer_down(p->rib, keep);
-	p->eor = 0;
+	p->eor = p->refreshing = 0;
 	p->stale = keep;
 	if (keep) {
-		uint64_t wait = why->gr_time * MONO_SEC;
-		log_info("bgp", "%s: keeping its routes for up to %u s while it restarts", p->want.name, why->gr_time);
-		loop_timer_set(s->d->loop, &p->stale_timer, wait, on_stale_timer, p);
-	} else {
-		loop_timer_stop(s->d->loop, &p->stale_timer);
+		log_info("bgp", "%s: keeping its routes for up to %u s", p->want.name, wait);
+		loop_timer_set(s->d->loop, &p->stale_timer, wait * MONO_SEC, on_stale_timer, p);
 	}
 	siblings_check(s, p);
 	restart_check(s);
@@ -366,40 +412,63 @@ static void on_end_of_rib(struct peer *p, enum family f)
 	restart_check(p->speaker);
 }
 
+/* Families the session has given up on (RFC 4760 7). The RIB has dropped their routes; nothing more will come. */
+static void on_disable(struct peer *p, uint8_t families)
+{
+	stale_gone(p, families);
+	p->eor |= families;
+	siblings_check(p->speaker, p);
+	restart_check(p->speaker);
+}
+
 static void on_update(void *arg, struct bgp_session *session, const struct bgp_update *u, const struct bgp_error *e)
 {
 	struct peer *p = arg;
 
 	(void)session;
 	p->heard = mono_now();
-	/* A family the session has given up on (RFC 4760 7): none of its routes can be trusted. */
-	for (int f = 0; f < FAM_COUNT; f++) {
-		if (u->disable & 1u << f) {
-			rib_peer_mark_stale(p->rib, (enum family)f);
-			rib_peer_sweep(p->rib, (enum family)f);
-		}
-	}
-	if (u->end_of_rib >= 0)
+	if (u->end_of_rib >= 0) {
 		on_end_of_rib(p, (enum family)u->end_of_rib);
-	else
-		rib_update(p->rib, u, e->action == BGP_TREAT_AS_WITHDRAW);
+		return;
+	}
+	rib_update(p->rib, u, e->action == BGP_TREAT_AS_WITHDRAW);
+	if (u->disable)
+		on_disable(p, u->disable);
+}
+
+/* RFC 7313 4: before End-of-RIB a restarting peer's BoRR is not heard, nor is an EoRR whose BoRR was not: what is stale
+ * then is so for another reason. */
+static void on_refresh_begin(struct peer *p, const struct bgp_open *open, enum family f)
+{
+	if (open->gr && !(p->eor >> f & 1)) {
+		log_info("bgp", "%s: beginning of a route refresh (%s) before End-of-RIB: ignored", p->want.name,
+			 family_name(f));
+		return;
+	}
+	p->refreshing |= (uint8_t)(1u << f);
+	rib_peer_mark_stale(p->rib, f);
+}
+
+static void on_refresh_end(struct peer *p, enum family f)
+{
+	if (!(p->refreshing >> f & 1))
+		return;
+	p->refreshing &= (uint8_t) ~(1u << f);
+	rib_peer_sweep(p->rib, f);
 }
 
 static void on_refresh(void *arg, struct bgp_session *session, enum family f, uint8_t subtype)
 {
 	struct peer *p = arg;
+	const struct bgp_open *open = bgp_session_peer(session);
 
-	switch (subtype) {
-	case BGP_REFRESH_NORMAL:
-		rib_peer_resend(p->rib, f, bgp_session_peer(session)->enhanced_refresh);
-		break;
-	case BGP_REFRESH_BEGIN:
-		rib_peer_mark_stale(p->rib, f);
-		break;
-	case BGP_REFRESH_END:
-		rib_peer_sweep(p->rib, f);
-		break;
-	}
+	/* To those who know RFC 2918 alone the octet means nothing. */
+	if (subtype == BGP_REFRESH_NORMAL || !open->enhanced_refresh)
+		rib_peer_resend(p->rib, f, open->enhanced_refresh);
+	else if (subtype == BGP_REFRESH_BEGIN)
+		on_refresh_begin(p, open, f);
+	else if (subtype == BGP_REFRESH_END)
+		on_refresh_end(p, f);
 }
 
 static void on_state(void *arg, struct bgp_session *session)
@@ -540,7 +609,7 @@ static void restart_check(struct speaker *s)
 	struct waiting w;
 	const char *done;
 
-	if (s->restart_ended || !s->datastore_synced)
+	if (s->restart_ended || !s->datastore_synced || s->applying)
 		return;
 	w = look_at_peers(s, RESTART_MARKERS, now);
 	if (!s->markers_released && step_done(s, &w, now))

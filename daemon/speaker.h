@@ -20,9 +20,12 @@ struct peer {
 	struct loop_timer stale_timer; /* RFC 4724: until the peer's old routes go */
 	uint8_t stale;		       /* bit per enum family: routes kept over its restart */
 	uint8_t eor;		       /* bit per enum family: End-of-RIB received on this session */
+	uint8_t refreshing;	       /* bit per enum family: between the peer's BoRR and its EoRR */
 	uint64_t heard;		       /* mono: of the last UPDATE on this session, or of its start */
 	bool tried;		       /* came up or failed at least once since the start of the daemon */
 	enum peer_held held;
+	struct loop_timer held_timer; /* until it no longer waits for a sibling that has never come up */
+	bool held_long;		      /* that time is over */
 };
 
 /* For bgp_engine_new() and the RIB's sink: sessions' and RIB peers' arg is a struct peer. */
