@@ -383,7 +383,10 @@ bool conn_flush(struct conn *c, bool pull)
 		conn_watch(c);
 		conn_timer_arm(c);
 	} else if (error) {
-		/* The peer's last words may still be unread: they say more than EPIPE. */
+		/* The peer's last words may still be unread: they say more than EPIPE. Not from inside a callback,
+		 * whose message is in the engine's receive buffer; the caller closes anyway. */
+		if (!pull)
+			return false;
 		conn_read(c);
 		snprintf(text, sizeof text, "connection lost: %s", strerror(error));
 		if (conn_is_open(c))
@@ -457,7 +460,7 @@ void conn_keepalive_sent(struct conn *c)
 
 void conn_keepalive_set(struct conn *c)
 {
-	uint64_t third = c->hold / 3, want = c->session->conf.keepalive_time * MONO_SEC;
+	uint64_t third = c->hold_time * MONO_SEC / 3, want = c->session->conf.keepalive_time * MONO_SEC;
 
 	c->keepalive = want && want < third ? want : third;
 	conn_keepalive_sent(c);

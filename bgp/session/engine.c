@@ -12,6 +12,8 @@
 
 /* How long a socket that said its last words waits for the peer to read them. */
 #define FAREWELL (2 * MONO_SEC)
+/* How many of them; a peer that opens and breaks connections on purpose gets no more than that. */
+#define FAREWELLS_MAX 256
 /* How long a listener rests when descriptors ran out. */
 #define ACCEPT_PAUSE (100 * MONO_MSEC)
 
@@ -88,6 +90,7 @@ static void farewell_end(struct farewell *l)
 	loop_io_stop(l->engine->loop, &l->io);
 	loop_timer_stop(l->engine->loop, &l->timer);
 	LIST_REMOVE(l, entry);
+	l->engine->farewell_count--;
 	close(l->fd);
 	free(l);
 }
@@ -109,8 +112,14 @@ static void farewell_read(void *arg, int events)
 
 void engine_farewell(struct bgp_engine *e, int fd)
 {
-	struct farewell *l = mem_calloc(1, sizeof *l);
+	struct farewell *l;
 
+	if (e->farewell_count >= FAREWELLS_MAX) {
+		close(fd);
+		return;
+	}
+	l = mem_calloc(1, sizeof *l);
+	e->farewell_count++;
 	shutdown(fd, SHUT_WR);
 	l->engine = e;
 	l->fd = fd;

@@ -52,7 +52,7 @@ struct bgp_session {
 	char *last_error;
 	uint64_t established;
 	uint64_t messages_in[6], messages_out[6];
-	struct log_limit update_log, refuse_log;
+	struct log_limit update_log, refuse_log, state_log;
 };
 
 /* Why an event came: what to tell the peer and people. All borrowed for the call. */
@@ -83,6 +83,7 @@ struct conn {
 	struct slice *out;
 	struct strbuf own; /* our small messages; they go first */
 	uint64_t since;
+	uint16_t hold_time;	  /* s, negotiated */
 	uint64_t hold, keepalive; /* ns, in force; 0 none */
 	uint64_t heard;		  /* the last message that restarts the hold timer */
 	uint64_t sent;		  /* the last KEEPALIVE or UPDATE */
@@ -121,6 +122,7 @@ struct bgp_engine {
 	struct htab sessions; /* by remote address */
 	LIST_HEAD(, listener) listeners;
 	LIST_HEAD(, farewell) farewells;
+	unsigned farewell_count;
 	TAILQ_HEAD(, conn) dirty;
 	SLIST_HEAD(, conn) dead_conns;
 	SLIST_HEAD(, bgp_session) dead_sessions;

@@ -145,6 +145,8 @@ void open_accept(struct conn *c, const struct bgp_open *o)
 	c->peer = *o;
 	c->have_peer = true;
 	c->codec = open_negotiate(&c->mine, o, conf->local_as);
-	c->hold = hold * MONO_SEC;
+	c->hold_time = hold;
+	/* Hold time 0 means Established without timers; getting there may not take forever. */
+	c->hold = hold ? hold * MONO_SEC : OPEN_HOLD;
 	conn_keepalive_set(c);
 }

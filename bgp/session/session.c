@@ -57,17 +57,37 @@ void session_changed(struct bgp_session *s)
 		s->engine->ops.on_state(s->arg, s);
 }
 
-void session_set_error(struct bgp_session *s, const char *text)
+/* A peer that comes and goes all the time is heard of, but does not fill the log. */
+static enum log_level log_level_of(struct bgp_session *s, enum log_level level)
 {
-	bool same = s->last_error && strcmp(s->last_error, text) == 0;
+	uint32_t more;
+
+	if (!log_allowed(&s->state_log, 20, 60 * MONO_SEC, &more))
+		return LOG_LVL_DEBUG;
+	if (more)
+		log_warn(LOG_BGP, "%s: %u further lines about it were left out", s->conf.name, more);
+	return level;
+}
+
+/* Returns whether it is another error than before. The text may be the old error's. */
+static bool remember_error(struct bgp_session *s, const char *text)
+{
+	char *old = s->last_error;
 
 	s->last_error_at = mono_now();
-	/* Told once, not at each attempt. */
-	log_msg(same ? LOG_LVL_DEBUG : LOG_LVL_INFO, LOG_BGP, "%s: %s", s->conf.name, text);
-	if (same)
-		return;
-	free(s->last_error);
+	if (old && strcmp(old, text) == 0)
+		return false;
 	s->last_error = mem_strdup(text);
+	free(old);
+	return true;
+}
+
+void session_set_error(struct bgp_session *s, const char *text)
+{
+	/* Told once, not at each attempt. */
+	enum log_level level = remember_error(s, text) ? log_level_of(s, LOG_LVL_INFO) : LOG_LVL_DEBUG;
+
+	log_msg(level, LOG_BGP, "%s: %s", s->conf.name, text);
 }
 
 /* RFC 4724 4.2 and RFC 8538 4: which families' routes outlive this end. silent: the TCP connection went without a
@@ -104,18 +124,16 @@ void session_report_down(struct bgp_session *s, const struct conn *c, const stru
 	if (s->dead || !s->up)
 		return;
 	s->up = false;
-	log_warn(LOG_BGP, "%s: down: %s%s", s->conf.name, text,
-		 down.gr_families ? "; its routes are kept for its restart" : "");
-	free(s->last_error);
-	s->last_error = mem_strdup(text);
-	s->last_error_at = s->since;
+	log_msg(log_level_of(s, LOG_LVL_WARN), LOG_BGP, "%s: down: %s%s", s->conf.name, text,
+		down.gr_families ? "; its routes are kept for its restart" : "");
+	remember_error(s, text);
 	if (s->engine->ops.on_down)
 		s->engine->ops.on_down(s->arg, s, &down);
 }
 
 void session_report_up(struct bgp_session *s)
 {
-	const struct conn *c = s->own.conn;
+	struct conn *c = s->own.conn;
 	char where[ADDR_STRLEN];
 
 	s->attempts_failed = s->dials = 0;
@@ -123,12 +141,14 @@ void session_report_up(struct bgp_session *s)
 	s->established++;
 	s->since = mono_now();
 	s->up = true;
-	log_info(LOG_BGP, "%s: Established with %s, AS %u (%s%s%s, hold time %u s%s)", s->conf.name,
-		 addr_format(&s->conf.remote, where), c->peer.as, c->codec.families & 1u << FAM_IPV4 ? "IPv4" : "",
-		 c->codec.families == 3 ? " and " : "", c->codec.families & 1u << FAM_IPV6 ? "IPv6" : "",
-		 (unsigned)(c->hold / MONO_SEC), c->mine.gr && c->peer.gr ? ", graceful restart" : "");
-	s->own.conn->wants = true;
-	engine_mark_dirty(s->own.conn);
+	log_msg(log_level_of(s, LOG_LVL_INFO), LOG_BGP, "%s: Established with %s, AS %u (%s%s%s, hold time %u s%s)",
+		s->conf.name, addr_format(&s->conf.remote, where), c->peer.as,
+		c->codec.families & 1u << FAM_IPV4 ? "IPv4" : "", c->codec.families == 3 ? " and " : "",
+		c->codec.families & 1u << FAM_IPV6 ? "IPv6" : "", c->hold_time,
+		c->mine.gr && c->peer.gr ? ", graceful restart" : "");
+	c->hold = c->hold_time * MONO_SEC;
+	c->wants = true;
+	engine_mark_dirty(c);
 	if (s->engine->ops.on_established)
 		s->engine->ops.on_established(s->arg, s);
 }
@@ -431,7 +451,7 @@ struct bgp_session_info bgp_session_info(const struct bgp_session *s)
 		i.retry_in = loop_timer_left(s->engine->loop, &s->timer);
 	if (c) {
 		i.local = socket_local(c->fd);
-		i.hold_time = (uint16_t)(c->hold / MONO_SEC);
+		i.hold_time = c->hold_time;
 		i.keepalive_time = (uint16_t)(c->keepalive / MONO_SEC);
 		i.hold_left = c->hold && c->heard + c->hold > now ? c->heard + c->hold - now : 0;
 		i.queued = conn_queued(c);

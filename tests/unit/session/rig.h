@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -527,8 +526,6 @@ static inline int rig_run(Suite *s)
 	SRunner *sr = srunner_create(s);
 	int failures;
 
-	/* As the daemon does: a peer that has gone is an error of the write. */
-	signal(SIGPIPE, SIG_IGN);
 	srunner_run_all(sr, CK_ENV);
 	failures = srunner_ntests_failed(sr);
 	srunner_free(sr);

@@ -439,6 +439,7 @@ START_TEST(test_timers)
 	a.up = b.up = 1;
 	o.hold_time = 3;
 	conf.gr = o.gr = true;
+	o.gr_notification = true;
 	o.gr_families = V4;
 	o.gr_time = 5;
 	open_victim(&conf);
@@ -449,6 +450,7 @@ START_TEST(test_timers)
 	conf.remote = rig_addr("127.0.0.10");
 	conf.gr = false;
 	conf.send_hold = 2;
+	conf.keepalive_time = 1;
 	end_open(&stalled, 0, &conf);
 	raw_connect(deaf, "127.0.0.10", HERE);
 	o.hold_time = 90;
@@ -462,12 +464,13 @@ START_TEST(test_timers)
 	TURN_UNTIL(victim.down == 1, 4);
 	ck_assert_uint_ge(mono_now() - began, 2900 * MONO_MSEC);
 	ck_assert_str_eq(victim.reason, "hold timer expired after 3 s");
-	/* RFC 4724: without RFC 8538 on both sides a NOTIFICATION ends it all. */
-	ck_assert_uint_eq(victim.last.gr_families, 0);
+	/* RFC 8538: a NOTIFICATION, but its routes stay. */
+	ck_assert_uint_eq(victim.last.gr_families, V4);
 	raw_expect_notification(peer, BGP_ERR_HOLD_TIMER, 0);
 	/* The healthy one lives on its keepalives. */
 	TURN_WHILE(is_up(&a) && is_up(&b), 0.6);
 	ck_assert_uint_ge(bgp_session_info(a.s).messages_in[BGP_KEEPALIVE], 3);
+	ck_assert_uint_le(bgp_session_info(a.s).messages_in[BGP_KEEPALIVE], 6);
 	end_close(&stalled);
 	raw_free(deaf);
 }
@@ -484,11 +487,12 @@ START_TEST(test_busy_is_not_dead)
 	open_victim(&conf);
 	raw_connect(peer, PEER, HERE);
 	raw_establish(peer, &victim, &o);
-	/* The clock jumps; timers that became due run before any descriptor is read, at worst. */
+	/* The KEEPALIVE waits in the socket until after the timer's hour, while we are busy with something else: the
+	 * clock jumps by more than the hold time, and the timer is due in the same turn as the descriptor. */
 	raw_send_keepalive(peer);
 	now = mono_now();
+	usleep(1100000);
 	mono_fake(now + 100 * MONO_SEC);
-	loop_turn(rig.loop, true);
 	for (int i = 0; i < 5; i++)
 		loop_turn(rig.loop, false);
 	mono_fake(0);
@@ -524,13 +528,16 @@ START_TEST(test_last_words)
 }
 END_TEST
 
-/* What the peer's capability and its way to go say about its routes. */
+/* What the peer's capability and the way the session ends say about its routes. */
 static const struct {
-	bool n_bit;
-	int code, subcode; /* code 0: silent */
+	bool n_bit, by_us;
+	uint8_t code, subcode; /* code 0: silent */
 	uint8_t kept;
+	uint8_t sent; /* by us: the subcode on the wire */
 } leaving[] = {
-    {false, 0, 0, V4}, {true, 0, 0, V4}, {false, 6, 4, 0}, {true, 6, 4, V4}, {true, 6, 9, 0}, {true, 3, 1, V4},
+    {false, false, 0, 0, V4, 0}, {true, false, 0, 0, V4, 0}, {false, false, 6, 4, 0, 0}, {true, false, 6, 4, V4, 0},
+    {true, false, 6, 9, 0, 0},	 {true, false, 3, 1, V4, 0}, {false, true, 6, 8, 0, 8},	 {true, true, 6, 8, V4, 8},
+    {true, true, 6, 1, 0, 9},	 {false, true, 6, 1, 0, 1},  {true, true, 3, 1, V4, 1},	 {true, true, 6, 9, 0, 9},
 };
 
 START_TEST(test_graceful_masks)
@@ -546,12 +553,137 @@ START_TEST(test_graceful_masks)
 	open_victim(&conf);
 	raw_connect(peer, PEER, HERE);
 	raw_establish(peer, &victim, &o);
-	if (leaving[_i].code)
-		raw_send_notification(peer, (uint8_t)leaving[_i].code, (uint8_t)leaving[_i].subcode, (struct span){0});
+	if (leaving[_i].by_us)
+		bgp_session_reset(victim.s, leaving[_i].code, leaving[_i].subcode, "test");
+	else if (leaving[_i].code)
+		raw_send_notification(peer, leaving[_i].code, leaving[_i].subcode, (struct span){0});
+	if (leaving[_i].by_us)
+		raw_expect_notification(peer, leaving[_i].code, leaving[_i].sent);
 	raw_close(peer);
 	TURN_UNTIL(victim.down == 1, 3);
 	ck_assert_msg(victim.last.gr_families == leaving[_i].kept, "%d keeps %x", _i, victim.last.gr_families);
 	ck_assert_uint_eq(victim.last.gr_time, 55);
+}
+END_TEST
+
+/* With RFC 8538 on both sides an end that is meant to be one says so, and what it stands for. */
+START_TEST(test_hard_reset)
+{
+	struct bgp_session_conf conf = raw_conf();
+	struct bgp_open o = raw_open();
+	struct bgp_notification n;
+	char text[] = "moved";
+
+	conf.gr = true;
+	o.gr = o.gr_notification = true;
+	open_victim(&conf);
+	raw_connect(peer, PEER, HERE);
+	raw_establish(peer, &victim, &o);
+	conf.admin_down = true;
+	conf.shutdown_text = text;
+	bgp_session_configure(victim.s, &conf);
+	raw_expect(peer, BGP_NOTIFICATION);
+	ck_assert(bgp_notification_decode(&n, peer->body));
+	ck_assert(n.code == BGP_ERR_CEASE && n.subcode == BGP_CEASE_HARD_RESET);
+	ck_hex_eq(n.data, "06 02 05 6d6f766564", "the Cease it stands for");
+	ck_assert_uint_eq(victim.last.gr_families, 0);
+}
+END_TEST
+
+/* Hold time 0: no keepalives and no expiry. */
+START_TEST(test_no_hold_time)
+{
+	struct bgp_session_conf conf = raw_conf();
+	struct bgp_open o = raw_open();
+
+	o.hold_time = 0;
+	open_victim(&conf);
+	raw_connect(peer, PEER, HERE);
+	raw_establish(peer, &victim, &o);
+	ck_assert_uint_eq(bgp_session_info(victim.s).hold_time, 0);
+	ck_assert_uint_eq(bgp_session_info(victim.s).keepalive_time, 0);
+	ck_assert_uint_eq(bgp_session_info(victim.s).hold_left, 0);
+}
+END_TEST
+
+/* The owner gives the last error back as a reason. */
+START_TEST(test_reason_is_last_error)
+{
+	reach(BGP_OPENSENT);
+	send_hex(MARKER "0013 00");
+	raw_expect_notification(peer, BGP_ERR_HEADER, 3);
+	raw_close(peer);
+	reach(BGP_ESTABLISHED);
+	bgp_session_reset(victim.s, BGP_ERR_CEASE, BGP_CEASE_RESET, last_error(&victim));
+	ck_assert_msg(strstr(victim.reason, "broken message header"), "%s", victim.reason);
+	ck_assert_str_eq(victim.reason, last_error(&victim));
+}
+END_TEST
+
+/* An owner that ends another session while it handles an UPDATE; what that other peer still said may not get into the
+ * way of the messages that are being handled. */
+static struct end *bystander;
+
+static void end_bystander(struct end *e, char what)
+{
+	(void)e;
+	if (what == 'u' && bystander)
+		bgp_session_reset(bystander->s, BGP_ERR_CEASE, BGP_CEASE_RESET, "test");
+	bystander = NULL;
+}
+
+START_TEST(test_reset_of_another)
+{
+	struct bgp_session_conf conf = raw_conf();
+	struct bgp_open o = raw_open();
+	struct raw *other = raw_new();
+	struct end second = {0};
+	uint8_t msg[23 * 100], noise[2000];
+	struct wr w = wr_make(msg, sizeof msg);
+
+	reach(BGP_ESTABLISHED);
+	conf.remote = rig_addr("127.0.0.10");
+	end_open(&second, 0, &conf);
+	raw_connect(other, "127.0.0.10", HERE);
+	raw_establish(other, &second, &o);
+	for (int i = 0; i < 100; i++)
+		bgp_update_encode_end_of_rib(&w, FAM_IPV4);
+	memset(noise, 'x', sizeof noise);
+	raw_write(other, noise, sizeof noise);
+	raw_reset(other);
+	/* The loop serves what became ready last first. */
+	raw_write(peer, msg, wr_len(&w));
+	bystander = &second;
+	victim.hook = end_bystander;
+	TURN_UNTIL(victim.updates == 100 || victim.down || second.down, 3);
+	TURN_UNTIL(victim.updates == 100, 3);
+	ck_assert_uint_eq(victim.down, 0);
+	TURN_UNTIL(second.down == 1, 3);
+	ck_assert_str_eq(second.reason, "test");
+	end_close(&second);
+	raw_free(other);
+}
+END_TEST
+
+/* A peer that comes and goes is heard of, but does not fill the log. */
+START_TEST(test_flapping)
+{
+	struct bgp_session_conf conf = raw_conf();
+	struct bgp_open o = raw_open();
+
+	open_victim(&conf);
+	strbuf_reset(&rig.log);
+	log_setup(LOG_LVL_INFO, false);
+	for (unsigned i = 1; i <= 200; i++) {
+		raw_connect(peer, PEER, HERE);
+		raw_establish(peer, &victim, &o);
+		raw_close(peer);
+		TURN_UNTIL(victim.down == i, 3);
+	}
+	ck_assert_uint_eq(victim.up, 200);
+	ck_assert(rig_logged("A-B: Established") && rig_logged("A-B: down: "));
+	/* Twice the limit, should a minute have ended meanwhile. */
+	ck_assert_uint_lt(rig.log.len, 42 * 120);
 }
 END_TEST
 
@@ -595,6 +727,23 @@ START_TEST(test_restarted_peer)
 	raw_send_message(again, BGP_UPDATE, "\0\0\0\0", 4);
 	TURN_UNTIL(victim.updates == 2, 3);
 	raw_free(again);
+}
+END_TEST
+
+/* A peer that restarts quickly: the end of its old connection and the new one are there at the same moment. */
+START_TEST(test_back_at_once)
+{
+	struct bgp_open o = raw_open();
+
+	reach(BGP_ESTABLISHED);
+	for (int i = 0; i < 5; i++) {
+		raw_has_message(peer);
+		loop_turn(rig.loop, true);
+	}
+	raw_close(peer);
+	raw_connect(peer, PEER, HERE);
+	raw_establish(peer, &victim, &o);
+	ck_assert_uint_eq(victim.down, 1);
 }
 END_TEST
 
@@ -832,7 +981,13 @@ int main(void)
 	tcase_add_test(t, test_busy_is_not_dead);
 	tcase_add_loop_test(t, test_last_words, 0, COUNT(words));
 	tcase_add_loop_test(t, test_graceful_masks, 0, COUNT(leaving));
+	tcase_add_test(t, test_hard_reset);
+	tcase_add_test(t, test_no_hold_time);
+	tcase_add_test(t, test_reason_is_last_error);
+	tcase_add_test(t, test_reset_of_another);
+	tcase_add_test(t, test_flapping);
 	tcase_add_test(t, test_restarted_peer);
+	tcase_add_test(t, test_back_at_once);
 	tcase_add_test(t, test_second_connection);
 	tcase_add_test(t, test_many_connections);
 	tcase_add_test(t, test_capabilities_refused);

@@ -579,10 +579,12 @@ START_TEST(test_password_missing)
 	cb.password = (char[]){"secret"};
 	cb.passive = true;
 	open_pair(&ca, &cb);
-	TURN_UNTIL(strstr(last_error(&a), "connect: no answer"), 3);
+	TURN_WHILE(bgp_session_info(a.s).state <= BGP_CONNECT, 0.2);
 	/* Taken away from the session, it is gone from the listening socket. */
 	cb.password = NULL;
 	bgp_session_configure(b.s, &cb);
+	ca.hold_time = 30; /* any change dials anew */
+	bgp_session_configure(a.s, &ca);
 	TURN_UNTIL(is_up(&a) && is_up(&b), 4);
 }
 END_TEST
@@ -678,21 +680,6 @@ START_TEST(test_restarting_bit)
 	open_pair(&ca, &cb);
 	TURN_UNTIL(is_up(&a) && is_up(&b), 3);
 	ck_assert(bgp_session_peer(b.s)->gr_restarting && !bgp_session_peer(a.s)->gr_restarting);
-}
-END_TEST
-
-/* With hold time 3 the keepalives keep a quiet session up. */
-START_TEST(test_keepalives)
-{
-	struct bgp_session_conf ca = rig_conf(0), cb = rig_conf(1);
-
-	ca.hold_time = 3;
-	open_pair(&ca, &cb);
-	TURN_UNTIL(is_up(&a) && is_up(&b), 3);
-	ck_assert_uint_eq(bgp_session_info(b.s).hold_time, 3);
-	TURN_WHILE(is_up(&a) && is_up(&b), 3.6);
-	ck_assert_uint_ge(bgp_session_info(a.s).messages_in[BGP_KEEPALIVE], 3);
-	ck_assert_uint_le(bgp_session_info(a.s).messages_in[BGP_KEEPALIVE], 5);
 }
 END_TEST
 
@@ -899,7 +886,6 @@ int main(void)
 	tcase_add_test(t, test_ttl_security);
 	tcase_add_loop_test(t, test_graceful_restart, 0, sizeof endings / sizeof endings[0]);
 	tcase_add_test(t, test_restarting_bit);
-	tcase_add_test(t, test_keepalives);
 	tcase_add_test(t, test_ipv6);
 	tcase_add_test(t, test_listen);
 	tcase_add_loop_test(t, test_free_in_callback, 0, sizeof callbacks - 1);
