@@ -6,13 +6,6 @@
 #include "rib/decide.h"
 #include "rib/export.h"
 
-static const char *reject_why(const struct rib *r, enum family f, const struct route *rt)
-{
-	(void)r;
-	(void)f;
-	return reject_texts[route_reason(rt)];
-}
-
 struct rib_route route_view(const struct rib *r, enum family f, const struct route *rt)
 {
 	const struct rib_peer *p = peer_at(r, rt->peer);
@@ -24,9 +17,20 @@ struct rib_route route_view(const struct rib *r, enum family f, const struct rou
 	    .source = route_source(rt),
 	    .stale = route_age(p, f, rt) == AGE_STALE,
 	    .rejected = route_reason(rt) != REJECT_NONE,
-	    .why = reject_why(r, f, rt),
+	    .why = reject_texts[route_reason(rt)],
 	    .since = (uint64_t)rt->since * MONO_SEC,
 	};
+}
+
+/* The words of the rule that rejected the route, if it has some. A rejected route keeps the attributes as received. */
+static const char *policy_why(const struct rib *r, const struct route *rt, const struct prefix *prefix)
+{
+	const struct rib_peer_conf *conf = &peer_at(r, rt->peer)->conf;
+	struct policy_input in = {*prefix, route_source(rt), rt->attrs->local_pref, !conf->ebgp};
+	struct policy_result res = policy_eval(conf->import, &in);
+
+	/* A policy that has just changed may not have come to this route yet. */
+	return res.accept || !*res.why ? reject_texts[REJECT_POLICY] : res.why;
 }
 
 static void show_node(const struct rib *r, enum family f, const struct node *n, struct decision *d,
@@ -45,6 +49,8 @@ static void show_node(const struct rib *r, enum family f, const struct node *n, 
 		    .step = (enum rib_step)d->c[i].step,
 		};
 
+		if (route_reason(d->c[i].route) == REJECT_POLICY)
+			v.route.why = policy_why(r, d->c[i].route, &prefix);
 		cb(arg, &v);
 	}
 }
@@ -149,6 +155,7 @@ struct rib_export_view rib_explain_export(const struct rib_peer *p, const struct
 	struct rib_export_view v = {.why = session_refusal(p, f)};
 	const struct node *n = id == ID_NONE ? NULL : table_node(&r->table[f], id);
 	const struct route *best;
+	const char *refusal;
 
 	if (v.why)
 		return v;
@@ -160,11 +167,8 @@ struct rib_export_view rib_explain_export(const struct rib_peer *p, const struct
 		return v;
 	v.sent = true;
 	v.why = "best route";
-	{
-		const char *refusal = best_refusal(p, f, prefix, best, &v.why);
-
-		if (refusal)
-			v = (struct rib_export_view){.why = refusal};
-	}
+	refusal = best_refusal(p, f, prefix, best, &v.why);
+	if (refusal)
+		v = (struct rib_export_view){.why = refusal};
 	return v;
 }

@@ -291,7 +291,8 @@ static struct policy *policy_one(struct policy_rule rule)
 	rule.has_prefix = true;
 	rule.prefix = prefix_of("10.244.0.0/24");
 	rule.op = MATCH_IN;
-	rule.why = "the rule";
+	if (!rule.why)
+		rule.why = "the rule";
 	return policy_new("p", &rule, 1, RULE_ACCEPT);
 }
 
@@ -338,6 +339,26 @@ START_TEST(test_import)
 	withdraw(p, P2);
 	rig_settle();
 	ck_assert_uint_eq(rib_stats(rig.rib).attrs, 0);
+	rig_end();
+}
+END_TEST
+
+/* People read the words of the rule; without any, what rejected it all the same. */
+START_TEST(test_import_reason)
+{
+	static const struct policy_rule told = {.action = RULE_REJECT, .why = "not ours to take"},
+					silent = {.action = RULE_REJECT, .why = ""};
+	struct rib_peer *p;
+
+	rig_begin();
+	p = peer_add(1, false);
+	announce(p, P1, (struct spec){{65001}});
+	import_set(p, &told);
+	ck_assert_str_eq(only_route(P1).why, "not ours to take");
+	import_set(p, &silent);
+	ck_assert_str_eq(only_route(P1).why, "import policy");
+	import_set(p, NULL);
+	ck_assert_ptr_null(only_route(P1).why);
 	rig_end();
 }
 END_TEST
@@ -1031,6 +1052,7 @@ int main(void)
 	tcase_add_test(tc, test_loop_settings);
 	tcase_add_test(tc, test_own_address_of_another_session);
 	tcase_add_test(tc, test_import);
+	tcase_add_test(tc, test_import_reason);
 	tcase_add_test(tc, test_treat_as_withdraw);
 	tcase_add_test(tc, test_stale);
 	tcase_add_test(tc, test_stale_loses);
