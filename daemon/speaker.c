@@ -1,6 +1,5 @@
-/* The joint between sessions and the RIB. Graceful restart lives here because it is about both: as helper, a peer's
- * routes stay as stale until its End-of-RIB or its restart time; as restarting speaker, End-of-RIB markers of ours and
- * the removal of stale kernel routes wait until the peers that are up have sent theirs. */
+/* The joint between sessions and the RIB. Being the helper of a restarting peer lives here because it is about both: its
+ * routes stay as stale until its End-of-RIB or its restart time. Our own restart is restart.c's. */
 #include "daemon/speaker.h"
 
 #include <stdlib.h>
@@ -9,16 +8,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
-
-/* While sessions keep coming up, peers that are still down are waited for; when none has for this long, they are
- * taken for dead. BIRD's and our own retry timers fit into it twice. A peer that is up and says nothing for as long
- * will not send the marker that it promised either. */
-#define QUIET (10 * MONO_SEC)
-/* What a peer has to tell at the start comes without a pause as long as this: for peers without an End-of-RIB marker to
- * wait for, silence stands for it. */
-#define SETTLE (2 * MONO_SEC)
-/* How soon to look again whether the RIB has decided what peers have told. */
-#define DECIDE_PAUSE (10 * MONO_MSEC)
+#include "daemon/restart.h"
 
 struct speaker {
 	struct daemon *d;
@@ -27,17 +17,12 @@ struct speaker {
 	struct policy *import, *export;
 	struct bgp_nexthop self[FAM_COUNT];
 	uint32_t router_id, cluster_id; /* this node's, host order */
-	bool datastore_synced;
-	bool applying;	  /* the list of peers is being made: what sessions say meanwhile is looked at afterwards */
-	uint64_t last_up; /* mono: when a session last came up, or the datastore was in sync */
-	uint64_t restart_until;
-	bool markers_released;	   /* our own End-of-RIB markers go out */
-	const char *restart_ended; /* stale kernel routes go, too */
-	struct loop_timer restart_timer;
+	bool applying; /* the list of peers is being made: what sessions say meanwhile is looked at afterwards */
+	struct restart *restart;
 	char *held_text; /* what a held back session tells its peer (RFC 9003) */
 };
 
-static void restart_check(struct speaker *s);
+static void recheck(void *arg);
 static void on_held_timer(void *arg);
 
 /* ---- Peers ---- */
@@ -319,7 +304,7 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 	peering_free(p);
 	s->applying = false;
 	siblings_check(s, NULL);
-	restart_check(s);
+	recheck(s);
 }
 
 struct peer *speaker_peer(const struct speaker *s, unsigned index)
@@ -373,9 +358,9 @@ static void on_established(void *arg, struct bgp_session *session)
 	if (p->stale)
 		loop_timer_set(s->d->loop, &p->stale_timer, open->gr_time * MONO_SEC, on_stale_timer, p);
 	rib_peer_up(p->rib, codec, open->router_id, self);
-	s->last_up = mono_now();
+	restart_session_up(s->restart);
 	siblings_check(s, p);
-	restart_check(s);
+	recheck(s);
 }
 
 static void on_down(void *arg, struct bgp_session *session, const struct bgp_down *why)
@@ -400,7 +385,7 @@ static void on_down(void *arg, struct bgp_session *session, const struct bgp_dow
 		loop_timer_set(s->d->loop, &p->stale_timer, wait * MONO_SEC, on_stale_timer, p);
 	}
 	siblings_check(s, p);
-	restart_check(s);
+	recheck(s);
 }
 
 static void on_end_of_rib(struct peer *p, enum family f)
@@ -409,7 +394,7 @@ static void on_end_of_rib(struct peer *p, enum family f)
 	if (p->stale & 1u << f)
 		stale_gone(p, (uint8_t)(1u << f));
 	siblings_check(p->speaker, p);
-	restart_check(p->speaker);
+	recheck(p->speaker);
 }
 
 /* Families the session has given up on (RFC 4760 7). The RIB has dropped their routes; nothing more will come. */
@@ -418,7 +403,7 @@ static void on_disable(struct peer *p, uint8_t families)
 	stale_gone(p, families);
 	p->eor |= families;
 	siblings_check(p->speaker, p);
-	restart_check(p->speaker);
+	recheck(p->speaker);
 }
 
 static void on_update(void *arg, struct bgp_session *session, const struct bgp_update *u, const struct bgp_error *e)
@@ -505,151 +490,24 @@ void speaker_on_ready(void *arg, struct rib_peer *rib)
 		bgp_session_kick(p->session);
 }
 
-/* ---- Our own restart ----
- *
- * It ends in two steps. First our End-of-RIB markers go out, when the peers that are up have told what they know; those
- * that are restarting as well wait for that (RFC 4724 4.1 excepts them), so they are given only the time in which their
- * routes come, which a reflector needs in order to pass them on before its marker. Then stale kernel routes go, when
- * the restarting ones have sent their markers, too. */
-
-enum restart_step { RESTART_MARKERS, RESTART_KERNEL };
-
-/* Who is still waited for, and when to look again at the latest though nothing happened (0: no such time). */
-struct waiting {
-	unsigned silent, down;
-	uint64_t look_again;
-};
-
-/* When this peer has told everything it will tell: 0 now, UINT64_MAX when its markers come, else the time at which its
- * silence says so. */
-static uint64_t peer_delivers(const struct peer *p, enum restart_step step, uint64_t now)
+static void recheck(void *arg)
 {
-	const struct bgp_open *open = bgp_session_peer(p->session);
-	uint8_t missing = bgp_session_codec(p->session)->families & (uint8_t)~p->eor;
-	bool promised = open->gr && missing & open->gr_families;
-	uint64_t silent;
+	struct speaker *s = arg;
 
-	if (!missing)
-		return 0;
-	if (promised && open->gr_restarting && step == RESTART_KERNEL)
-		return UINT64_MAX;
-	silent = p->heard + (promised && !open->gr_restarting ? QUIET : SETTLE);
-	return now < silent ? silent : 0;
-}
-
-static struct waiting look_at_peers(const struct speaker *s, enum restart_step step, uint64_t now)
-{
-	struct waiting w = {0};
-
-	for (unsigned i = 0; i < s->count; i++) {
-		const struct peer *p = s->peers[i];
-		uint64_t at;
-
-		if (p->held == PEER_HELD_DOWN || (p->held == PEER_HELD_PASSIVE && !peer_established(p)))
-			continue;
-		if (!peer_established(p)) {
-			w.down++;
-			continue;
-		}
-		at = peer_delivers(p, step, now);
-		w.silent += at != 0;
-		if (at && at != UINT64_MAX && (!w.look_again || at < w.look_again))
-			w.look_again = at;
-	}
-	if (w.down && !w.silent)
-		w.look_again = s->last_up + QUIET;
-	return w;
-}
-
-/* Why this step is done; NULL if it is not. */
-static const char *step_done(const struct speaker *s, const struct waiting *w, uint64_t now)
-{
-	if (!w->silent && !w->down)
-		return "every peer is up and has sent its routes";
-	if (!w->silent && now >= s->last_up + QUIET)
-		return "the peers that are up have sent their routes";
-	if (now >= s->restart_until)
-		return "the restart time is over";
-	return NULL;
-}
-
-static void release_markers(struct speaker *s)
-{
-	s->markers_released = true;
-	bgp_engine_set_restarting(s->d->engine, false);
-	for (int f = 0; f < FAM_COUNT; f++)
-		rib_release(s->d->rib, (enum family)f);
-}
-
-static void restart_end(struct speaker *s, const char *why)
-{
-	s->restart_ended = why;
-	loop_timer_stop(s->d->loop, &s->restart_timer);
-	for (int f = 0; f < FAM_COUNT; f++)
-		fib_sync_done(s->d->fib, (enum family)f);
-	log_info("bgp", "start complete after %llu ms: %s",
-		 (unsigned long long)((mono_now() - s->d->started) / MONO_MSEC), why);
-}
-
-static void on_restart_timer(void *arg)
-{
-	restart_check(arg);
-}
-
-static void restart_check_at(struct speaker *s, uint64_t when, uint64_t now)
-{
-	if (!when || when > s->restart_until)
-		when = s->restart_until;
-	loop_timer_set(s->d->loop, &s->restart_timer, (when > now ? when - now : 0) + MONO_MSEC, on_restart_timer, s);
-}
-
-static void restart_check(struct speaker *s)
-{
-	uint64_t now = mono_now();
-	struct waiting w;
-	const char *done;
-
-	if (s->restart_ended || !s->datastore_synced || s->applying)
-		return;
-	w = look_at_peers(s, RESTART_MARKERS, now);
-	if (!s->markers_released && step_done(s, &w, now))
-		release_markers(s);
-	if (s->markers_released)
-		w = look_at_peers(s, RESTART_KERNEL, now);
-	done = s->markers_released ? step_done(s, &w, now) : NULL;
-	if (!done)
-		restart_check_at(s, w.look_again, now);
-	else if (rib_stats(s->d->rib).dirty)
-		/* What was received last is not decided yet: its kernel routes still look stale. */
-		restart_check_at(s, now + DECIDE_PAUSE, now);
-	else
-		restart_end(s, done);
+	/* While the list is being made it cannot be judged; speaker_apply() does so at its end. */
+	if (!s->applying)
+		restart_check(s->restart, s->peers, s->count);
 }
 
 void speaker_datastore_synced(struct speaker *s)
 {
-	s->datastore_synced = true;
-	s->last_up = mono_now();
-	s->restart_until = s->last_up + s->d->config.restart_time * MONO_SEC;
-	/* Routes may go out: ours are known, and a better path later is only an update. What must wait is End-of-RIB,
-	 * which makes peers drop what has not been said again. */
-	for (int f = 0; f < FAM_COUNT; f++)
-		rib_release_routes(s->d->rib, (enum family)f);
-	restart_check(s);
+	restart_datastore_synced(s->restart);
+	recheck(s);
 }
 
 struct restart_status speaker_restart(const struct speaker *s)
 {
-	struct restart_status r = {.in_progress = !s->restart_ended, .ended = s->restart_ended};
-	uint64_t now = mono_now();
-
-	if (r.in_progress) {
-		struct waiting w = look_at_peers(s, s->markers_released ? RESTART_KERNEL : RESTART_MARKERS, now);
-		uint64_t until = w.silent || !w.look_again ? s->restart_until : w.look_again;
-		r.waiting = w.silent + w.down;
-		r.left = until > now ? until - now : 0;
-	}
-	return r;
+	return restart_status(s->restart, s->peers, s->count);
 }
 
 struct speaker *speaker_new(struct daemon *d)
@@ -658,19 +516,19 @@ struct speaker *speaker_new(struct daemon *d)
 
 	s->d = d;
 	s->held_text = mem_strdup("the IPv4 session carries both families");
-	bgp_engine_set_restarting(d->engine, true);
+	s->restart = restart_new(d, recheck, s);
 	bgp_engine_set_hostname(d->engine, d->config.node_name);
 	return s;
 }
 
 void speaker_free(struct speaker *s, bool graceful)
 {
-	loop_timer_stop(s->d->loop, &s->restart_timer);
 	for (unsigned i = 0; i < s->count; i++)
 		peer_free(s->peers[i], graceful ? 0 : BGP_CEASE_SHUTDOWN);
 	free(s->peers);
 	policy_unref(s->import);
 	policy_unref(s->export);
+	restart_free(s->restart);
 	free(s->held_text);
 	free(s);
 }
