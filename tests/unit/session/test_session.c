@@ -313,10 +313,9 @@ END_TEST
 
 START_TEST(test_shutdown_text)
 {
-	struct bgp_session_conf ca;
+	struct bgp_session_conf ca = rig_conf(0);
 
 	come_up();
-	ca = *bgp_session_config(a.s);
 	ca.admin_down = true;
 	ca.shutdown_text = (char[]){"upgrade of rack 7"};
 	ck_assert(bgp_session_configure(a.s, &ca));
