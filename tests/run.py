@@ -149,11 +149,11 @@ def unit_program(context, compiler, group, source):
             planned = int(line[3:])
     if not results:
         return [failed(name, f"it ran no test (exit status {status})\n{tail(output)}")]
-    has_failed = any(result.outcome == "failed" for result in results)
-    if planned != len(results) or (status != 0 and not has_failed):
+    bad = [result for result in results if result.outcome == "failed"]
+    if planned != len(results) or (status != 0 and not bad):
         results.append(failed(name, f"it ended early or badly (exit status {status})\n{tail(output)}"))
-    elif has_failed and compiler == "clang":
-        results[-1].text += "\n" + tail(output)  # the sanitizer's report
+    elif bad and compiler == "clang":
+        bad[-1].text += "\n" + tail(output, 120)  # the sanitizer's report
     return results
 
 
