@@ -45,12 +45,20 @@ static bool refuses_no_self(const struct export *x)
 	return export_next_hop(x, &nh) && addr_is_none(&nh.addr);
 }
 
-static bool refuses_next_hop_family(const struct export *x)
+static bool refuses_ipv6_next_hop(const struct export *x)
 {
 	struct bgp_nexthop nh;
 
 	export_next_hop(x, &nh);
-	return nh.addr.af != family_af(x->family) && (x->family != FAM_IPV4 || !(x->key->ext_next_hop >> FAM_IPV4 & 1));
+	return x->family == FAM_IPV4 && nh.addr.af == AF_INET6 && !(x->key->ext_next_hop >> FAM_IPV4 & 1);
+}
+
+static bool refuses_ipv4_next_hop(const struct export *x)
+{
+	struct bgp_nexthop nh;
+
+	export_next_hop(x, &nh);
+	return x->family == FAM_IPV6 && nh.addr.af == AF_INET;
 }
 
 static const struct refusal {
@@ -61,7 +69,8 @@ static const struct refusal {
     {refuses_no_export, "community NO_EXPORT, and the peer is in another AS"},
     {refuses_reflection, "iBGP to iBGP without reflection: neither the peer nor the route's source is a client"},
     {refuses_no_self, "the session has no address of this family to announce as next hop"},
-    {refuses_next_hop_family, "IPv6 next hop, and the peer did not negotiate extended next hops (RFC 8950)"},
+    {refuses_ipv6_next_hop, "IPv6 next hop, and the peer did not negotiate extended next hops (RFC 8950)"},
+    {refuses_ipv4_next_hop, "IPv4 next hop, which an IPv6 route cannot be announced with"},
 };
 
 const char *export_refusal(const struct export *x, const char **why)
