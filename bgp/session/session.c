@@ -235,7 +235,8 @@ void session_dial(struct bgp_session *s)
 		conn_new(s, &s->own, fd, true);
 		return;
 	}
-	snprintf(text, sizeof text, "%s: %s (%s)", what, strerror(errno),
+	snprintf(text, sizeof text, "%s: %s%s (%s)", what, strerror(errno),
+		 errno == EMFILE ? ": raise the limit (LimitNOFILE=)" : "",
 		 session_endpoint(&s->conf.remote, s->conf.remote_port, where));
 	fsm_event(s, &s->own, EV_TCP_FAILS, &(struct cause){.text = text});
 }

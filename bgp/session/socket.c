@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Older headers lack it; Linux has had it since 4.2. Lets the kernel choose the port when it knows the destination, so
@@ -17,6 +18,9 @@
 
 /* Internetwork control, as all routers mark BGP. */
 #define TOS_INTERNETWORK_CONTROL 0xc0
+
+/* What connections leave to the rest of the process. */
+#define SPARE_DESCRIPTORS 16
 
 union sock_addr {
 	struct sockaddr sa;
@@ -91,6 +95,20 @@ static int open_socket(uint8_t af, const char **what)
 {
 	*what = "socket";
 	return socket(af, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+}
+
+/* Gives a connection's descriptor back, as if there had been none, if it is one of the last: the operator who asks on
+ * the control socket what is wrong needs one, and so does the datastore. */
+static int spare(int fd)
+{
+	struct rlimit l;
+
+	if (fd < 0 || getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur == RLIM_INFINITY ||
+	    (rlim_t)fd + SPARE_DESCRIPTORS < l.rlim_cur)
+		return fd;
+	close(fd);
+	errno = EMFILE;
+	return -1;
 }
 
 int socket_listen(const struct addr *a, uint16_t port, const char **what)
@@ -175,7 +193,7 @@ int socket_dial(const struct bgp_session_conf *conf, const char **what)
 	*what = "find the interface";
 	if (conf->ifname[0] && !ifindex)
 		return -1;
-	fd = open_socket(conf->remote.af, what);
+	fd = spare(open_socket(conf->remote.af, what));
 	if (fd < 0)
 		return -1;
 	if (!socket_apply(fd, conf, what))
@@ -195,7 +213,7 @@ int socket_accept(int listening, struct addr *remote, uint32_t *ifindex)
 {
 	union sock_addr sa = {0};
 	socklen_t len = sizeof sa;
-	int fd = accept4(listening, &sa.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = spare(accept4(listening, &sa.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC));
 
 	if (fd >= 0) {
 		*remote = from_sockaddr(&sa);

@@ -152,6 +152,12 @@ class Speaker:
         self.wake_write.send(b"x")
         return peer
 
+    def hang_up(self):
+        """All connections end, and are accepted anew."""
+        for peer in list(self.peers.values()):
+            if peer.connection:
+                peer.connection.sock.shutdown(socket.SHUT_RDWR)
+
     def established(self):
         return sum(peer.connection is not None and peer.connection.next_keepalive is not None
                    for peer in list(self.peers.values()))
