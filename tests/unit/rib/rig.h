@@ -358,6 +358,32 @@ static inline const struct rib_view *view_of(const struct views *all, const stru
 	return NULL;
 }
 
+static inline unsigned routes_in(enum family f)
+{
+	return rib_stats(rig.rib).routes[f];
+}
+
+static inline struct rib_route only_route(const char *prefix)
+{
+	struct views all = views_of(prefix);
+
+	ck_assert_uint_eq(all.n, 1);
+	return all.v[0].route;
+}
+
+static inline void release_all(void)
+{
+	for (int f = 0; f < FAM_COUNT; f++)
+		rib_release(rig.rib, (enum family)f);
+}
+
+static inline struct prefix host(unsigned i)
+{
+	struct addr a = addr_from_u32(0x0a640000u + i);
+
+	return prefix_make(&a, 32);
+}
+
 static inline int run_suite(TCase *tc, const char *name)
 {
 	Suite *suite = suite_create(name);
