@@ -19,7 +19,7 @@
 #include "daemon/base/mono.h"
 #include "datastore/store.h"
 
-#define PATIENCE (10 * MONO_SEC)
+#define PATIENCE (30 * MONO_SEC)
 
 struct world {
 	char *top; /* a temporary directory, for all that is beside the store's */
@@ -86,14 +86,14 @@ static inline void world_turn(struct world *w)
 	loop_timer_stop(w->loop, &w->tick);
 }
 
-#define WAIT_UNTIL(w, condition)                                                                                  \
-	do {                                                                                                      \
-		uint64_t deadline_ = mono_now() + PATIENCE;                                                       \
-		while (!(condition)) {                                                                            \
-			ck_assert_msg(mono_now() < deadline_, "never came: %s; changes: %s; log: %s", #condition, \
-				      (w)->changes.s, (w)->log.s);                                                \
-			world_turn(w);                                                                            \
-		}                                                                                                 \
+#define WAIT_UNTIL(w, condition)                                                                                \
+	do {                                                                                                    \
+		uint64_t deadline_ = mono_now() + PATIENCE;                                                     \
+		while (!(condition)) {                                                                          \
+			ck_assert_msg(mono_now() < deadline_, "never came: %s; changes: %.2000s; log: %.4000s", \
+				      #condition, (w)->changes.s, (w)->log.s);                                  \
+			world_turn(w);                                                                          \
+		}                                                                                               \
 	} while (0)
 
 static inline void world_start(struct world *w)
