@@ -229,7 +229,7 @@ def test_they_vanish(scene):
     scene.theirs.daemon.kill()
     down = speaker.wait_down(2)
     assert down["failure"] and down["diag"] == "Control Detection Time Expired"
-    assert 0.15 <= down["at"] - down["heard_at"] < 0.25
+    assert 0.15 <= down["at"] - down["heard_at"] < 0.3
     scene.theirs.processes.remove(scene.theirs.daemon)
     scene.theirs.restart()
     scene.expect()
@@ -260,7 +260,7 @@ def test_cable(scene):
     speaker = scene.up()
     scene.ours.segment.cut(scene.theirs)
     down = speaker.wait_down(2)
-    assert down["failure"] and 0.15 <= down["at"] - down["heard_at"] < 0.25
+    assert down["failure"] and 0.15 <= down["at"] - down["heard_at"] < 0.3
     scene.wait_theirs("Down", 2)
     scene.ours.segment.cut(scene.theirs, down=False)
     speaker.wait_settled(tx_interval=FAST * 1000, detection_time=3 * FAST * 1000)

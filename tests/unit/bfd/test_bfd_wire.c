@@ -150,7 +150,7 @@ START_TEST(test_jitter)
 	}
 	/* What the clock and the system add is a few milliseconds either way, and evens out. */
 	ck_assert_uint_ge(least, 30 * MONO_MSEC);
-	ck_assert_uint_le(most, (_i ? 45 : 50) * MONO_MSEC + 20 * MONO_MSEC);
+	ck_assert_uint_le(most, (_i ? 45 : 50) * MONO_MSEC + 30 * MONO_MSEC);
 	ck_assert_uint_le(least, 40 * MONO_MSEC);
 	sum /= 60;
 	ck_assert_msg(sum > mean - 2 * MONO_MSEC && sum < mean + 3 * MONO_MSEC, "%llu us on average",
@@ -375,14 +375,14 @@ START_TEST(test_answers_polls)
 	for (int i = 0; i < 20; i++) {
 		was = peer.heard;
 		raw_say(&peer, BFD_UP);
-		TURN_UNTIL(peer.heard > was && peer.last.final, 0.05);
+		TURN_UNTIL(peer.heard > was && peer.last.final, 0.5);
 		ck_assert(!peer.last.poll);
 		TURN_WHILE(is_up(&a), 0.01);
 	}
 	/* Also when it is down, but not when it is administratively so. */
 	raw_say(&peer, BFD_DOWN);
-	ck_assert(next_packet(0.1)->final);
-	ck_assert_uint_eq(peer.last.state, BFD_DOWN);
+	TURN_UNTIL(peer.last.state == BFD_DOWN, 0.5);
+	ck_assert(peer.last.final);
 	bfd_session_admin_down(a.s, true);
 	raw_say(&peer, BFD_DOWN);
 	for (int i = 0; i < 4; i++)
@@ -470,7 +470,7 @@ START_TEST(test_remote_admin_down)
 	stop_keeping();
 	peer.reply.diag = BFD_DIAG_ADMIN;
 	raw_say(&peer, BFD_ADMIN_DOWN);
-	TURN_UNTIL(a.down, 0.2);
+	TURN_UNTIL(a.down, 0.5);
 	ck_assert_uint_eq(a.failures, 0);
 	ck_assert_str_eq(a.reason, "the remote says AdminDown (Administratively Down)");
 	/* That it is over is told too, though our state stays. */
@@ -479,7 +479,7 @@ START_TEST(test_remote_admin_down)
 	raw_say(&peer, BFD_ADMIN_DOWN);
 	TURN_WHILE(a.changes == 0, 0.1);
 	raw_say(&peer, BFD_DOWN);
-	TURN_UNTIL(a.changes == 1, 0.2);
+	TURN_UNTIL(a.changes == 1, 0.5);
 	ck_assert_int_eq(a.last.state, BFD_INIT);
 }
 END_TEST
@@ -532,7 +532,7 @@ START_TEST(test_faster_does_not_wait)
 	ck_assert(bfd_session_configure(a.s, &c));
 	next_packet(0.2);
 	next_packet(0.2);
-	ck_assert_uint_le(pace(10), 25 * MONO_MSEC);
+	ck_assert_uint_le(pace(10), 30 * MONO_MSEC);
 	ck_assert(peer.last.poll);
 }
 END_TEST
