@@ -167,7 +167,8 @@ static void drop(struct bgp_attrs *a, enum bgp_attr_id id)
 	a->present &= ~(1u << id);
 }
 
-/* RFC 4271 5.1.4 and 5.1.5, RFC 4456 8, RFC 7311 3.2: what stays inside the AS. Of MEDs only our own goes out. */
+/* RFC 4271 5.1.4 and 5.1.5, RFC 4456 8, RFC 7311 3.2: what stays inside the AS, as the attribute table marks it. Of
+ * MEDs only our own goes out. */
 static void strip_internal(const struct export *x, struct bgp_attrs *a, struct arena *arena)
 {
 	(void)arena;
@@ -178,7 +179,6 @@ static void strip_internal(const struct export *x, struct bgp_attrs *a, struct a
 			drop(a, (enum bgp_attr_id)id);
 	if (x->source != LOCAL_PEER)
 		drop(a, BA_MED);
-	drop(a, BA_AIGP);
 }
 
 static void (*const transforms[])(const struct export *x, struct bgp_attrs *a, struct arena *arena) = {
