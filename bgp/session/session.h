@@ -63,8 +63,9 @@ struct bgp_session_ops {
 	void (*on_refresh)(void *arg, struct bgp_session *s, enum family f, uint8_t subtype);
 	/* Something else to tell people changed (state, last error). May be NULL. */
 	void (*on_state)(void *arg, struct bgp_session *s);
-	/* More to send: fills at most max slices and gives their references away; returns how many. 0: nothing now,
-	 * wait for bgp_session_kick(). Only called in Established. */
+	/* More to send: fills at most max slices and gives their references away; returns how many. Each
+	 * slice holds whole messages: the session's own go between slices. 0: nothing now, wait for
+	 * bgp_session_kick(). Only called in Established. */
 	unsigned (*pull)(void *arg, struct bgp_session *s, struct slice *out, unsigned max);
 };
 
@@ -97,12 +98,14 @@ void bgp_session_reset(struct bgp_session *s, uint8_t code, uint8_t subcode, con
 void bgp_session_kick(struct bgp_session *s);
 /* Asks the peer for its routes again (RFC 2918). False if it cannot. */
 bool bgp_session_request_refresh(struct bgp_session *s, enum family f);
-/* Queues a ROUTE-REFRESH marker (RFC 7313) or any small message of the caller's ahead of what pull() gives. */
+/* Queues a ROUTE-REFRESH marker (RFC 7313) or any small message of the caller's ahead of what pull() gives. Takes the
+ * reference. */
 void bgp_session_send(struct bgp_session *s, struct buf *b);
 
 /* Valid in Established: the peer's OPEN and what was negotiated. */
 const struct bgp_open *bgp_session_peer(const struct bgp_session *s);
 const struct bgp_codec *bgp_session_codec(const struct bgp_session *s);
+/* The strings live until the next bgp_session_configure(). */
 const struct bgp_session_conf *bgp_session_config(const struct bgp_session *s);
 void *bgp_session_arg(const struct bgp_session *s);
 
