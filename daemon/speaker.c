@@ -1,5 +1,5 @@
-/* The joint between sessions and the RIB. Being the helper of a restarting peer lives here because it is about both: its
- * routes stay as stale until its End-of-RIB or its restart time. Our own restart is restart.c's. */
+/* The joint between sessions and the RIB. Being the helper of a restarting peer lives here because it is about both:
+ * its routes stay as stale until its End-of-RIB or its restart time. Our own restart is restart.c's. */
 #include "daemon/speaker.h"
 
 #include <stdlib.h>
