@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/base/buf.h"
 #include "daemon/base/log.h"
@@ -303,11 +304,11 @@ START_TEST(test_many_refusals)
 {
 	struct refusal_set set = {0};
 	struct told t;
-	uint64_t began;
+	clock_t began; /* of the processor: others may be busy too */
 
 	setup(&t);
 	log_redirect(on_log, &t);
-	began = mono_now();
+	began = clock();
 	for (int round = 0; round < 3; round++) {
 		refusals_begin(&set);
 		for (unsigned i = 0; i < 20000; i++) {
@@ -320,7 +321,7 @@ START_TEST(test_many_refusals)
 	for (unsigned i = 0; i < 20000; i++)
 		ck_assert_uint_eq((unsigned)atoi(store_refusal(t.s, i)->object + 5), i);
 	refusals_clear(t.s, &set, true);
-	ck_assert_uint_lt(mono_now() - began, 5 * MONO_SEC);
+	ck_assert_int_lt((clock() - began) / CLOCKS_PER_SEC, 5);
 	teardown(&t);
 }
 END_TEST
