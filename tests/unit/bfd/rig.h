@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -217,8 +216,6 @@ static void rig_namespaces(void)
 static void rig_setup(void)
 {
 	memset(&rig, 0, sizeof rig);
-	/* What is measured here is this program, not what else the machine has to do; as root that can be had. */
-	setpriority(PRIO_PROCESS, 0, -15);
 	log_setup(LOG_LVL_DEBUG, false);
 	log_redirect(rig_log, NULL);
 	rig_namespaces();
