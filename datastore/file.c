@@ -45,6 +45,7 @@ struct file {
 	bool dirty;	 /* in the dirty list */
 	bool gone;	 /* was removed; maybe back by now */
 	bool listed;	 /* seen by the listing that is going on */
+	unsigned events; /* that came for it; wraps around */
 	char name[];
 };
 
@@ -171,6 +172,7 @@ static void mark_gone(struct file *f)
 /* Something happened to the name, or to what it leads to. */
 static void file_event(struct file *f, uint32_t mask)
 {
+	f->events++;
 	if (mask & (IN_DELETE | IN_MOVED_FROM)) {
 		mark_gone(f);
 		return;
@@ -269,9 +271,19 @@ static void on_overflow(void *arg)
 	schedule(b);
 }
 
+/* Has something happened to it since? Then what was read may be half of what somebody is writing, and the event has
+ * seen to it that it is read again. */
+static bool is_outdated(struct file *f, unsigned events)
+{
+	if (f->owner->watch)
+		watch_poll(f->owner->watch);
+	return f->events != events;
+}
+
 static void read_open(struct file *f, int fd, bool linked)
 {
 	const char *reason = "";
+	unsigned events = f->events;
 	struct stat st;
 	size_t len;
 	char *text;
@@ -291,7 +303,9 @@ static void read_open(struct file *f, int fd, bool linked)
 		return;
 	}
 	text = content_read(fd, &len, &reason);
-	if (text) {
+	if (is_outdated(f, events)) {
+		f->read = (struct content_mark){0};
+	} else if (text) {
 		claims_read(f->claims, text, len, !f->writing);
 		f->owner->read += len;
 	} else {

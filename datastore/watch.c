@@ -329,6 +329,11 @@ static void on_readable(void *arg, int events)
 	}
 }
 
+void watch_poll(struct watch *w)
+{
+	on_readable(w, LOOP_READ);
+}
+
 struct watch *watch_new(struct loop *l, void (*on_overflow)(void *arg), void *arg)
 {
 	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);

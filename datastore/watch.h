@@ -27,6 +27,8 @@ struct watch_path {
 
 /* on_overflow: events were lost, everything has to be looked at. NULL if the kernel has no instance left (errno). */
 struct watch *watch_new(struct loop *l, void (*on_overflow)(void *arg), void *arg);
+/* Takes note of what has happened until now, which otherwise comes with the loop's next turn. */
+void watch_poll(struct watch *w);
 /* All paths must have been cleared before. */
 void watch_free(struct watch *w);
 

@@ -302,6 +302,44 @@ START_TEST(test_half_written)
 END_TEST
 
 /* Whoever never closes is read after a while, but deletes nothing that way. */
+static int half;
+
+static void begin_to_write_b(struct world *w, const char *name)
+{
+	ck_assert_str_eq(name, "a");
+	w->on_change = NULL;
+	half = open(at(w, "b.yaml"), O_WRONLY | O_TRUNC | O_CLOEXEC);
+	ck_assert_int_ge(half, 0);
+	dprintf(half, NODE("b1", "3"));
+}
+
+/* Somebody begins to write a file between our being told of an earlier change of it and our reading it: what is there
+ * by then is a half, though a complete one as far as it goes. */
+START_TEST(test_written_before_read)
+{
+	struct world w;
+	uint64_t until;
+
+	world_new(&w);
+	put(&w, "a.yaml", NODE("a", "1"));
+	put(&w, "b.yaml", NODE("b1", "1") NODE("b2", "1"));
+	world_start(&w);
+	expect_changes(&w, "+a +b1 +b2 ");
+	w.on_change = begin_to_write_b;
+	put(&w, "a.yaml", NODE("a", "2"));
+	put(&w, "b.yaml", NODE("b1", "2") NODE("b2", "2"));
+	expect_changes(&w, "~a ");
+	for (until = mono_now() + 100 * MONO_MSEC; mono_now() < until;)
+		world_turn(&w);
+	ck_assert_str_eq(w.changes.s, "");
+	dprintf(half, NODE("b2", "3"));
+	close(half);
+	expect_changes(&w, "~b1 ~b2 ");
+	ck_assert_uint_eq(as_of(&w, "b2"), 3);
+	world_end(&w);
+}
+END_TEST
+
 START_TEST(test_never_closed)
 {
 	struct world w;
@@ -693,6 +731,7 @@ int main(void)
 	tcase_add_test(t, test_other_kinds);
 	tcase_add_test(t, test_fields_not_honoured);
 	tcase_add_test(t, test_half_written);
+	tcase_add_test(t, test_written_before_read);
 	tcase_add_test(t, test_never_closed);
 	tcase_add_test(t, test_emptied);
 	tcase_add_test(t, test_two_files);

@@ -30,6 +30,7 @@ struct world {
 	struct strbuf changes; /* "+name " new, "~name " changed, "-name " gone */
 	struct strbuf log;     /* warnings and errors, and "resolved" */
 	unsigned syncs;
+	void (*on_change)(struct world *w, const char *name); /* what else happens right then; NULL nothing */
 };
 
 static inline void world_on_change(void *arg, const struct object *before, const struct object *after)
@@ -39,6 +40,8 @@ static inline void world_on_change(void *arg, const struct object *before, const
 	if (strcmp((after ? after : before)->name, "marker") == 0)
 		return; /* settle()'s own */
 	strbuf_printf(&w->changes, "%c%s ", !before ? '+' : after ? '~' : '-', (after ? after : before)->name);
+	if (w->on_change)
+		w->on_change(w, (after ? after : before)->name);
 }
 
 static inline void world_on_sync(void *arg)
