@@ -335,17 +335,17 @@ def test_passive(scene):
 def test_dissected(scene):
     """tshark finds nothing to say about what both of us send."""
     capture = scene.ours.directory / "bfd.pcap"
-    tcpdump = scene.ours.spawn(["tcpdump", "-i", "eth0", "-U", "--immediate-mode", "-Z", "root", "-w", capture,
-                                "udp port 3784"], "tcpdump.log")
-    wait_for(lambda: "listening on" in scene.ours.logs()["tcpdump.log"], "tcpdump listens")
+    # Not tcpdump: it insists on setting its groups, which a user namespace does not allow.
+    dumpcap = scene.ours.spawn(["dumpcap", "-q", "-i", "eth0", "-f", "udp port 3784", "-w", capture], "dumpcap.log")
+    wait_for(lambda: "File: " in scene.ours.logs()["dumpcap.log"], "dumpcap listens")
     speaker = scene.up()
     speaker.intervals(100, 100, 3)
     speaker.wait_settled(tx_interval=100000)
     assert_steady(scene)
     speaker.end("bye")
     time.sleep(0.5)
-    scene.cluster.end(tcpdump)
-    scene.ours.processes.remove(tcpdump)
+    scene.cluster.end(dumpcap)
+    scene.ours.processes.remove(dumpcap)
     text = run(["tshark", "-r", capture, "-Y", f"ip.src == {scene.local}", "-T", "fields", "-e", "bfd.version", "-e",
                 "ip.ttl", "-e", "udp.srcport", "-e", "_ws.expert.message", "-e", "bfd.sta"])
     rows = [line.split("\t") for line in text.splitlines()]

@@ -20,7 +20,8 @@ from speaker import MARKER, Speaker, end_of_rib, message, open_message, update
 from test_restart import Traffic, Watch, assert_no_reset, sessions
 
 EX_OK, EX_CONFIG, EX_OSERR = 0, 78, 71
-NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+POWERLESS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+NOBODY = [*POWERLESS, "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
 @pytest.fixture
@@ -270,12 +271,19 @@ def test_second_daemon(pair):
     status, said = start_badly(node)
     assert status == EX_OSERR
     assert re.search(rf"another calidrisd \(pid \d+\) answers on {node.socket}; stop it, or set control\.socket", said), said
-    # Not even one that may not ask it.
+    assert node.show("status")["node"] == node.name
+    unharmed.check("a second daemon")
+
+
+def test_second_daemon_of_another_user(pair):
+    """That may not ask the first whether it is there: it does not take the socket for a dead one's."""
+    node = pair.nodes[0]
+    unharmed = Unharmed(pair)
     node.directory.chmod(0o777)
     status, said = start_badly(node, [*NOBODY, programs() / "calidrisd", "-c", node.config_file])
     assert status == EX_OSERR and str(node.socket) in said, said
     assert node.show("status")["node"] == node.name
-    unharmed.check("a second daemon")
+    unharmed.check("a second daemon of another user")
 
 
 def test_no_privilege(pair):
@@ -286,7 +294,7 @@ def test_no_privilege(pair):
     other.chmod(0o777)
     config = other / "calidris.yaml"
     config.write_text(node.config_file.read_text().replace(str(node.socket), str(other / "calidris.sock")))
-    status, said = start_badly(node, [*NOBODY, programs() / "calidrisd", "-c", config])
+    status, said = start_badly(node, [*POWERLESS, programs() / "calidrisd", "-c", config])
     assert status == EX_OSERR
     assert re.search(r"kernel routes: Operation not permitted: CAP_NET_ADMIN is missing: run as root, or grant it", said), said
     assert not (other / "calidris.sock").exists()
