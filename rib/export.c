@@ -181,8 +181,43 @@ static void strip_internal(const struct export *x, struct bgp_attrs *a, struct a
 		drop(a, BA_MED);
 }
 
+/* The communities, of so many octets each, that may cross the border. */
+#define NON_TRANSITIVE 0x40
+static struct span transitive_only(struct span list, size_t unit, struct arena *arena)
+{
+	struct wr w = wr_make(arena_alloc(arena, list.len), list.len);
+	struct rd rd = rd_span(list);
+
+	while (rd_left(&rd)) {
+		struct rd peek = rd;
+		uint8_t type = rd_u8(&peek);
+		struct span one = rd_take_span(&rd, unit);
+
+		if (!(type & NON_TRANSITIVE))
+			wr_bytes(&w, one.p, one.len);
+	}
+	return (struct span){w.start, wr_len(&w)};
+}
+
+/* RFC 4360 6, RFC 5701 2. */
+static void strip_communities(const struct export *x, struct bgp_attrs *a, struct arena *arena)
+{
+	if (!x->key->ebgp)
+		return;
+	if (bgp_attrs_have(a, BA_EXT_COMMUNITIES)) {
+		a->ext_communities = transitive_only(a->ext_communities, 8, arena);
+		if (!a->ext_communities.len)
+			drop(a, BA_EXT_COMMUNITIES);
+	}
+	if (bgp_attrs_have(a, BA_IPV6_EXT_COMMUNITIES)) {
+		a->ipv6_ext_communities = transitive_only(a->ipv6_ext_communities, 20, arena);
+		if (!a->ipv6_ext_communities.len)
+			drop(a, BA_IPV6_EXT_COMMUNITIES);
+	}
+}
+
 static void (*const transforms[])(const struct export *x, struct bgp_attrs *a, struct arena *arena) = {
-    put_next_hop, put_as_path, put_reflection, put_local_pref, put_policy, strip_internal,
+    put_next_hop, put_as_path, put_reflection, put_local_pref, put_policy, strip_internal, strip_communities,
 };
 
 void export_attrs(const struct export *x, struct bgp_attrs *out, struct arena *arena)

@@ -228,10 +228,10 @@ static void say(int fd, const struct wr *w)
 	ck_assert_int_eq(send(fd, w->start, wr_len(w), MSG_NOSIGNAL), (int)wr_len(w));
 }
 
-/* Established, with all that we have and graceful restart. */
-static int establish(const char *from, uint8_t families)
+/* What a peer with all that we have and graceful restart sends. */
+static struct bgp_open open_of(uint8_t families)
 {
-	struct bgp_open o = {
+	return (struct bgp_open){
 	    .as = OUR_AS,
 	    .hold_time = 90,
 	    .router_id = 0x0a000009,
@@ -245,15 +245,27 @@ static int establish(const char *from, uint8_t families)
 	    .gr_families = families,
 	    .gr_forwarding = families,
 	};
+}
+
+/* Established. */
+static int establish_with(const char *from, const struct bgp_open *o)
+{
 	uint8_t bytes[BGP_MAX_MESSAGE];
 	struct wr w = wr_make(bytes, sizeof bytes);
 	int fd = dial(from);
 
-	bgp_open_encode(&w, &o);
+	bgp_open_encode(&w, o);
 	bgp_keepalive_encode(&w);
 	say(fd, &w);
 	TURN_UNTIL(is_up(from), 3);
 	return fd;
+}
+
+static int establish(const char *from, uint8_t families)
+{
+	struct bgp_open o = open_of(families);
+
+	return establish_with(from, &o);
 }
 
 static void announce(int fd, const char *text)
@@ -352,6 +364,74 @@ START_TEST(test_refresh_before_end_of_rib)
 	ck_assert_uint_eq(routes("10.1.0.0/24"), 1);
 	ck_assert_uint_eq(routes("10.2.0.0/24"), 1);
 	ck_assert_uint_eq(routes("10.3.0.0/24"), 0);
+	close(fd);
+}
+END_TEST
+
+/* RFC 4724 4.2: what comes back without having kept forwarding, or without graceful restart, has lost its routes. */
+START_TEST(test_back_without_forwarding)
+{
+	struct bgp_open o = open_of(V4);
+	int fd;
+
+	apply_one();
+	for (int i = 0; i < 3; i++) {
+		fd = establish(TWO, V4);
+		announce(fd, "10.1.0.0/24");
+		end_of_rib(fd, FAM_IPV4);
+		lose(fd, TWO);
+		ck_assert_uint_eq(routes("10.1.0.0/24"), 1);
+		o = open_of(V4);
+		if (i == 0)
+			o.gr_forwarding = 0;
+		else if (i == 1)
+			o.gr_families = o.gr_forwarding = 0;
+		else
+			o.gr = false;
+		fd = establish_with(TWO, &o);
+		ck_assert_msg(routes("10.1.0.0/24") == 0, "case %d", i);
+		lose(fd, TWO);
+	}
+}
+END_TEST
+
+/* A peer that promises End-of-RIB and never sends it keeps its old routes for its restart time, not for ever. */
+START_TEST(test_back_without_end_of_rib)
+{
+	struct bgp_open o = open_of(V4);
+	int fd;
+
+	o.gr_time = 1;
+	apply_one();
+	fd = establish_with(TWO, &o);
+	announce(fd, "10.1.0.0/24");
+	announce(fd, "10.2.0.0/24");
+	end_of_rib(fd, FAM_IPV4);
+	lose(fd, TWO);
+	fd = establish_with(TWO, &o);
+	announce(fd, "10.2.0.0/24");
+	ck_assert_uint_eq(routes("10.1.0.0/24"), 1);
+	TURN_UNTIL(routes("10.1.0.0/24") == 0, 3);
+	ck_assert_uint_eq(routes("10.2.0.0/24"), 1);
+	ck_assert(is_up(TWO));
+	close(fd);
+}
+END_TEST
+
+/* Who knows RFC 2918 alone sends no markers: the octet is reserved there, and to be ignored. */
+START_TEST(test_refresh_of_old_peer)
+{
+	struct bgp_open o = open_of(V4);
+	int fd;
+
+	o.gr = o.enhanced_refresh = false;
+	apply_one();
+	fd = establish_with(TWO, &o);
+	announce(fd, "10.1.0.0/24");
+	refresh(fd, FAM_IPV4, BGP_REFRESH_BEGIN);
+	refresh(fd, FAM_IPV4, BGP_REFRESH_END);
+	ck_assert_uint_eq(routes("10.1.0.0/24"), 1);
+	ck_assert_uint_eq(rib_peer_stats(peer_of(TWO)->rib).stale[FAM_IPV4], 0);
 	close(fd);
 }
 END_TEST
@@ -521,6 +601,9 @@ int main(void)
 	tcase_set_timeout(tc, 20);
 	tcase_add_test(tc, test_consecutive_restarts);
 	tcase_add_test(tc, test_refresh_before_end_of_rib);
+	tcase_add_test(tc, test_back_without_forwarding);
+	tcase_add_test(tc, test_back_without_end_of_rib);
+	tcase_add_test(tc, test_refresh_of_old_peer);
 	tcase_add_test(tc, test_refresh);
 	tcase_add_test(tc, test_sibling_goes);
 	tcase_add_test(tc, test_sibling_never_comes);

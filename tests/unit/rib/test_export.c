@@ -141,6 +141,44 @@ START_TEST(test_reflection)
 }
 END_TEST
 
+/* RFC 4360 6 and RFC 5701 2: an extended community without transitivity (0x40 of its first octet) ends at the border.
+ */
+START_TEST(test_extended_communities)
+{
+	static const uint8_t mixed[3][8] = {{0, 2, 1}, {0x43, 0, 2}, {0x80, 6, 3}}, inside[8] = {0x40, 4};
+	static const uint8_t mixed6[2][20] = {{0x40, 2, 1}, {0, 2, 2}};
+	struct bgp_attrs in = with(ALWAYS | 1u << BA_IPV6_EXT_COMMUNITIES), out;
+	struct attrs *set;
+	struct export x;
+
+	begin();
+	in.ext_communities = (struct span){mixed[0], sizeof mixed};
+	in.ipv6_ext_communities = (struct span){mixed6[0], sizeof mixed6};
+	set = attrs_intern(table, &in);
+	x = to_export(EXTERNAL, FAM_IPV4, set);
+	export_attrs(&x, &out, &rig.arena);
+	ck_assert_uint_eq(out.ext_communities.len, sizeof mixed);
+	ck_assert_uint_eq(out.ipv6_ext_communities.len, sizeof mixed6);
+	key.ebgp = true;
+	export_attrs(&x, &out, &rig.arena);
+	ck_assert_uint_eq(out.ext_communities.len, 16);
+	ck_assert_mem_eq(out.ext_communities.p, mixed[0], 8);
+	ck_assert_mem_eq(out.ext_communities.p + 8, mixed[2], 8);
+	ck_assert_uint_eq(out.ipv6_ext_communities.len, 20);
+	ck_assert_mem_eq(out.ipv6_ext_communities.p, mixed6[1], 20);
+	attrs_unref(table, set);
+	/* With nothing left there is no attribute. */
+	in = with(ALWAYS);
+	in.ext_communities = (struct span){inside, sizeof inside};
+	set = attrs_intern(table, &in);
+	x = to_export(CLIENT, FAM_IPV4, set);
+	export_attrs(&x, &out, &rig.arena);
+	ck_assert_uint_eq(out.present, ALWAYS & ~(1u << BA_EXT_COMMUNITIES));
+	attrs_unref(table, set);
+	end();
+}
+END_TEST
+
 /* ---- Next hops ---- */
 
 static const struct {
@@ -251,6 +289,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, test_direction, 0, sizeof directions / sizeof *directions);
 	tcase_add_test(tc, test_reflection);
+	tcase_add_test(tc, test_extended_communities);
 	tcase_add_loop_test(tc, test_next_hop, 0, sizeof next_hops / sizeof *next_hops);
 	tcase_add_loop_test(tc, test_reason, 0, sizeof reasons / sizeof *reasons);
 	return run_suite(tc, "export");
