@@ -66,8 +66,15 @@ static void watch_signals(struct daemon *d)
 	    {SIGHUP, on_reload_signal},
 	};
 
-	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
 		loop_signal_set(d->loop, &d->signals[i], handled[i].signo, handled[i].cb, d);
+		sigaddset(&set, handled[i].signo);
+	}
+	/* main() has held back some of them. */
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 

@@ -81,6 +81,16 @@ static int test_configuration(const struct config *c)
 	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 }
 
+/* A reload asked for before there is a handler must not end the process. */
+static void hold_reload_signal(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = {.file = DEFAULT_CONFIG};
@@ -93,6 +103,7 @@ int main(int argc, char **argv)
 	signal(SIGHUP, SIG_IGN);
 	if (status >= 0)
 		return status;
+	hold_reload_signal();
 	/* Without -c the file is optional: a container may be configured by its environment alone. */
 	if (!config_load(&c, o.file, o.file_given, &err)) {
 		fprintf(stderr, "calidrisd: the configuration is not usable:\n%s", err.s);
