@@ -25,7 +25,7 @@ SETTINGS = {
     # A session that is reset and cannot come up again leaves its routes as stale ones until the restart time is over.
     "bgp": {"connect_retry_time": 1, "idle_hold_time": 1, "idle_hold_max": 2, "max_paths": 64,
             "graceful_restart": {"restart_time": 4}},
-    "log": {"level": "info"},
+    "log": {"level": os.environ.get("CALIDRIS_CHURN_LOG", "info")},
 }
 FOREIGN = ["unreachable 198.18.{}.0/24 proto static metric 3", "10.250.{}.0/24 dev lo proto static metric 50",
            "unreachable 2001:db8:{}::/64 proto static metric 3"]
@@ -317,7 +317,8 @@ class Changing(Cluster):
 
     def reload_daemon(self):
         node = self.rng.choice(self.nodes)
-        node.configure({"log": {"level": self.rng.choice(["info", "warning"])},
+        node.wait_up()
+        node.configure({"bgp": {"keepalive_time": self.rng.choice([0, 20])},
                         "kernel": {"audit_interval": self.rng.choice([30, 60])}})
         node.reload()
 
@@ -505,6 +506,8 @@ class Changing(Cluster):
         others = [other for other in self.nodes if other is not node and
                   any(address.split("/")[0] in gateways for address in other.addresses)]
         address = key[0].split("/")[0]
+        for each in self.nodes:
+            (each.directory / "peers").write_text(each.calidris("-o", "json", "show", "peers"))
         return "".join(f"\n\n{each.name}:\n{each.calidris('explain', address)}{each.log_tail(15)}" for each in (node, *others))
 
     def sessions(self):
