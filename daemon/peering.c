@@ -167,8 +167,7 @@ static void add(struct build *b, struct peer_want *w)
 		if (w->kind != PEER_MESH && strcmp(there->origin, w->origin) != 0)
 			strbuf_printf(&b->out->notes, "%s: no session of its own with %s, %s has it\n", w->origin,
 				      addr_format(&w->remote, a), there->origin);
-		free(w->origin);
-		free(w->password);
+		peer_want_free(w);
 		return;
 	}
 	w->name = session_name(w);
@@ -198,6 +197,23 @@ static struct peer_want defaults(const struct build *b)
 	};
 }
 
+/* The texts that each session of the BGPPeer has for itself. */
+static void take_texts(struct peer_want *w, const struct obj_bgp_peer *p, const char *origin)
+{
+	w->origin = mem_strdup(origin);
+	w->password = p->password ? mem_strdup(p->password) : NULL;
+	w->interface = p->interface ? mem_strdup(p->interface) : NULL;
+	w->shutdown_text = p->shutdown_text ? mem_strdup(p->shutdown_text) : NULL;
+}
+
+/* RFC 4456 where nothing is said: what Calico's rule for the kind of peer gave. */
+static bool is_client(const struct build *b, const struct peer_want *w, bool by_rule)
+{
+	if (w->opt.rr_client == CHOICE_AUTO)
+		return by_rule;
+	return w->opt.rr_client == CHOICE_ON && b->self->cluster_id && w->remote_as == w->local_as;
+}
+
 /* Between two nodes the IPv4 session offers both families if both ends have IPv6 too; the IPv6 session stays as the
  * fallback for peers that speak one family a session (the speaker holds it back while it is not needed). */
 static uint8_t node_families(const struct build *b, const struct obj_node *peer, enum family f)
@@ -220,9 +236,10 @@ static const struct addr *node_address(const struct obj_node *n, enum family f)
 	return f == FAM_IPV4 ? &n->ipv4.addr : &n->ipv6.addr;
 }
 
-/* A session with each address that both nodes have. template: everything but what follows from the peer's node. */
+/* A session with each address that both nodes have. template: everything but what follows from the peer's node. p: the
+ * BGPPeer that asks for it, NULL for the mesh. */
 static void add_node_sessions(struct build *b, const struct obj_node *peer, const struct peer_want *template,
-			      const char *origin, const char *password, uint32_t default_as, bool no_source)
+			      const char *origin, const struct obj_bgp_peer *p, uint32_t default_as, bool no_source)
 {
 	for (int f = 0; f < FAM_COUNT; f++) {
 		const struct addr *remote = node_address(peer, f), *own = &b->self->ip[f].addr;
@@ -234,14 +251,17 @@ static void add_node_sessions(struct build *b, const struct obj_node *peer, cons
 		w.local = no_source ? (struct addr){0} : *own;
 		w.remote_port = node_listen_port(b->store, b->conf, peer->o.name);
 		w.remote_as = peer->as_number ? peer->as_number : default_as;
-		w.families = node_families(b, peer, f);
+		w.families = w.opt.families ? w.opt.families : node_families(b, peer, f);
 		if (f == FAM_IPV6 && (node_families(b, peer, FAM_IPV4) & 1u << FAM_IPV6) && has_ipv4(b, peer))
 			w.sibling = peer->ipv4.addr;
 		w.passive = template->passive || (w.kind == PEER_MESH && passive_towards(remote, own));
-		w.rr_client = b->self->cluster_id && w.remote_as == w.local_as &&
-			      (!peer->has_cluster_id || peer->cluster_id != b->self->cluster_id);
-		w.origin = mem_strdup(origin);
-		w.password = password ? mem_strdup(password) : NULL;
+		w.rr_client = is_client(b, &w,
+					b->self->cluster_id && w.remote_as == w.local_as &&
+					    (!peer->has_cluster_id || peer->cluster_id != b->self->cluster_id));
+		if (p)
+			take_texts(&w, p, origin);
+		else
+			w.origin = mem_strdup(origin);
 		add(b, &w);
 	}
 }
@@ -282,6 +302,7 @@ static struct peer_want from_bgp_peer(const struct build *b, const struct obj_bg
 	w.ttl_security = (uint8_t)p->ttl_security;
 	w.next_hop_mode = p->next_hop_mode;
 	w.passive = p->passive;
+	w.opt = p->opt;
 	return w;
 }
 
@@ -334,12 +355,11 @@ static void add_by_address(struct build *b, const struct obj_bgp_peer *p, enum p
 	/* keepOriginalNextHop is the older form, for eBGP only. */
 	if (w.next_hop_mode == NEXT_HOP_AUTO && p->keep_original_next_hop && w.remote_as != w.local_as)
 		w.next_hop_mode = NEXT_HOP_KEEP;
-	w.families = (uint8_t)(1u << f);
+	w.families = p->opt.families ? p->opt.families : (uint8_t)(1u << f);
 	if (kind == PEER_GLOBAL && node)
 		w.passive = w.passive || passive_towards(&p->peer_ip, &b->self->ip[f].addr);
-	w.rr_client = b->self->cluster_id && w.remote_as == w.local_as;
-	w.origin = mem_strdup(origin);
-	w.password = p->password ? mem_strdup(p->password) : NULL;
+	w.rr_client = is_client(b, &w, b->self->cluster_id && w.remote_as == w.local_as);
+	take_texts(&w, p, origin);
 	add(b, &w);
 }
 
@@ -368,8 +388,7 @@ static void add_forward(struct build *b, const struct obj_bgp_peer *p)
 		struct peer_want w = from_bgp_peer(b, p, kind);
 		if (object_node(o) == b->self->node || !selector_match(p->peer_sel, &o->labels))
 			continue;
-		add_node_sessions(b, object_node(o), &w, origin, p->password, node_as(b, object_node(o)),
-				  p->no_source_address);
+		add_node_sessions(b, object_node(o), &w, origin, p, node_as(b, object_node(o)), p->no_source_address);
 	}
 out:
 	free(origin);
@@ -400,7 +419,12 @@ static void add_reverse(struct build *b, const struct obj_bgp_peer *p)
 		/* What the BGPPeer says of the side it selects is not about this side. */
 		w.passive = false;
 		w.next_hop_mode = NEXT_HOP_AUTO;
-		add_node_sessions(b, object_node(o), &w, origin, p->password, node_as(b, object_node(o)), false);
+		w.opt = (struct peer_options){
+		    .families = p->opt.families,
+		    .ext_next_hop = p->opt.ext_next_hop,
+		    .llgr_time = p->opt.llgr_time,
+		};
+		add_node_sessions(b, object_node(o), &w, origin, p, node_as(b, object_node(o)), false);
 	}
 	free(origin);
 }
@@ -465,6 +489,8 @@ void peer_want_free(struct peer_want *w)
 	free(w->name);
 	free(w->origin);
 	free(w->password);
+	free(w->interface);
+	free(w->shutdown_text);
 	*w = (struct peer_want){0};
 }
 
@@ -475,21 +501,4 @@ void peering_free(struct peering *p)
 	free(p->want);
 	strbuf_free(&p->notes);
 	*p = (struct peering){0};
-}
-
-static bool text_equal(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-bool peer_want_equal(const struct peer_want *a, const struct peer_want *b)
-{
-	return text_equal(a->name, b->name) && text_equal(a->origin, b->origin) && a->kind == b->kind &&
-	       addr_equal(&a->remote, &b->remote) && addr_equal(&a->local, &b->local) &&
-	       addr_equal(&a->sibling, &b->sibling) && a->remote_port == b->remote_port &&
-	       a->remote_as == b->remote_as && a->local_as == b->local_as && a->passive == b->passive &&
-	       a->rr_client == b->rr_client && a->families == b->families && a->hold_time == b->hold_time &&
-	       a->keepalive_time == b->keepalive_time && a->restart_time == b->restart_time &&
-	       a->ttl_security == b->ttl_security && a->allowed_local_as == b->allowed_local_as &&
-	       a->next_hop_mode == b->next_hop_mode && text_equal(a->password, b->password);
 }

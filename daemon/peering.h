@@ -48,6 +48,9 @@ struct peer_want {
 	unsigned allowed_local_as;
 	enum next_hop_mode next_hop_mode;
 	char *password; /* NULL none */
+	struct peer_options opt;
+	char *interface;     /* of link-local peers; NULL otherwise */
+	char *shutdown_text; /* with opt.shutdown; NULL none */
 };
 
 struct peering {
@@ -59,6 +62,5 @@ struct peering peering_compute(const struct store *s, const struct config *c, co
 void peering_free(struct peering *p);
 /* Frees the texts of one want and zeroes it. */
 void peer_want_free(struct peer_want *w);
-bool peer_want_equal(const struct peer_want *a, const struct peer_want *b);
 
 #endif

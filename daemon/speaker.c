@@ -54,9 +54,8 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 	    .gr_time = w->restart_time,
 	    /* The kernel keeps forwarding whatever happens to this process: from the first boot on. */
 	    .gr_forwarding = w->families,
-	    .add_path_rx = false,
-	    .admin_down = p->held == PEER_HELD_DOWN,
-	    .shutdown_text = p->held == PEER_HELD_DOWN ? s->held_text : NULL,
+	    .admin_down = p->held == PEER_HELD_DOWN || w->opt.shutdown,
+	    .shutdown_text = p->held == PEER_HELD_DOWN ? s->held_text : w->shutdown_text,
 	};
 }
 

@@ -92,6 +92,18 @@ static const struct schema_name next_hop_names[] = {
 static const struct schema_name source_names[] = {{"", false}, {"UseNodeIP", false}, {"None", true}, {0}};
 static const struct schema_name reverse_names[] = {{"", false}, {"Auto", false}, {"Manual", true}, {0}};
 
+static const struct schema_name family_names[] = {
+	{"ipv4", FAM_IPV4}, {"ipv6", FAM_IPV6}, {"IPv4", FAM_IPV4}, {"IPv6", FAM_IPV6}, {0},
+};
+static const struct schema_name add_path_names[] = {
+	{"", ADD_PATH_AUTO}, {"Auto", ADD_PATH_AUTO}, {"Off", ADD_PATH_OFF}, {"Receive", ADD_PATH_RECEIVE},
+	{"Send", ADD_PATH_SEND}, {"Both", ADD_PATH_BOTH}, {0},
+};
+static const struct schema_name on_off_names[] = {
+	{"", CHOICE_AUTO}, {"Auto", CHOICE_AUTO}, {"true", CHOICE_ON}, {"false", CHOICE_OFF}, {0},
+};
+static const struct schema_name limit_action_names[] = {{"", false}, {"Restart", false}, {"Warn", true}, {0}};
+
 static const struct schema_row bgp_peer_rows[] = {
 	ROWS_OF_ALL(QUIET("metadata.namespace")),
 	{.path = "spec.node", .type = &schema_text, .max = 253, TAKEN(obj_bgp_peer, node)},
@@ -121,6 +133,31 @@ static const struct schema_row bgp_peer_rows[] = {
 	{.path = "spec.password", .type = &schema_text, .min = 1, .max = 80, TAKEN(obj_bgp_peer, password)},
 	{.path = "spec.holdTime", .type = &schema_seconds, .min = 3, .max = 65535, TAKEN(obj_bgp_peer, hold_time)},
 	{.path = "spec.passive", .type = &schema_bool, TAKEN(obj_bgp_peer, passive)},
+	{.path = "spec.families", .type = &schema_flags, .names = family_names, TAKEN(obj_bgp_peer, opt.families)},
+	{.path = "spec.addPath", .type = &schema_enum, .names = add_path_names, TAKEN(obj_bgp_peer, opt.add_path)},
+	{.path = "spec.addPathLimit", .type = &schema_uint, .max = 255, TAKEN(obj_bgp_peer, opt.add_path_limit)},
+	{.path = "spec.extendedNextHop", .type = &schema_enum, .names = on_off_names,
+	 TAKEN(obj_bgp_peer, opt.ext_next_hop)},
+	{.path = "spec.routeReflectorClient", .type = &schema_enum, .names = on_off_names,
+	 TAKEN(obj_bgp_peer, opt.rr_client)},
+	{.path = "spec.enforceFirstAS", .type = &schema_enum, .names = on_off_names, TAKEN(obj_bgp_peer, opt.first_as)},
+	{.path = "spec.prefixLimit.maximum", .type = &schema_uint, .min = 1, .max = UINT32_MAX,
+	 TAKEN(obj_bgp_peer, opt.prefix_limit)},
+	{.path = "spec.prefixLimit.warning", .type = &schema_uint, .min = 1, .max = 100,
+	 TAKEN(obj_bgp_peer, opt.prefix_warning)},
+	{.path = "spec.prefixLimit.restartTime", .type = &schema_seconds, .min = 1, .max = 65535,
+	 TAKEN(obj_bgp_peer, opt.prefix_restart)},
+	{.path = "spec.prefixLimit.action", .type = &schema_enum, .names = limit_action_names,
+	 TAKEN(obj_bgp_peer, opt.prefix_warn_only)},
+	{.path = "spec.longLivedStaleTime", .type = &schema_seconds, .min = 1, .max = 16777215,
+	 TAKEN(obj_bgp_peer, opt.llgr_time)},
+	{.path = "spec.asPathPrepend", .type = &schema_uint, .max = 10, TAKEN(obj_bgp_peer, opt.prepend)},
+	{.path = "spec.gracefulShutdown", .type = &schema_bool, TAKEN(obj_bgp_peer, opt.graceful_shutdown)},
+	{.path = "spec.shutdown", .type = &schema_bool, TAKEN(obj_bgp_peer, opt.shutdown)},
+	{.path = "spec.shutdownMessage", .type = &schema_text, .max = 255, TAKEN(obj_bgp_peer, shutdown_text)},
+	{.path = "spec.peerRange", .type = &schema_prefix, TAKEN(obj_bgp_peer, opt.range)},
+	{.path = "spec.peerLimit", .type = &schema_uint, .min = 1, .max = 65535, TAKEN(obj_bgp_peer, opt.range_limit)},
+	{.path = "spec.interface", .type = &schema_ifname, TAKEN(obj_bgp_peer, interface)},
 };
 
 static const struct schema_row workload_endpoint_rows[] = {
@@ -187,6 +224,15 @@ static const char *const peer_exclusive[][2] = {
     {"spec.peerSelector", "spec.asNumber"},
     {"spec.localWorkloadSelector", "spec.peerIP"},
     {"spec.localWorkloadSelector", "spec.peerSelector"},
+    {"spec.peerRange", "spec.peerIP"},
+    {"spec.peerRange", "spec.peerSelector"},
+    {"spec.peerRange", "spec.localWorkloadSelector"},
+    {"spec.interface", "spec.peerSelector"},
+};
+
+/* One of these says who the peer is. */
+static const char *const peer_identity[] = {
+    "spec.peerIP", "spec.peerSelector", "spec.peerRange", "spec.interface", "spec.localWorkloadSelector",
 };
 
 static bool is_set(const struct yaml_node *doc, const char *path)
@@ -199,12 +245,18 @@ static bool is_set(const struct yaml_node *doc, const char *path)
 static bool bgp_peer_finish(void *object, const struct yaml_node *doc, struct object_error *err)
 {
 	const struct obj_bgp_peer *p = object;
+	bool identified = false;
 
 	for (size_t i = 0; i < sizeof peer_exclusive / sizeof *peer_exclusive; i++)
 		if (is_set(doc, peer_exclusive[i][0]) && is_set(doc, peer_exclusive[i][1]))
 			return schema_refuse_field(err, doc, peer_exclusive[i][1], "excludes %s", peer_exclusive[i][0]);
-	if (addr_is_none(&p->peer_ip) && !p->peer_sel && !is_set(doc, "spec.localWorkloadSelector"))
-		return schema_refuse_field(err, doc, "spec.peerIP", "missing: expected peerIP or peerSelector");
+	for (size_t i = 0; i < sizeof peer_identity / sizeof *peer_identity; i++)
+		identified = identified || is_set(doc, peer_identity[i]);
+	if (!identified)
+		return schema_refuse_field(err, doc, "spec.peerIP",
+					   "missing: expected peerIP, peerSelector, peerRange or interface");
+	if (addr_is_link_local(&p->peer_ip) && !p->interface)
+		return schema_refuse_field(err, doc, "spec.interface", "missing: a link-local peer needs one");
 	return true;
 }
 

@@ -86,6 +86,28 @@ struct obj_bgp_configuration {
 	unsigned ipv4_priority, ipv6_priority; /* ipv4NormalRoutePriority; 0 unset (1024) */
 };
 
+enum on_off { CHOICE_AUTO, CHOICE_ON, CHOICE_OFF };
+
+/* What a BGPPeer may say here that Calico's API has no field for. Zeros: nothing is said. */
+struct peer_options {
+	uint8_t families; /* families: bit per enum family */
+	enum add_path_mode { ADD_PATH_AUTO, ADD_PATH_OFF, ADD_PATH_RECEIVE, ADD_PATH_SEND, ADD_PATH_BOTH } add_path;
+	unsigned add_path_limit;  /* addPathLimit: paths sent per prefix; 0 all */
+	enum on_off ext_next_hop; /* extendedNextHop (RFC 8950) */
+	enum on_off rr_client;	  /* routeReflectorClient (RFC 4456) */
+	enum on_off first_as;	  /* enforceFirstAS: off for route servers */
+	unsigned prefix_limit;	  /* prefixLimit.maximum, per family; 0 none */
+	unsigned prefix_warning;  /* prefixLimit.warning, percent; 0: 75 */
+	unsigned prefix_restart;  /* prefixLimit.restartTime, s; 0: stays down */
+	bool prefix_warn_only;	  /* prefixLimit.action: Warn */
+	unsigned llgr_time;	  /* longLivedStaleTime (RFC 9494), s; 0 unset */
+	unsigned prepend;	  /* asPathPrepend: our AS this many times more */
+	bool graceful_shutdown;	  /* gracefulShutdown (RFC 8326): announced to this peer */
+	bool shutdown;		  /* shutdown: administratively down */
+	struct prefix range;	  /* peerRange: dynamic neighbours; unset: addr is none */
+	unsigned range_limit;	  /* peerLimit: how many of them; 0: 100 */
+};
+
 struct obj_bgp_peer {
 	struct object o;
 	char *node;			      /* NULL unset */
@@ -106,6 +128,9 @@ struct obj_bgp_peer {
 	bool manual_reverse_peering; /* reversePeering: Manual */
 	bool passive;		     /* passive (ours) */
 	char *password;		     /* password (ours: text in a file datastore); NULL unset */
+	struct peer_options opt;
+	char *shutdown_text; /* shutdownMessage (RFC 9003); NULL unset */
+	char *interface;     /* interface: link-local and unnumbered peers; NULL unset */
 };
 
 struct obj_workload_endpoint {

@@ -252,6 +252,32 @@ static bool decode_enum(const struct schema_row *row, const struct yaml_node *n,
 	return schema_refuse(err, n, "expected one of %s, not '%.60s'", choice, n->text);
 }
 
+static int name_value(const struct schema_name *names, const char *text)
+{
+	for (; names->text; names++)
+		if (strcmp(names->text, text) == 0)
+			return names->value;
+	return -1;
+}
+
+/* A list of names: each sets the bit of its value. */
+static bool decode_flags(const struct schema_row *row, const struct yaml_node *n, void *object,
+			 struct object_error *err)
+{
+	uint64_t bits = 0;
+
+	for (size_t i = 0; i < n->count; i++) {
+		const struct yaml_node *item = n->items[i];
+		int value = item->type == YAML_SCALAR ? name_value(row->names, item->text) : -1;
+		if (value < 0)
+			return schema_refuse(err, item, "expected %s and the like, not '%.60s'", row->names->text,
+					     item->type == YAML_SCALAR ? item->text : "...");
+		bits |= UINT64_C(1) << value;
+	}
+	store_number(row, object, bits);
+	return true;
+}
+
 static bool is_family(const struct schema_row *row, const struct addr *a)
 {
 	return !row->af || row->af == a->af;
@@ -545,6 +571,7 @@ const struct schema_type schema_mac = {
     .drop = drop_text,
 };
 const struct schema_type schema_enum = {.expects = "a name", .decode = decode_enum};
+const struct schema_type schema_flags = {.expects = "a list of names", .takes = YAML_LIST, .decode = decode_flags};
 const struct schema_type schema_addr = {.expects = "an address", .decode = decode_addr};
 const struct schema_type schema_host_addr = {.expects = "an address/length", .decode = decode_host_addr};
 const struct schema_type schema_endpoint = {

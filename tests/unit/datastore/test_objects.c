@@ -221,6 +221,7 @@ static const struct type_samples {
      {"10.1.0.0/26", "'fd00:1::/122'"},
      {"x", "10.0.0.0/33", "fd00::/129", "''", "10.0.0.0-26", "10.0.0.0/2x"}},
     {&schema_prefixes, {"[10.0.0.1/32]", "['fd00::1', 10.0.0.2]"}, {"[x]", "[[10.0.0.1]]", "[10.0.0.1, {}]", "[null]"}},
+    {&schema_flags, {"[ipv4]", "[ipv6, ipv4]"}, {"[x]", "[[ipv4]]", "[ipv4, {}]", "[null]"}},
     {&schema_selector, {"has(a)", "\"rack == 'r1'\""}, {"rack", "'rack == r1'", "'('"}},
     {&schema_labels, {"{a: b}", "{a: b, c: '1'}"}, {"{a: [b]}", "{a: {b: c}}"}},
     {&schema_affinity, {"host:n1", "host:n2"}, {"n1", "'host:'", "'host'"}},
