@@ -151,7 +151,7 @@ static const struct schema_row bgp_peer_rows[] = {
 	 TAKEN(obj_bgp_peer, opt.prefix_warn_only)},
 	{.path = "spec.longLivedStaleTime", .type = &schema_seconds, .min = 1, .max = 16777215,
 	 TAKEN(obj_bgp_peer, opt.llgr_time)},
-	{.path = "spec.asPathPrepend", .type = &schema_uint, .max = 10, TAKEN(obj_bgp_peer, opt.prepend)},
+	{.path = "spec.asPathPrepend", .type = &schema_uint, .max = 32, TAKEN(obj_bgp_peer, opt.prepend)},
 	{.path = "spec.gracefulShutdown", .type = &schema_bool, TAKEN(obj_bgp_peer, opt.graceful_shutdown)},
 	{.path = "spec.shutdown", .type = &schema_bool, TAKEN(obj_bgp_peer, opt.shutdown)},
 	{.path = "spec.shutdownMessage", .type = &schema_text, .max = 255, TAKEN(obj_bgp_peer, shutdown_text)},
