@@ -123,6 +123,7 @@ static const struct field least[OBJ_KIND_COUNT][MAX_FIELDS] = {
 static const struct field excluded[] = {
     {"spec.peerIP", "spec.peerSelector"},
     {"spec.peerIP", "spec.localWorkloadSelector"},
+    {"spec.peerIP", "spec.peerRange"},
     {0},
 };
 
