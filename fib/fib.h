@@ -33,8 +33,8 @@ struct fib_conf {
 };
 
 struct fib_ops {
-	/* A watched next hop changed (also called once after fib_nexthop_watch, when known). metric: of the route that
-	 * resolves it, 0 if directly connected. */
+	/* A watched next hop changed, or its place did (also called once after fib_nexthop_watch, when known). metric:
+	 * of the route that resolves it, 0 if directly connected. */
 	void (*on_nexthop)(void *arg, const struct addr *nh, bool reachable, uint32_t metric);
 };
 
@@ -81,6 +81,22 @@ bool fib_is_synced(const struct fib *f, enum family family);
 void fib_nexthop_watch(struct fib *f, const struct addr *nh);
 void fib_nexthop_unwatch(struct fib *f, const struct addr *nh);
 
+/* A gateway that does not forward, whatever its link says (BFD). At once it leaves every route that has another way,
+ * be it the next hop as BGP knows it or the gateway of the kernel's route to one. A route that has no other way stays
+ * as it is: who watches its next hop is told that it cannot be reached, and what is wanted instead comes as a
+ * replacement or a removal of its own. Until it is up again; both may be said twice. */
+void fib_gateway_down(struct fib *f, const struct addr *gateway);
+void fib_gateway_up(struct fib *f, const struct addr *gateway);
+bool fib_gateway_is_down(const struct fib *f, const struct addr *gateway);
+
+/* Where an address is, as the kernel's routes have it: whoever watches it as a next hop is told if that changes. */
+enum fib_place {
+	FIB_NOWHERE,	    /* no route, or one that rejects */
+	FIB_CONNECTED,	    /* on a network this node is connected to */
+	FIB_BEHIND_ROUTERS, /* a route with a gateway, or the default route, leads to it */
+};
+enum fib_place fib_place_of(const struct fib *f, const struct addr *a);
+
 /* What is known of one kernel route or intent, for show and explain. */
 enum fib_state {
 	FIB_INSTALLED,	/* in the kernel as wanted */
@@ -99,7 +115,7 @@ struct fib_view {
 	uint32_t metric;
 	enum fib_class class; /* meaningless when stale */
 	enum fib_state state;
-	char reason[160]; /* why, when not installed: "next hop 10.0.0.9: no route" */
+	char reason[160]; /* why, when not installed: "next hop 10.0.0.9: no route"; or what is missing of it */
 	char route[200];  /* as `ip route` would print it: "via 10.0.0.2 dev eth0 proto 186 metric 1024 onlink" */
 };
 /* Walks intents and stale kernel routes; start with *pos = 0; false at the end. Not stable over changes. */

@@ -8,8 +8,6 @@
 #include "fib/settings.h"
 #include "fib/state.h"
 
-static void nexthop_queue(struct fib *f, struct nexthop *h);
-
 /* ---- next hops: where one hop leads ---- */
 
 struct outcome {
@@ -159,16 +157,19 @@ bool resolve_goes_through(const struct fib *f, const struct prefix *p, uint32_t 
 static bool nexthop_update(struct fib *f, struct nexthop *h)
 {
 	struct outcome o;
-	bool same;
+	bool same, dead;
 
 	find(f, h, &o);
+	dead = !gateways_sift(&f->resolver.gateways, &h->key, &o.to, &h->lost);
 	h->trouble = (uint8_t)o.trouble;
 	h->ifindex = o.ifindex;
 	h->metric = o.metric;
 	set_through(f, h, o.through);
-	same = h->count == o.to.key.count && (!h->count || memcmp(h->hops, o.to.hop, h->count * sizeof *h->hops) == 0);
+	same = h->dead == dead && h->count == o.to.key.count &&
+	       (!h->count || memcmp(h->hops, o.to.hop, h->count * sizeof *h->hops) == 0);
 	if (same)
 		return false;
+	h->dead = dead;
 	free(h->hops);
 	h->count = o.to.key.count;
 	h->hops = h->count ? mem_dup(o.to.hop, h->count * sizeof *h->hops) : NULL;
@@ -216,7 +217,7 @@ static void nexthop_put(struct fib *f, struct nexthop *h)
 	free(h);
 }
 
-static void nexthop_queue(struct fib *f, struct nexthop *h)
+void nexthop_queue(struct fib *f, struct nexthop *h)
 {
 	if (h->queued)
 		return;
@@ -227,11 +228,20 @@ static void nexthop_queue(struct fib *f, struct nexthop *h)
 
 /* ---- wants ---- */
 
-/* Collects what the members lead to; those that lead nowhere are left out. */
+bool want_has_living(const struct want *w)
+{
+	for (unsigned i = 0; i < w->count; i++)
+		if (w->member[i].nexthop->count && !w->member[i].nexthop->dead)
+			return true;
+	return false;
+}
+
+/* Collects what the members lead to; those that lead nowhere are left out, and dead ones while another lives. */
 static struct nhset *want_collect(struct fib *f, const struct want *w)
 {
 	struct nhset_draft d;
 	unsigned max = f->conf.max_paths ? f->conf.max_paths : 1;
+	bool living = want_has_living(w);
 
 	memset(&d.key, 0, sizeof d.key);
 	d.key.af = w->af;
@@ -241,7 +251,7 @@ static struct nhset *want_collect(struct fib *f, const struct want *w)
 	d.key.scope = w->af == AF_INET && w->type == FIB_DEV ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 	for (unsigned i = 0; i < w->count; i++) {
 		const struct nexthop *h = w->member[i].nexthop;
-		for (unsigned k = 0; k < h->count && d.key.count < max; k++)
+		for (unsigned k = 0; k < h->count && d.key.count < max && !(living && h->dead); k++)
 			nhset_draft_add(&d, &h->hops[k]);
 	}
 	return d.key.count || w->type == FIB_BLACKHOLE ? nhset_get(&f->nhsets, &d) : NULL;
@@ -478,14 +488,19 @@ static void queue_concerned(struct fib *f)
 /* The callback may watch, unwatch and set routes: the caller holds a reference. */
 static void tell(struct fib *f, struct nexthop *h)
 {
-	bool reachable = h->count > 0;
+	bool reachable = h->count > 0 && !h->dead;
 	uint32_t metric = reachable ? h->metric : 0;
+	uint8_t place;
 
-	if (!h->watches || (h->told && h->told_reachable == reachable && h->told_metric == metric))
+	if (!h->watches)
+		return;
+	place = (uint8_t)fib_place_of(f, &h->key.gateway);
+	if (h->told && h->told_reachable == reachable && h->told_metric == metric && h->told_place == place)
 		return;
 	h->told = true;
 	h->told_reachable = reachable;
 	h->told_metric = metric;
+	h->told_place = place;
 	if (f->ops && f->ops->on_nexthop)
 		f->ops->on_nexthop(f->arg, &h->key.gateway, reachable, metric);
 }
@@ -591,4 +606,5 @@ void resolver_free(struct fib *f)
 	}
 	htab_clear(&f->resolver.nexthops);
 	htab_clear(&f->resolver.wants);
+	gateways_clear(&f->resolver.gateways);
 }

@@ -19,6 +19,7 @@
 #include "daemon/base/addr.h"
 #include "daemon/base/hash.h"
 #include "fib/fib.h"
+#include "fib/gateways.h"
 #include "fib/nhset.h"
 
 struct link;
@@ -57,8 +58,11 @@ struct nexthop {
 	TAILQ_ENTRY(nexthop) queue;
 	bool queued, workload, told, told_reachable;
 	uint32_t told_metric;
+	uint8_t told_place; /* enum fib_place */
 	/* The outcome. */
 	uint8_t trouble;	    /* enum nexthop_trouble */
+	bool dead;		    /* all its hops lead to gateways that are down */
+	struct addr lost;	    /* the first gateway that is down, whether there are others or not */
 	uint32_t ifindex;	    /* the interface it leads to, or would if it were up; 0 none */
 	uint32_t metric;	    /* of the route that resolves it */
 	struct route_place through; /* where that route stands */
@@ -94,6 +98,7 @@ struct resolver {
 	struct nexthop_list all, queue;
 	struct prefix changes[RESOLVER_CHANGES]; /* foreign prefixes that changed in this turn */
 	unsigned change_count;			 /* above RESOLVER_CHANGES: too many to remember */
+	struct gateways gateways;
 };
 
 struct fib;
@@ -110,12 +115,16 @@ void want_unref(struct fib *f, struct want *w);
 void resolve_link_changed(struct fib *f, const struct link *l, const char *old_name);
 void resolve_addr_changed(struct fib *f, const struct addr *a);
 void resolve_route_changed(struct fib *f, const struct prefix *p);
+/* It is to be looked at again. */
+void nexthop_queue(struct fib *f, struct nexthop *h);
 /* Everything, because the configuration changed or much was missed. */
 void resolve_all(struct fib *f);
 /* Is there a next hop that resolves through the foreign route at this place? */
 bool resolve_goes_through(const struct fib *f, const struct prefix *p, uint32_t metric);
 /* The queued work; runs by itself at the end of the turn. */
 void resolve_run(struct fib *f);
+/* Does a gateway that is not down belong to it? */
+bool want_has_living(const struct want *w);
 /* "next hop 10.0.0.9: no route": the first that does not resolve. */
 void want_explain(const struct fib *f, const struct want *w, char *out, size_t size);
 

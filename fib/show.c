@@ -187,6 +187,20 @@ static enum fib_state failure(const struct route *r, struct fib_view *v)
 	return FIB_PENDING;
 }
 
+static void explain_lost(const struct want *w, struct fib_view *v)
+{
+	char gateway[ADDR_STRLEN];
+	bool living = want_has_living(w);
+
+	for (unsigned i = 0; i < w->count && !*v->reason; i++) {
+		const struct addr *lost = &w->member[i].nexthop->lost;
+		if (!addr_is_none(lost))
+			snprintf(v->reason, sizeof v->reason, "gateway %s is down (BFD): %s",
+				 addr_format(lost, gateway),
+				 living ? "left out" : "there is no other, the route stays as it was");
+	}
+}
+
 static enum fib_state winner_state(const struct fib *f, const struct route *r, struct fib_view *v)
 {
 	struct nhset *to = NULL;
@@ -209,6 +223,7 @@ static enum fib_state winner_state(const struct fib *f, const struct route *r, s
 	case VERDICT_WRITE:
 		return failure(r, v);
 	default:
+		explain_lost(r->want, v);
 		return FIB_INSTALLED;
 	}
 }
