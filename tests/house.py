@@ -13,10 +13,11 @@ MAY_INCLUDE = {
     "bgp/codec": ["daemon/base"],
     "bgp/session": ["daemon/base", "bgp/codec"],
     "bgp/bfd": ["daemon/base"],
+    "bgp/mrt": ["daemon/base", "bgp/codec"],
     "rib": ["daemon/base", "bgp/codec"],
     "fib": ["daemon/base"],
     "datastore": ["daemon/base"],
-    "daemon": ["daemon/base", "bgp/codec", "bgp/session", "bgp/bfd", "rib", "fib", "datastore"],
+    "daemon": ["daemon/base", "bgp/codec", "bgp/session", "bgp/bfd", "bgp/mrt", "rib", "fib", "datastore"],
 }
 # Where a library's or the system's headers may be included.
 CONFINED = {
@@ -24,7 +25,8 @@ CONFINED = {
     r"netlink/.*|linux/(rt)?netlink\.h": r"fib/.*",
     r"yaml\.h": r"datastore/.*",
 }
-# The codec is pure: bytes in, structs out.
+# Codecs are pure: bytes in, structs out.
+CODECS = ("bgp/codec", "bgp/mrt")
 CODEC_NEVER = re.compile(r"<(sys/socket|unistd|time|sys/time|poll|syslog|stdio_ext)\.h>|daemon/base/(log|loop|mono)\.h")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Data that changes and belongs to no struct: the log's level and destination, the process's hash key (drawn once, before
@@ -70,7 +72,7 @@ def check_order(_context):
             for header, place in CONFINED.items():
                 if mark == "<" and re.fullmatch(header, target) and not re.fullmatch(place, str(path)):
                     problems.append(f"{where}: belongs in {place} only")
-            if room == "bgp/codec" and CODEC_NEVER.search(f"<{target}>" if mark == "<" else target):
+            if room in CODECS and CODEC_NEVER.search(f"<{target}>" if mark == "<" else target):
                 problems.append(f"{where}: the codec uses no sockets, clock or log")
     return verdict("lint/order", problems)
 

@@ -99,14 +99,11 @@ struct wr_mark bgp_header_write(struct wr *w, enum bgp_type type)
 void bgp_header_close(struct wr *w, struct wr_mark length)
 {
 	size_t total = wr_len(w) - length.at + MARKER_LEN;
-	struct wr field;
 
-	if (w->bad || total > BGP_MAX_EXTENDED) {
+	if (w->bad || total > BGP_MAX_EXTENDED)
 		w->bad = true;
-		return;
-	}
-	field = wr_make(&w->start[length.at], 2);
-	wr_u16(&field, (uint16_t)total);
+	else
+		wr_fill16(w, length, (uint16_t)total);
 }
 
 void bgp_keepalive_encode(struct wr *w)

@@ -29,6 +29,10 @@ struct bgp_msg {
  * (err says how). max_message is what this side announced (4096 or 65535); OPEN and KEEPALIVE never exceed 4096. */
 int bgp_msg_next(struct bgp_msg *m, const void *data, size_t len, uint32_t max_message, struct bgp_error *err);
 
+/* Writes a message's header; close it when the body is there. */
+struct wr_mark bgp_header_write(struct wr *w, enum bgp_type type);
+void bgp_header_close(struct wr *w, struct wr_mark length);
+
 /* The address families by wire numbers: -1 if this pair is not one of ours (unicast IPv4 and IPv6). */
 int bgp_family(uint16_t afi, uint8_t safi);
 uint16_t bgp_afi(enum family f);

@@ -1,5 +1,5 @@
-/* What the codec's own files share and nobody else needs: judgement and conversion of received AS paths, message
- * headers, printable text, and the value functions behind the attribute table's rows. */
+/* What the codec's own files share and nobody else needs: judgement and conversion of received AS paths, printable
+ * text, and the value functions behind the attribute table's rows. */
 #ifndef BGP_CODEC_PRIVATE_H
 #define BGP_CODEC_PRIVATE_H
 
@@ -29,10 +29,6 @@ bool as_path_is_wide(struct span path);
 void as_path_write_narrow(struct wr *w, struct span path);
 /* Writes it as AS4_PATH, which carries no confederation segments (RFC 6793 3). */
 void as_path_write_as4(struct wr *w, struct span path);
-
-/* Writes a message header; close it when the body is there. */
-struct wr_mark bgp_header_write(struct wr *w, enum bgp_type type);
-void bgp_header_close(struct wr *w, struct wr_mark length);
 
 /* Copies text into out[size], as much as fits: valid printable UTF-8 stays, every other octet becomes '?', and a NUL a
  * blank. */

@@ -40,6 +40,8 @@ struct bgp_nlri {
 };
 /* Takes the next prefix of a validated run. False at the end. */
 bool bgp_nlri_next(struct bgp_nlri *n, struct rd *r, enum family f, bool add_path);
+/* Writes as many of the n prefixes as `left` octets hold; returns how many. */
+size_t bgp_nlri_write(struct wr *w, size_t left, bool add_path, const struct bgp_nlri *nlri, size_t n);
 
 /* Whole UPDATE messages. Each writes one message holding as many of the n prefixes as fit into max_message and returns
  * how many (0 only if not even one fits: the writer is bad then). a->next_hop is the next hop to announce. IPv4 with an

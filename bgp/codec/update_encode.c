@@ -16,8 +16,7 @@ static size_t budget(const struct wr *w, size_t start, const struct bgp_codec *c
 	return left > reserved ? left - reserved : 0;
 }
 
-/* Writes as many prefixes as the octets allow; returns how many. */
-static size_t nlri_write(struct wr *w, size_t left, bool add_path, const struct bgp_nlri *nlri, size_t n)
+size_t bgp_nlri_write(struct wr *w, size_t left, bool add_path, const struct bgp_nlri *nlri, size_t n)
 {
 	size_t i;
 
@@ -99,7 +98,7 @@ static size_t reach_classic(struct wr *w, const struct bgp_codec *codec, const s
 	len = wr_mark16(w);
 	bgp_attrs_encode(w, a, codec, true);
 	wr_close16(w, len);
-	n = nlri_write(w, budget(w, start, codec, 0), codec->add_path_tx >> FAM_IPV4 & 1, nlri, n);
+	n = bgp_nlri_write(w, budget(w, start, codec, 0), codec->add_path_tx >> FAM_IPV4 & 1, nlri, n);
 	return message_end(w, start, header, n);
 }
 
@@ -114,7 +113,7 @@ static size_t reach_mp(struct wr *w, const struct bgp_codec *codec, enum family 
 	mp = mp_begin(w, BA_MP_REACH, f);
 	next_hop_write(w, f, &a->next_hop);
 	wr_u8(w, 0);
-	n = nlri_write(w, budget(w, start, codec, reserved), codec->add_path_tx >> f & 1, nlri, n);
+	n = bgp_nlri_write(w, budget(w, start, codec, reserved), codec->add_path_tx >> f & 1, nlri, n);
 	wr_close16(w, mp);
 	bgp_attrs_encode(w, a, codec, false);
 	wr_close16(w, len);
@@ -142,7 +141,7 @@ size_t bgp_update_encode_unreach(struct wr *w, const struct bgp_codec *codec, en
 	if (!classic)
 		mp = mp_begin(w, BA_MP_UNREACH, f);
 	/* The classic form has an empty attribute field behind the routes. */
-	n = nlri_write(w, budget(w, start, codec, classic ? 2 : 0), codec->add_path_tx >> f & 1, nlri, n);
+	n = bgp_nlri_write(w, budget(w, start, codec, classic ? 2 : 0), codec->add_path_tx >> f & 1, nlri, n);
 	if (!classic)
 		wr_close16(w, mp);
 	wr_close16(w, len);

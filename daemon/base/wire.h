@@ -177,6 +177,21 @@ static inline struct wr_mark wr_mark16(struct wr *w)
 	wr_u16(w, 0);
 	return m;
 }
+static inline struct wr_mark wr_mark32(struct wr *w)
+{
+	struct wr_mark m = {wr_len(w)};
+
+	wr_u32(w, 0);
+	return m;
+}
+/* Writes what is known only now into a field that was reserved, if that is there. */
+static inline void wr_fill16(struct wr *w, struct wr_mark m, uint16_t v)
+{
+	if (w->bad)
+		return;
+	w->start[m.at] = (uint8_t)(v >> 8);
+	w->start[m.at + 1] = (uint8_t)v;
+}
 static inline void wr_close8(struct wr *w, struct wr_mark m)
 {
 	size_t n = wr_len(w) - m.at - 1;
@@ -190,11 +205,20 @@ static inline void wr_close16(struct wr *w, struct wr_mark m)
 {
 	size_t n = wr_len(w) - m.at - 2;
 
-	if (w->bad || n > UINT16_MAX) {
+	if (w->bad || n > UINT16_MAX)
+		w->bad = true;
+	else
+		wr_fill16(w, m, (uint16_t)n);
+}
+static inline void wr_close32(struct wr *w, struct wr_mark m)
+{
+	size_t n = wr_len(w) - m.at - 4;
+
+	if (w->bad || n > UINT32_MAX) {
 		w->bad = true;
 	} else {
-		w->start[m.at] = (uint8_t)(n >> 8);
-		w->start[m.at + 1] = (uint8_t)n;
+		wr_fill16(w, m, (uint16_t)(n >> 16));
+		wr_fill16(w, (struct wr_mark){m.at + 2}, (uint16_t)n);
 	}
 }
 /* Remember a position, and go back to it (bad is cleared: what did not fit is undone too). */

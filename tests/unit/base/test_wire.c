@@ -76,6 +76,29 @@ START_TEST(test_overflow_and_undo)
 }
 END_TEST
 
+/* Fields that are written later: a length of 4 octets, a number; nothing where there was no room. */
+START_TEST(test_fields_filled_later)
+{
+	static const uint8_t expected[] = {0, 0, 1, 3, 0x12, 0x34};
+	uint8_t out[4 + 259];
+	struct wr w = wr_make(out, sizeof out);
+	struct wr_mark length = wr_mark32(&w), count = wr_mark16(&w);
+
+	wr_take(&w, 257);
+	wr_fill16(&w, count, 0x1234);
+	wr_close32(&w, length);
+	ck_assert(!w.bad);
+	ck_assert_mem_eq(out, expected, sizeof expected);
+	w = wr_make(out, 1);
+	length = wr_mark32(&w);
+	count = wr_mark16(&w);
+	wr_fill16(&w, count, 0xffff);
+	wr_close32(&w, length);
+	ck_assert(w.bad);
+	ck_assert_mem_eq(out, expected, sizeof expected);
+}
+END_TEST
+
 /* A length that its field cannot hold must not be written cut. */
 START_TEST(test_mark_range)
 {
@@ -106,6 +129,7 @@ int main(void)
 	tcase_add_test(t, test_underflow_sticks);
 	tcase_add_test(t, test_writes);
 	tcase_add_test(t, test_overflow_and_undo);
+	tcase_add_test(t, test_fields_filled_later);
 	tcase_add_test(t, test_mark_range);
 	suite_add_tcase(s, t);
 	srunner_run_all(sr, CK_ENV);
