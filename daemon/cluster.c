@@ -346,12 +346,25 @@ static void listen_where_wanted(struct cluster *c)
 	note_listening(c, bgp_engine_listen(c->d->engine, want, n, err, sizeof err) ? "" : err);
 }
 
+/* The export policy as the objects have it now. As long as it says the same it stays the same object: groups and peers
+ * compare by content, but only equal objects compare at once. */
+static void update_export(struct cluster *c)
+{
+	struct policy *export = export_policy(c->d->store, &c->self);
+
+	if (policy_equal(export, c->export)) {
+		policy_unref(export);
+		return;
+	}
+	policy_unref(c->export);
+	c->export = export;
+}
+
 static void apply_self(struct cluster *c)
 {
 	struct self self = self_from(c->d->store, &c->d->config);
 	bool priorities = memcmp(self.priority, c->self.priority, sizeof self.priority) != 0;
 	struct peering p;
-	struct policy *export;
 
 	if (!self.node && (c->self.node || !c->announced_sync))
 		log_warn("cluster",
@@ -361,16 +374,14 @@ static void apply_self(struct cluster *c)
 	c->self = self;
 	if (priorities)
 		mark_all_dirty(c);
-	export = export_policy(c->d->store, &c->self);
+	update_export(c);
 	p = peering_compute(c->d->store, &c->d->config, &c->self);
 	strbuf_free(&c->peering_notes);
 	c->peering_notes = p.notes;
 	p.notes = (struct strbuf){0};
 	c->has_peers = p.count > 0;
 	listen_where_wanted(c);
-	speaker_apply(c->d->speaker, &p, &c->self, NULL, export);
-	policy_unref(c->export);
-	c->export = export;
+	speaker_apply(c->d->speaker, &p, &c->self, NULL, c->export);
 }
 
 static bool cluster_work(void *arg, uint64_t deadline)

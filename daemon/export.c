@@ -50,7 +50,7 @@ static void aggregate_blocks(struct rules *r, const struct store *s, const struc
 		add_rule(r, &a->cidr, MATCH_EQUAL,
 			 (struct policy_rule){.action = RULE_ACCEPT, .why = "a block of this node"});
 		add_rule(r, &a->cidr, MATCH_IN,
-			 (struct policy_rule){.elevated_only = true,
+			 (struct policy_rule){.priority_match = PRIORITY_BETTER,
 					      .priority = self->priority[family_of_af(a->cidr.addr.af)],
 					      .action = RULE_ACCEPT,
 					      .why = "its priority outranks its block"});

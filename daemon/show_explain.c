@@ -115,6 +115,7 @@ static void put_import(struct request *r, const struct rib_view *v)
 	    .source = v->route.source,
 	    .local_pref = v->route.attrs->local_pref,
 	    .ibgp = !conf->ebgp,
+	    .attrs = v->route.attrs,
 	};
 	const char *outcome = v->route.rejected ? "rejected" : "accepted", *why = v->route.why;
 

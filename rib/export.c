@@ -18,7 +18,15 @@ static bool is_reflected(const struct export *x)
 
 static struct policy_input policy_input(const struct export *x)
 {
-	return (struct policy_input){x->prefix, x->kind, x->attrs->local_pref, !x->key->ebgp};
+	return (struct policy_input){
+	    .prefix = x->prefix,
+	    .source = x->kind,
+	    .local_pref = x->attrs->local_pref,
+	    .ibgp = !x->key->ebgp,
+	    .attrs = x->attrs,
+	    .put_as = x->key->local_as,
+	    .put_count = x->key->ebgp,
+	};
 }
 
 /* ---- May it go? ---- */

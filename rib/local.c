@@ -1,18 +1,12 @@
 /* Routes that originate here: blocks, workloads, and what else the node announces. */
 #include "rib/core.h"
 
-/* Calico's convention: the priority travels as LOCAL_PREF = 2147483647 - priority. */
-static uint32_t priority_local_pref(uint32_t priority)
-{
-	return priority > INT32_MAX ? 0 : (uint32_t)INT32_MAX - priority;
-}
-
 void rib_local_set(struct rib *r, const struct prefix *p, enum route_source source, uint32_t priority)
 {
 	struct bgp_attrs a = {
 	    .present = 1u << BA_ORIGIN | 1u << BA_AS_PATH | 1u << BA_LOCAL_PREF,
 	    .origin = BGP_ORIGIN_IGP,
-	    .local_pref = priority_local_pref(priority),
+	    .local_pref = local_pref_of_priority(priority),
 	};
 	enum family f = family_of_af(p->addr.af);
 	struct route_change c = {.family = f, .peer = rib_local_peer(r), .source = source};

@@ -1,7 +1,6 @@
-/* The policy engine.
+/* The policy engine: which rules match, in which order. What a single rule says is policy_rule.c's.
  *
- * Conditions and operations are tables of functions over a rule; comparing and hashing policies share one table of
- * fields, so they cannot drift. Rules whose condition implies that the rule's prefix covers the route's (EQUAL, IN) are
+ * Rules whose condition implies that the rule's prefix covers the route's (EQUAL, IN) are
  * found through a hash of prefixes, one probe per prefix length in use; all others are walked. Both streams of
  * candidates are merged in the order of the rules, so the outcome is that of walking all of them. */
 #include "rib/policy.h"
@@ -12,6 +11,7 @@
 #include "daemon/base/hash.h"
 #include "daemon/base/mem.h"
 #include "rib/policy_ops.h"
+#include "rib/policy_rule.h"
 
 /* Below this many rules walking all is quicker than probing. */
 #define INDEX_MIN 12u
@@ -39,142 +39,7 @@ const char *route_source_name(enum route_source s)
 	return (unsigned)s < SOURCE_COUNT ? names[s] : "unknown";
 }
 
-/* ---- Conditions ---- */
-
-static bool match_prefix(const struct policy_rule *r, const struct policy_input *in)
-{
-	if (!r->has_prefix)
-		return true;
-	switch (r->op) {
-	case MATCH_EQUAL:
-		return prefix_equal(&r->prefix, &in->prefix);
-	case MATCH_NOT_EQUAL:
-		return !prefix_equal(&r->prefix, &in->prefix);
-	case MATCH_IN:
-		return prefix_covers(&r->prefix, &in->prefix);
-	case MATCH_NOT_IN:
-		return !prefix_covers(&r->prefix, &in->prefix);
-	}
-	return false;
-}
-
-static bool match_length(const struct policy_rule *r, const struct policy_input *in)
-{
-	/* An upper bound of 0 is none: a rule for exactly the default route has a prefix. */
-	return in->prefix.len >= r->min_len && (!r->max_len || in->prefix.len <= r->max_len);
-}
-
-static bool match_source(const struct policy_rule *r, const struct policy_input *in)
-{
-	return !r->sources || r->sources >> in->source & 1;
-}
-
-static bool match_session(const struct policy_rule *r, const struct policy_input *in)
-{
-	return !(r->ibgp_only && !in->ibgp) && !(r->ebgp_only && in->ibgp);
-}
-
-static bool match_priority(const struct policy_rule *r, const struct policy_input *in)
-{
-	uint32_t priority = in->local_pref > INT32_MAX ? 0 : (uint32_t)INT32_MAX - in->local_pref;
-
-	return !r->elevated_only || priority < r->priority;
-}
-
-/* The cheap and telling ones first. */
-static bool (*const conditions[])(const struct policy_rule *r, const struct policy_input *in) = {
-    match_source, match_length, match_session, match_priority, match_prefix,
-};
-
-static bool rule_matches(const struct policy_rule *r, const struct policy_input *in)
-{
-	for (unsigned i = 0; i < sizeof conditions / sizeof *conditions; i++)
-		if (!conditions[i](r, in))
-			return false;
-	return true;
-}
-
-/* ---- Operations ---- */
-
-static bool has_local_pref(const struct policy_rule *r)
-{
-	return r->set_local_pref;
-}
-
-static void apply_local_pref(const struct policy_rule *r, struct bgp_attrs *a, struct arena *arena)
-{
-	(void)arena;
-	a->local_pref = r->local_pref;
-	a->present |= 1u << BA_LOCAL_PREF;
-}
-
-static bool has_community(const struct policy_rule *r)
-{
-	return r->add_community != 0;
-}
-
-/* Communities are a set (RFC 1997): one that is there already stays alone. */
-static void apply_community(const struct policy_rule *r, struct bgp_attrs *a, struct arena *arena)
-{
-	size_t old = bgp_attrs_have(a, BA_COMMUNITIES) ? a->communities.len : 0;
-	struct wr w;
-
-	if (old && bgp_communities_have(a->communities, r->add_community))
-		return;
-	w = wr_make(arena_alloc(arena, old + 4), old + 4);
-	wr_bytes(&w, a->communities.p, old);
-	wr_u32(&w, r->add_community);
-	a->communities = (struct span){w.start, wr_len(&w)};
-	a->present |= 1u << BA_COMMUNITIES;
-}
-
-static const struct operation {
-	bool (*has)(const struct policy_rule *r);
-	void (*apply)(const struct policy_rule *r, struct bgp_attrs *a, struct arena *arena);
-} operations[] = {
-    {has_local_pref, apply_local_pref},
-    {has_community, apply_community},
-};
-#define OPERATIONS (sizeof operations / sizeof *operations)
-
-static bool rule_has_ops(const struct policy_rule *r)
-{
-	for (unsigned i = 0; i < OPERATIONS; i++)
-		if (operations[i].has(r))
-			return true;
-	return false;
-}
-
-/* ---- Content: what equality and hash are made of ---- */
-
-#define FIELD(member)                                                                           \
-	{                                                                                       \
-		offsetof(struct policy_rule, member), sizeof(((struct policy_rule *)0)->member) \
-	}
-/* `why` is text and follows separately. A new field of struct policy_rule belongs here (test_policy walks them). */
-static const struct field {
-	size_t at, size;
-} fields[] = {
-    FIELD(has_prefix), FIELD(prefix),	      FIELD(op),	 FIELD(min_len),       FIELD(max_len),
-    FIELD(sources),    FIELD(ibgp_only),      FIELD(ebgp_only),	 FIELD(elevated_only), FIELD(priority),
-    FIELD(action),     FIELD(set_local_pref), FIELD(local_pref), FIELD(add_community),
-};
-#define FIELDS (sizeof fields / sizeof *fields)
-
-static bool rule_equal(const struct policy_rule *a, const struct policy_rule *b)
-{
-	for (unsigned i = 0; i < FIELDS; i++)
-		if (memcmp((const char *)a + fields[i].at, (const char *)b + fields[i].at, fields[i].size) != 0)
-			return false;
-	return strcmp(a->why, b->why) == 0;
-}
-
-static uint32_t rule_hash(const struct policy_rule *r, uint32_t h)
-{
-	for (unsigned i = 0; i < FIELDS; i++)
-		h = h * 31 + (uint32_t)hash_bytes((const char *)r + fields[i].at, fields[i].size);
-	return h * 31 + hash_str(r->why);
-}
+/* ---- Content ---- */
 
 bool policy_equal(const struct policy *a, const struct policy *b)
 {
@@ -283,26 +148,39 @@ static uint32_t candidates_next(const struct policy *p, struct candidates *c)
 	return rule;
 }
 
-/* A walk over the rules that may match, in order. */
+/* A walk over the rules that match, in order. */
 struct walk {
 	const struct policy *p;
 	struct candidates c;
 	uint32_t at;
+	struct match match;
 };
 
 static void walk_begin(struct walk *w, const struct policy *p, const struct policy_input *in)
 {
 	w->p = p;
 	w->at = 0;
+	w->match.in = in;
+	w->match.decoded = false;
 	if (p->indexed)
 		candidates_find(p, &in->prefix, &w->c);
 }
 
-static uint32_t walk_next(struct walk *w)
+static uint32_t walk_candidate(struct walk *w)
 {
 	if (w->p->indexed)
 		return candidates_next(w->p, &w->c);
 	return w->at < w->p->count ? w->at++ : NO_RULE;
+}
+
+static uint32_t walk_next(struct walk *w)
+{
+	uint32_t i;
+
+	do
+		i = walk_candidate(w);
+	while (i != NO_RULE && !rule_matches(&w->p->rules[i], &w->match));
+	return i;
 }
 
 /* ---- Life ---- */
@@ -318,9 +196,8 @@ struct policy *policy_new(const char *name, const struct policy_rule *rules, uns
 	p->rules = mem_calloc(count, sizeof *p->rules);
 	p->hash = (uint32_t)fallback * 2654435761u + count;
 	for (unsigned i = 0; i < count; i++) {
-		p->rules[i] = rules[i];
-		p->rules[i].why = mem_strdup(rules[i].why ? rules[i].why : "");
-		p->has_ops = p->has_ops || rule_has_ops(&rules[i]);
+		rule_copy(&p->rules[i], &rules[i]);
+		p->has_ops = p->has_ops || rules[i].op_count;
 		p->hash = rule_hash(&p->rules[i], p->hash);
 	}
 	if (count >= INDEX_MIN)
@@ -344,7 +221,7 @@ void policy_unref(struct policy *p)
 	if (--p->refs)
 		return;
 	for (uint32_t i = 0; i < p->count; i++)
-		free((void *)(uintptr_t)p->rules[i].why);
+		rule_clear(&p->rules[i]);
 	free(p->rules);
 	free(p->slots);
 	free(p->next);
@@ -371,9 +248,7 @@ struct policy_result policy_eval(const struct policy *p, const struct policy_inp
 	while ((i = walk_next(&w)) != NO_RULE) {
 		const struct policy_rule *r = &p->rules[i];
 
-		if (!rule_matches(r, in))
-			continue;
-		res.changed = res.changed || rule_has_ops(r);
+		res.changed = res.changed || r->op_count;
 		if (r->action == RULE_CONTINUE)
 			continue;
 		res.accept = r->action == RULE_ACCEPT;
@@ -397,11 +272,7 @@ void policy_apply(const struct policy *p, const struct policy_input *in, struct 
 	while ((i = walk_next(&w)) != NO_RULE) {
 		const struct policy_rule *r = &p->rules[i];
 
-		if (!rule_matches(r, in))
-			continue;
-		for (unsigned k = 0; k < OPERATIONS; k++)
-			if (operations[k].has(r))
-				operations[k].apply(r, a, arena);
+		rule_apply(r, a, arena);
 		if (r->action != RULE_CONTINUE)
 			return;
 	}
@@ -424,9 +295,7 @@ uint64_t policy_ops_id(const struct policy *p, const struct policy_input *in)
 	while ((i = walk_next(&w)) != NO_RULE) {
 		const struct policy_rule *r = &p->rules[i];
 
-		if (!rule_matches(r, in))
-			continue;
-		if (rule_has_ops(r))
+		if (r->op_count)
 			id = (id ^ (i + 1)) * 0x9e3779b97f4a7c15u;
 		if (r->action != RULE_CONTINUE)
 			break;

@@ -26,7 +26,11 @@ struct rib_route route_view(const struct rib *r, enum family f, const struct rou
 static const char *policy_why(const struct rib *r, const struct route *rt, const struct prefix *prefix)
 {
 	const struct rib_peer_conf *conf = &peer_at(r, rt->peer)->conf;
-	struct policy_input in = {*prefix, route_source(rt), rt->attrs->local_pref, !conf->ebgp};
+	struct policy_input in = {.prefix = *prefix,
+				  .source = route_source(rt),
+				  .local_pref = rt->attrs->local_pref,
+				  .ibgp = !conf->ebgp,
+				  .attrs = rt->attrs};
 	struct policy_result res = policy_eval(conf->import, &in);
 
 	/* A policy that has just changed may not have come to this route yet. */

@@ -159,7 +159,11 @@ static struct attrs *import(struct rib *r, const struct route_change *c, const s
 			    enum reject_reason *reason)
 {
 	const struct policy *policy = c->peer->conf.import;
-	struct policy_input in = {*prefix, c->source, c->attrs->local_pref, !c->peer->conf.ebgp};
+	struct policy_input in = {.prefix = *prefix,
+				  .source = c->source,
+				  .local_pref = c->attrs->local_pref,
+				  .ibgp = !c->peer->conf.ebgp,
+				  .attrs = c->attrs};
 	struct policy_result res;
 	struct bgp_attrs a;
 	struct attrs *set;

@@ -101,11 +101,23 @@ struct span as_path_widen(struct span path, struct arena *arena)
 	return (struct span){w.start, wr_len(&w)};
 }
 
-/* The path without its confederation segments. */
-static struct span path_without_confed(struct span path, struct arena *arena)
+static bool segment_is_confed(uint8_t type)
 {
-	struct wr w = wr_make(arena_alloc(arena, path.len), path.len);
+	return type == BGP_AS_CONFED_SEQUENCE || type == BGP_AS_CONFED_SET;
+}
 
+struct span as_path_without_confed(struct span path, struct arena *arena)
+{
+	struct rd r = rd_span(path);
+	bool any = false;
+	struct segment s;
+	struct wr w;
+
+	while (!any && segment_next(&s, &r, 4))
+		any = segment_is_confed(s.type);
+	if (!any)
+		return path;
+	w = wr_make(arena_alloc(arena, path.len), path.len);
 	as_path_write_as4(&w, path);
 	return (struct span){w.start, wr_len(&w)};
 }
@@ -128,7 +140,7 @@ static void merge_head(struct wr *w, struct span path, unsigned n)
 
 struct span as_path_merge(struct span path, struct span as4_path, struct arena *arena)
 {
-	struct span as4 = path_without_confed(as4_path, arena);
+	struct span as4 = as_path_without_confed(as4_path, arena);
 	unsigned len = as_path_length(path), len4 = as_path_length(as4);
 	size_t cap = path.len + as4.len;
 	struct wr w;
@@ -194,9 +206,11 @@ uint32_t as_path_first(struct span path)
 	struct rd r = rd_span(path);
 	struct segment s;
 
-	if (!segment_next(&s, &r, 4) || segment_is_set(s.type))
-		return 0;
-	return rd_u32(&s.numbers);
+	do
+		if (!segment_next(&s, &r, 4))
+			return 0;
+	while (segment_is_confed(s.type));
+	return segment_is_set(s.type) ? 0 : rd_u32(&s.numbers);
 }
 
 unsigned as_path_count(struct span path, uint32_t as)
@@ -209,6 +223,25 @@ unsigned as_path_count(struct span path, uint32_t as)
 		for (unsigned i = 0; i < s.count; i++)
 			n += rd_u32(&s.numbers) == as;
 	return n;
+}
+
+bool as_path_begins(struct span path, const uint32_t *as, unsigned n)
+{
+	struct rd r = rd_span(path);
+	struct segment s;
+
+	while (n > 0) {
+		if (!segment_next(&s, &r, 4))
+			return false;
+		if (segment_is_confed(s.type))
+			continue;
+		if (s.type != BGP_AS_SEQUENCE)
+			return false;
+		for (unsigned i = 0; n > 0 && i < s.count; i++, n--)
+			if (rd_u32(&s.numbers) != *as++)
+				return false;
+	}
+	return true;
 }
 
 struct span as_path_prepend(struct span path, uint32_t as, unsigned n, struct arena *arena)

@@ -224,3 +224,30 @@ bool bgp_communities_have(struct span communities, uint32_t community)
 			return true;
 	return false;
 }
+
+bool bgp_large_communities_have(struct span communities, const uint32_t community[3])
+{
+	struct rd r = rd_span(communities);
+
+	while (rd_left(&r) >= 12) {
+		uint32_t global = rd_u32(&r), first = rd_u32(&r), second = rd_u32(&r);
+
+		if (global == community[0] && first == community[1] && second == community[2])
+			return true;
+	}
+	return false;
+}
+
+void bgp_attrs_add_community(struct bgp_attrs *a, uint32_t community, struct arena *arena)
+{
+	struct span old = a->communities;
+	struct wr w;
+
+	if (bgp_communities_have(old, community))
+		return;
+	w = wr_make(arena_alloc(arena, old.len + 4), old.len + 4);
+	wr_bytes(&w, old.p, old.len);
+	wr_u32(&w, community);
+	a->communities = (struct span){w.start, wr_len(&w)};
+	a->present |= 1u << BA_COMMUNITIES;
+}

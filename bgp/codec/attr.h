@@ -53,9 +53,11 @@ enum bgp_segment { BGP_AS_SET = 1, BGP_AS_SEQUENCE, BGP_AS_CONFED_SEQUENCE, BGP_
 #define BGP_COMMUNITY_GRACEFUL_SHUTDOWN 0xffff0000u /* RFC 8326 */
 #define BGP_COMMUNITY_LLGR_STALE 0xffff0006u	    /* RFC 9494 */
 #define BGP_COMMUNITY_NO_LLGR 0xffff0007u
+#define BGP_COMMUNITY_BLACKHOLE 0xffff029au /* RFC 7999 */
 #define BGP_COMMUNITY_NO_EXPORT 0xffffff01u /* RFC 1997 */
 #define BGP_COMMUNITY_NO_ADVERTISE 0xffffff02u
 #define BGP_COMMUNITY_NO_EXPORT_SUBCONFED 0xffffff03u
+#define BGP_COMMUNITY_NO_PEER 0xffffff04u /* RFC 3765 */
 
 /* A next hop: the global address, and for IPv6 sometimes a link-local one beside it (RFC 2545). */
 struct bgp_nexthop {
@@ -146,10 +148,18 @@ uint32_t as_path_first(struct span path);
 unsigned as_path_count(struct span path, uint32_t as);
 /* A path with `as` put in front n times; made in the arena. */
 struct span as_path_prepend(struct span path, uint32_t as, unsigned n, struct arena *arena);
+/* Does it begin with exactly these n ASes? Confederation segments are passed over, sets match nothing. */
+bool as_path_begins(struct span path, const uint32_t *as, unsigned n);
+/* The path without confederation segments (RFC 5065 4.1): itself, or a copy in the arena. */
+struct span as_path_without_confed(struct span path, struct arena *arena);
 /* "65001 65002 {65003 65004}" */
 void as_path_format(struct strbuf *out, struct span path);
 
 /* Is this community among them (4-octet communities)? */
 bool bgp_communities_have(struct span communities, uint32_t community);
+/* Is this one among the large communities (12 octets each)? */
+bool bgp_large_communities_have(struct span communities, const uint32_t community[3]);
+/* Adds a community, unless it is there; the new list is made in the arena. */
+void bgp_attrs_add_community(struct bgp_attrs *a, uint32_t community, struct arena *arena);
 
 #endif

@@ -346,8 +346,8 @@ static const struct {
     {"0202 0000fde9 0000fdea", "65001 65002", 2, 65001},
     {"0201 0000fde9 0102 0000fdea 0000fdeb", "65001 {65002 65003}", 2, 65001},
     {"0101 0000fde9 0201 0000fdea", "{65001} 65002", 2, 0},
-    {"0302 0000fde9 0000fdea 0201 0001117d", "(65001 65002) 70013", 1, 65001},
-    {"0401 0000fde9 0201 0001117d", "[65001] 70013", 1, 0},
+    {"0302 0000fde9 0000fdea 0201 0001117d", "(65001 65002) 70013", 1, 70013},
+    {"0401 0000fde9 0201 0001117d", "[65001] 70013", 1, 70013},
 };
 
 START_TEST(test_path)
@@ -363,6 +363,36 @@ START_TEST(test_path)
 	ck_assert_uint_eq(as_path_first(path), paths[_i].first);
 	ck_assert_uint_eq(as_path_count(path, 65001), _i > 0);
 	strbuf_free(&text);
+}
+END_TEST
+
+/* RFC 5065 4.1: the segments of a confederation are for its members. */
+START_TEST(test_path_without_confed)
+{
+	uint8_t in[64];
+	struct span path = hex_value(in, sizeof in, "0202 0000fde9 0000fdea 0101 00000001"), out;
+
+	out = as_path_without_confed(path, &arena);
+	ck_assert_ptr_eq(out.p, path.p);
+	path = hex_value(in, sizeof in, "0302 0000fde9 0000fdea 0201 0001117d 0401 00000005 0101 00000007");
+	ck_hex_eq(as_path_without_confed(path, &arena), "0201 0001117d 0101 00000007", "both kinds");
+	path = hex_value(in, sizeof in, "0301 0000fde9");
+	ck_assert_uint_eq(as_path_without_confed(path, &arena).len, 0);
+}
+END_TEST
+
+START_TEST(test_path_begins)
+{
+	static const uint32_t as[3] = {70013, 65001, 65002};
+	uint8_t in[64];
+	struct span path = hex_value(in, sizeof in, "0301 00000009 0201 0001117d 0201 0000fde9 0101 0000fdea");
+
+	ck_assert(as_path_begins(path, as, 0) && as_path_begins((struct span){0}, as, 0));
+	ck_assert(as_path_begins(path, as, 1));
+	ck_assert(as_path_begins(path, as, 2));
+	ck_assert(!as_path_begins(path, as, 3));
+	ck_assert(!as_path_begins(path, as + 1, 1));
+	ck_assert(!as_path_begins((struct span){0}, as, 1));
 }
 END_TEST
 
@@ -541,12 +571,25 @@ START_TEST(test_communities_have)
 {
 	uint8_t in[64];
 	struct span list = hex_value(in, sizeof in, "fde90001 ffffff01 00");
+	static const uint8_t large[24] = {0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6};
+	struct bgp_attrs a = {.present = 0};
 
 	ck_assert(bgp_communities_have(list, BGP_COMMUNITY_NO_EXPORT));
 	ck_assert(bgp_communities_have(list, 65001u << 16 | 1));
 	ck_assert(!bgp_communities_have(list, BGP_COMMUNITY_NO_ADVERTISE));
 	ck_assert(!bgp_communities_have(list, 0x01ffffff));
 	ck_assert(!bgp_communities_have((struct span){0}, 0));
+	a.communities = list = (struct span){list.p, 8};
+	bgp_attrs_add_community(&a, 65001u << 16 | 1, &arena);
+	ck_assert_ptr_eq(a.communities.p, list.p);
+	bgp_attrs_add_community(&a, BGP_COMMUNITY_NO_ADVERTISE, &arena);
+	ck_assert_uint_eq(a.communities.len, list.len + 4);
+	ck_assert(bgp_communities_have(a.communities, BGP_COMMUNITY_NO_EXPORT));
+	ck_assert(bgp_communities_have(a.communities, BGP_COMMUNITY_NO_ADVERTISE));
+	ck_assert_uint_eq(a.present, 1u << BA_COMMUNITIES);
+	ck_assert(bgp_large_communities_have((struct span){large, 24}, (uint32_t[]){4, 5, 6}));
+	ck_assert(!bgp_large_communities_have((struct span){large, 24}, (uint32_t[]){2, 3, 4}));
+	ck_assert(!bgp_large_communities_have((struct span){large, 23}, (uint32_t[]){4, 5, 6}));
 }
 END_TEST
 
@@ -579,6 +622,8 @@ int main(void)
 	tc = tcase_create("paths");
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, test_path, 0, COUNT(paths));
+	tcase_add_test(tc, test_path_without_confed);
+	tcase_add_test(tc, test_path_begins);
 	tcase_add_test(tc, test_path_prepend);
 	tcase_add_loop_test(tc, test_path_check, 0, COUNT(checks));
 	tcase_add_loop_test(tc, test_path_merge, 0, COUNT(merges));

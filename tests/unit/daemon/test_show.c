@@ -249,6 +249,47 @@ START_TEST(status_with_many_problems)
 }
 END_TEST
 
+/* Turns until the daemon has so many sessions and pools. */
+static void turn_until(struct daemon *d, unsigned sessions, unsigned pools)
+{
+	for (unsigned i = 0;
+	     i < 2000 && (speaker_count(d->speaker) != sessions || store_count(d->store, OBJ_IP_POOL) != pools); i++) {
+		loop_turn(d->loop, false);
+		usleep(1000);
+	}
+	ck_assert_uint_eq(speaker_count(d->speaker), sessions);
+	ck_assert_uint_eq(store_count(d->store, OBJ_IP_POOL), pools);
+	for (unsigned i = 0; i < 20; i++)
+		loop_turn(d->loop, false);
+}
+
+static const struct policy *export_in_force(struct daemon *d)
+{
+	return rib_peer_config(speaker_peer(d->speaker, 0)->rib)->export;
+}
+
+/* Nodes come and go all the time in a large cluster: the policy in force is another object only if it says something
+ * else. */
+START_TEST(policy_stays)
+{
+	struct daemon *d = start_daemon();
+	const struct policy *before = export_in_force(d);
+	char *file = mem_printf("%s/more.yaml", objects);
+
+	write_objects("more.yaml", "apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: n3}\n"
+				   "spec: {bgp: {ipv4Address: 192.0.2.3/24}}\n");
+	turn_until(d, 2, 1);
+	ck_assert_ptr_eq(export_in_force(d), before);
+	write_objects("more.yaml", "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: more}\n"
+				   "spec: {cidr: 10.78.0.0/16}\n");
+	turn_until(d, 1, 2);
+	ck_assert_ptr_ne(export_in_force(d), before);
+	unlink(file);
+	free(file);
+	stop_daemon(d);
+}
+END_TEST
+
 START_TEST(peers)
 {
 	struct daemon *d = start_daemon();
@@ -369,6 +410,7 @@ int main(void)
 	tcase_add_test(t, stale_and_unreachable_routes);
 	tcase_add_test(t, status);
 	tcase_add_test(t, status_with_many_problems);
+	tcase_add_test(t, policy_stays);
 	tcase_add_test(t, peers);
 	tcase_add_test(t, objects_in_force);
 	tcase_add_test(t, kernel_routes);

@@ -94,9 +94,9 @@ START_TEST(test_session)
 }
 END_TEST
 
-START_TEST(test_elevated)
+START_TEST(test_priority)
 {
-	struct policy_rule r = {.elevated_only = true, .priority = 1024};
+	struct policy_rule r = {.priority_match = PRIORITY_BETTER, .priority = 1024};
 	struct policy_input in = input("10.0.0.0/26");
 
 	in.local_pref = 2147483647 - 512;
@@ -109,6 +109,114 @@ START_TEST(test_elevated)
 	ck_assert(!accepts(&r, in));
 	in.local_pref = UINT32_MAX;
 	ck_assert(accepts(&r, in));
+	/* Exactly this one. */
+	r.priority_match = PRIORITY_EQUAL;
+	ck_assert(!accepts(&r, in));
+	in.local_pref = 2147483647 - 1024;
+	ck_assert(accepts(&r, in));
+	in.local_pref++;
+	ck_assert(!accepts(&r, in));
+	r.priority = 0;
+	in.local_pref = INT32_MAX;
+	ck_assert(accepts(&r, in));
+	ck_assert_uint_eq(local_pref_of_priority(1024), 2147482623u);
+	ck_assert_uint_eq(local_pref_of_priority(UINT32_MAX), 0);
+}
+END_TEST
+
+/* A route with these communities and this AS_PATH; the table and the arena are the test's. */
+static struct attrs *route_with(struct attrs_table *t, const uint32_t *communities, unsigned n, const uint32_t *large,
+				const uint32_t *path)
+{
+	struct bgp_attrs a = {.present = 1u << BA_ORIGIN | 1u << BA_AS_PATH};
+	uint8_t head[2] = {BGP_AS_SEQUENCE, 0};
+
+	while (path[head[1]])
+		head[1]++;
+	a.as_path = words(path, 8, head, head[1] ? 2 : 0);
+	if (n) {
+		a.communities = words(communities, n, NULL, 0);
+		a.present |= 1u << BA_COMMUNITIES;
+	}
+	if (large) {
+		a.large_communities = words(large, 6, NULL, 0);
+		a.present |= 1u << BA_LARGE_COMMUNITIES;
+	}
+	return attrs_intern(t, &a);
+}
+
+START_TEST(test_community)
+{
+	static const uint32_t standard[2] = {65001u << 16 | 7, BGP_COMMUNITY_NO_EXPORT};
+	static const uint32_t large[6] = {65001, 1, 2, 65002, 3, 4};
+	struct policy_rule r = {.has_community = true, .community = 65001u << 16 | 7};
+	struct attrs_table *t = attrs_table_new();
+	struct attrs *with = route_with(t, standard, 2, large, (uint32_t[]){65001, 0});
+	struct attrs *without = route_with(t, NULL, 0, NULL, (uint32_t[]){65001, 0});
+	struct policy_input in = input("10.0.0.0/26");
+
+	ck_assert(!accepts(&r, in));
+	in.attrs = without;
+	ck_assert(!accepts(&r, in));
+	in.attrs = with;
+	ck_assert(accepts(&r, in));
+	r.community = BGP_COMMUNITY_NO_EXPORT;
+	ck_assert(accepts(&r, in));
+	r.community = 65001u << 16 | 8;
+	ck_assert(!accepts(&r, in));
+	r = (struct policy_rule){.has_large_community = true, .large_community = {65002, 3, 4}};
+	ck_assert(accepts(&r, in));
+	/* Not across the border of two of them. */
+	r = (struct policy_rule){.has_large_community = true, .large_community = {1, 2, 65002}};
+	ck_assert(!accepts(&r, in));
+	r = (struct policy_rule){.has_large_community = true, .large_community = {65002, 3, 5}};
+	ck_assert(!accepts(&r, in));
+	in.attrs = without;
+	ck_assert(!accepts(&r, in));
+	attrs_unref(t, with);
+	attrs_unref(t, without);
+	attrs_table_free(t);
+	arena_free(&rig.arena);
+}
+END_TEST
+
+/* What the path is, what stands before it on export, the beginning that is asked for. */
+static const struct {
+	uint32_t path[4];
+	unsigned put;
+	uint32_t begin[4];
+	bool match;
+} paths[] = {
+    {{65001, 65002}, 0, {65001}, true},
+    {{65001, 65002}, 0, {65001, 65002}, true},
+    {{65001, 65002}, 0, {65002}, false},
+    {{65001, 65002}, 0, {65001, 65002, 65003}, false},
+    {{0}, 0, {65001}, false},
+    {{65001}, 1, {64512, 65001}, true},
+    {{65001}, 1, {65001}, false},
+    {{65001}, 2, {64512, 64512, 65001}, true},
+    {{65001}, 2, {64512}, true},
+    {{65001}, 2, {64512, 65001}, false},
+    {{0}, 1, {64512}, true},
+    {{0}, 1, {64512, 64512}, false},
+};
+
+START_TEST(test_as_path)
+{
+	struct policy_rule r = {.as_path = paths[_i].begin};
+	struct attrs_table *t = attrs_table_new();
+	struct attrs *set = route_with(t, NULL, 0, NULL, paths[_i].path);
+	struct policy_input in = input("10.0.0.0/26");
+
+	while (r.as_path_len < 4 && r.as_path[r.as_path_len])
+		r.as_path_len++;
+	in.attrs = set;
+	in.put_as = 64512;
+	in.put_count = paths[_i].put;
+	ck_assert(accepts(&r, in) == paths[_i].match);
+	attrs_unref(t, set);
+	attrs_table_free(t);
+	arena_free(&rig.arena);
 }
 END_TEST
 
@@ -170,24 +278,25 @@ static void ck_communities(const struct bgp_attrs *a, unsigned n, uint32_t first
 		ck_assert_uint_eq(rd_u32(&rd), second);
 }
 
+#define OPS(...)                                        \
+	.ops = (const struct policy_op[]){__VA_ARGS__}, \
+	.op_count = sizeof((const struct policy_op[]){__VA_ARGS__}) / sizeof(struct policy_op)
+
 START_TEST(test_operations)
 {
 	const struct policy_rule rules[] = {
-	    {.action = RULE_CONTINUE, .add_community = 65000u << 16 | 1},
+	    {.action = RULE_CONTINUE, OPS({OP_ADD_COMMUNITY, {65000u << 16 | 1}})},
 	    {.has_prefix = true,
 	     .prefix = prefix_of("10.9.0.0/16"),
 	     .op = MATCH_IN,
 	     .action = RULE_CONTINUE,
-	     .set_local_pref = true,
-	     .local_pref = 7},
+	     OPS({OP_SET_LOCAL_PREF, {7}})},
 	    {.has_prefix = true,
 	     .prefix = prefix_of("10.0.0.0/8"),
 	     .op = MATCH_IN,
 	     .action = RULE_ACCEPT,
-	     .set_local_pref = true,
-	     .local_pref = 500,
-	     .add_community = 65000u << 16 | 2},
-	    {.action = RULE_ACCEPT, .add_community = 65000u << 16 | 3},
+	     OPS({OP_SET_LOCAL_PREF, {500}}, {OP_ADD_COMMUNITY, {65000u << 16 | 2}})},
+	    {.action = RULE_ACCEPT, OPS({OP_ADD_COMMUNITY, {65000u << 16 | 3}})},
 	};
 	struct policy *p = policy_new("ops", rules, 4, RULE_REJECT);
 	struct policy_input in = input("10.1.0.0/26");
@@ -216,6 +325,48 @@ START_TEST(test_operations)
 }
 END_TEST
 
+/* Every kind of operation there is, each alone on a route that has something already, and twice. */
+static const struct {
+	struct policy_op op;
+	enum bgp_attr_id attribute;
+	const char *once, *twice;
+} every_op[OP_KIND_COUNT] = {
+    {{OP_SET_LOCAL_PREF, {77}}, BA_LOCAL_PREF, "77", "77"},
+    {{OP_ADD_COMMUNITY, {65000u << 16 | 1}}, BA_COMMUNITIES, "65001:7 65000:1", "65001:7 65000:1"},
+    {{OP_ADD_LARGE_COMMUNITY, {1, 2, 3}}, BA_LARGE_COMMUNITIES, "9:8:7 1:2:3", "9:8:7 1:2:3"},
+    {{OP_PREPEND_AS, {65000}}, BA_AS_PATH, "65000 65001", "65000 65000 65001"},
+};
+
+START_TEST(test_every_operation)
+{
+	static const uint32_t standard[1] = {65001u << 16 | 7}, large[4] = {9, 8, 7, 0};
+	struct policy_op twice[2] = {every_op[_i].op, every_op[_i].op};
+	struct policy_rule rule = {.action = RULE_ACCEPT, .ops = twice};
+	const struct bgp_attr_row *row = &bgp_attr_table[every_op[_i].attribute];
+	struct attrs_table *t = attrs_table_new();
+	struct attrs *set = route_with(t, standard, 1, large, (uint32_t[]){65001, 0});
+	struct policy_input in = input("10.0.0.0/26");
+
+	ck_assert_int_eq(every_op[_i].op.kind, _i);
+	for (rule.op_count = 1; rule.op_count <= 2; rule.op_count++) {
+		struct policy *p = policy_new("p", &rule, 1, RULE_REJECT);
+		struct strbuf text = {0};
+		struct bgp_attrs a;
+
+		attrs_get(set, &a);
+		ck_assert(policy_eval(p, &in).changed && policy_has_ops(p));
+		policy_apply(p, &in, &a, &rig.arena);
+		row->format(&text, &a);
+		ck_assert_str_eq(text.s, rule.op_count == 1 ? every_op[_i].once : every_op[_i].twice);
+		strbuf_free(&text);
+		policy_unref(p);
+	}
+	attrs_unref(t, set);
+	attrs_table_free(t);
+	arena_free(&rig.arena);
+}
+END_TEST
+
 /* Equal numbers exactly where the same operations are done. */
 START_TEST(test_ops_id)
 {
@@ -223,12 +374,12 @@ START_TEST(test_ops_id)
 	    {.has_prefix = true,
 	     .prefix = prefix_of("10.1.0.0/16"),
 	     .op = MATCH_IN,
-	     .add_community = 1,
+	     OPS({OP_ADD_COMMUNITY, {1}}),
 	     .action = RULE_CONTINUE},
 	    {.has_prefix = true,
 	     .prefix = prefix_of("10.0.0.0/8"),
 	     .op = MATCH_IN,
-	     .add_community = 2,
+	     OPS({OP_ADD_COMMUNITY, {2}}),
 	     .action = RULE_CONTINUE},
 	};
 	struct policy *p = policy_new("ids", rules, 2, RULE_ACCEPT);
@@ -253,7 +404,7 @@ START_TEST(test_calico_export)
 	    {.has_prefix = true,
 	     .prefix = prefix_of("10.244.1.0/26"),
 	     .op = MATCH_IN,
-	     .elevated_only = true,
+	     .priority_match = PRIORITY_BETTER,
 	     .priority = 1024,
 	     .action = RULE_ACCEPT},
 	    {.has_prefix = true, .prefix = prefix_of("10.244.1.0/26"), .op = MATCH_IN, .action = RULE_REJECT},
@@ -281,6 +432,9 @@ END_TEST
 
 static struct policy_rule full_rule(void)
 {
+	static const uint32_t path[2] = {65001, 65002};
+	static const struct policy_op ops[2] = {{OP_SET_LOCAL_PREF, {3}}, {OP_ADD_LARGE_COMMUNITY, {1, 2, 3}}};
+
 	return (struct policy_rule){
 	    .has_prefix = true,
 	    .prefix = prefix_of("10.0.0.0/16"),
@@ -289,70 +443,58 @@ static struct policy_rule full_rule(void)
 	    .max_len = 26,
 	    .sources = 1,
 	    .ibgp_only = true,
-	    .elevated_only = true,
+	    .priority_match = PRIORITY_BETTER,
 	    .priority = 9,
+	    .has_community = true,
+	    .community = 7,
+	    .large_community = {1, 2, 3},
+	    .as_path = path,
+	    .as_path_len = 2,
 	    .action = RULE_ACCEPT,
-	    .set_local_pref = true,
-	    .local_pref = 3,
-	    .add_community = 4,
+	    .ops = ops,
+	    .op_count = 2,
 	    .why = "because",
 	};
 }
 
-/* Sets the i-th field to something else; false beyond the last. */
-static bool change_field(struct policy_rule *r, int i)
-{
-	switch (i) {
-	case 0:
-		r->has_prefix = false;
-		return true;
-	case 1:
-		r->prefix = prefix_of("10.0.0.0/17");
-		return true;
-	case 2:
-		r->op = MATCH_NOT_IN;
-		return true;
-	case 3:
-		r->min_len++;
-		return true;
-	case 4:
-		r->max_len++;
-		return true;
-	case 5:
-		r->sources = 2;
-		return true;
-	case 6:
-		r->ibgp_only = false;
-		return true;
-	case 7:
-		r->ebgp_only = true;
-		return true;
-	case 8:
-		r->elevated_only = false;
-		return true;
-	case 9:
-		r->priority++;
-		return true;
-	case 10:
-		r->action = RULE_REJECT;
-		return true;
-	case 11:
-		r->set_local_pref = false;
-		return true;
-	case 12:
-		r->local_pref++;
-		return true;
-	case 13:
-		r->add_community++;
-		return true;
-	case 14:
-		r->why = "why not";
-		return true;
-	default:
-		return false;
+/* One for each field of a rule: makes it something else. */
+#define CHANGE(name, statement)                 \
+	static void name(struct policy_rule *r) \
+	{                                       \
+		statement;                      \
 	}
-}
-#define RULE_FIELDS 15
+static const uint32_t other_path[2] = {65001, 65003};
+static const struct policy_op other_ops[2] = {{OP_SET_LOCAL_PREF, {3}}, {OP_ADD_LARGE_COMMUNITY, {1, 2, 4}}};
+static const struct policy_op other_kind[2] = {{OP_SET_LOCAL_PREF, {3}}, {OP_ADD_COMMUNITY, {1, 2, 3}}};
+CHANGE(change_has_prefix, r->has_prefix = false)
+CHANGE(change_prefix, r->prefix = prefix_of("10.0.0.0/17"))
+CHANGE(change_op, r->op = MATCH_NOT_IN)
+CHANGE(change_min_len, r->min_len++)
+CHANGE(change_max_len, r->max_len++)
+CHANGE(change_sources, r->sources = 2)
+CHANGE(change_ibgp, r->ibgp_only = false)
+CHANGE(change_ebgp, r->ebgp_only = true)
+CHANGE(change_priority_match, r->priority_match = PRIORITY_EQUAL)
+CHANGE(change_priority, r->priority++)
+CHANGE(change_has_community, r->has_community = false)
+CHANGE(change_has_large, r->has_large_community = true)
+CHANGE(change_community, r->community++)
+CHANGE(change_large, r->large_community[2]++)
+CHANGE(change_path, r->as_path = other_path)
+CHANGE(change_path_len, r->as_path_len--)
+CHANGE(change_action, r->action = RULE_REJECT)
+CHANGE(change_ops, r->ops = other_ops)
+CHANGE(change_op_kind, r->ops = other_kind)
+CHANGE(change_op_count, r->op_count--)
+CHANGE(change_why, r->why = "why not")
+static void (*const changes[])(struct policy_rule *r) = {
+    change_has_prefix,	  change_prefix,    change_op,	      change_min_len,	     change_max_len,
+    change_sources,	  change_ibgp,	    change_ebgp,      change_priority_match, change_priority,
+    change_has_community, change_has_large, change_community, change_large,	     change_path,
+    change_path_len,	  change_action,    change_ops,	      change_op_kind,	     change_op_count,
+    change_why,
+};
+#define CHANGES (sizeof changes / sizeof *changes)
 
 START_TEST(test_content_field)
 {
@@ -366,7 +508,7 @@ START_TEST(test_content_field)
 	pb = policy_new("another name", &b, 1, RULE_REJECT);
 	ck_assert(policy_equal(pa, pb));
 	ck_assert_uint_eq(policy_hash(pa), policy_hash(pb));
-	ck_assert(change_field(&b, _i));
+	changes[_i](&b);
 	pc = policy_new("a", &b, 1, RULE_REJECT);
 	ck_assert(!policy_equal(pa, pc));
 	policy_unref(pa);
@@ -383,7 +525,6 @@ START_TEST(test_content_whole)
 
 	rules[0].why = NULL;
 	d = policy_new(NULL, rules, 2, RULE_REJECT);
-	ck_assert(!change_field(&rules[0], RULE_FIELDS));
 	ck_assert(!policy_equal(a, b) && !policy_equal(a, c) && !policy_equal(a, d));
 	ck_assert(!policy_equal(a, NULL) && !policy_equal(NULL, a));
 	ck_assert(policy_equal(NULL, NULL) && policy_equal(a, a));
@@ -419,13 +560,15 @@ static struct prefix random_prefix(unsigned *seed)
 
 static struct policy_rule random_rule(unsigned *seed)
 {
+	static const struct policy_op op = {OP_ADD_COMMUNITY, {1}};
 	struct policy_rule r = {
 	    .has_prefix = rnd(seed, 8) != 0,
 	    .prefix = random_prefix(seed),
 	    .op = (enum match_operator)(rnd(seed, 6) ? (rnd(seed, 2) ? MATCH_EQUAL : MATCH_IN) : rnd(seed, 4)),
 	    .sources = (uint8_t)(rnd(seed, 2) ? 0 : rnd(seed, 16)),
 	    .action = (enum rule_action)rnd(seed, 3),
-	    .add_community = rnd(seed, 3) ? 0 : rnd(seed, 100),
+	    .ops = &op,
+	    .op_count = rnd(seed, 3) == 0,
 	};
 
 	/* A catch-all early on would hide the rest. */
@@ -446,7 +589,7 @@ static void check_against_walk(struct policy *const *single, const struct policy
 
 		if (one.rule != 0)
 			continue;
-		changed |= rules[i].add_community != 0;
+		changed |= rules[i].op_count != 0;
 		if (rules[i].action == RULE_CONTINUE)
 			continue;
 		ck_assert_int_eq(got.rule, (int)i);
@@ -504,12 +647,15 @@ int main(void)
 	tcase_add_test(tc, test_lengths);
 	tcase_add_test(tc, test_sources);
 	tcase_add_test(tc, test_session);
-	tcase_add_test(tc, test_elevated);
+	tcase_add_test(tc, test_priority);
+	tcase_add_test(tc, test_community);
+	tcase_add_loop_test(tc, test_as_path, 0, sizeof paths / sizeof *paths);
 	tcase_add_test(tc, test_order_and_reasons);
 	tcase_add_test(tc, test_operations);
+	tcase_add_loop_test(tc, test_every_operation, 0, OP_KIND_COUNT);
 	tcase_add_test(tc, test_ops_id);
 	tcase_add_test(tc, test_calico_export);
-	tcase_add_loop_test(tc, test_content_field, 0, RULE_FIELDS);
+	tcase_add_loop_test(tc, test_content_field, 0, CHANGES);
 	tcase_add_test(tc, test_content_whole);
 	tcase_add_loop_test(tc, test_index, 0, 5);
 	tcase_add_test(tc, test_source_names);

@@ -85,6 +85,7 @@ static unsigned kind_rules(struct policy_rule *rules, unsigned kind, struct poli
 /* Import: 1 rejects kind 1, 2 sets LOCAL_PREF 300 on kind 0. */
 static struct policy *import_policy(unsigned i)
 {
+	static const struct policy_op to_300 = {OP_SET_LOCAL_PREF, {300}};
 	struct policy_rule rules[2];
 	unsigned n;
 
@@ -93,14 +94,14 @@ static struct policy *import_policy(unsigned i)
 	if (i == 1)
 		n = kind_rules(rules, 1, (struct policy_rule){.action = RULE_REJECT});
 	else
-		n = kind_rules(rules, 0,
-			       (struct policy_rule){.action = RULE_ACCEPT, .set_local_pref = true, .local_pref = 300});
+		n = kind_rules(rules, 0, (struct policy_rule){.action = RULE_ACCEPT, .ops = &to_300, .op_count = 1});
 	return policy_new("import", rules, n, RULE_ACCEPT);
 }
 
 /* Export: 1 rejects kind 1, 2 adds a community to kind 2, 3 does that and sets LOCAL_PREF 77 on kind 0. */
 static struct policy *export_policy(unsigned i)
 {
+	static const struct policy_op add = {OP_ADD_COMMUNITY, {ADDED}}, to_77 = {OP_SET_LOCAL_PREF, {77}};
 	struct policy_rule rules[4];
 	unsigned n = 0;
 
@@ -109,10 +110,10 @@ static struct policy *export_policy(unsigned i)
 	if (i == 1)
 		n = kind_rules(rules, 1, (struct policy_rule){.action = RULE_REJECT});
 	else
-		n = kind_rules(rules, 2, (struct policy_rule){.action = RULE_CONTINUE, .add_community = ADDED});
+		n = kind_rules(rules, 2, (struct policy_rule){.action = RULE_CONTINUE, .ops = &add, .op_count = 1});
 	if (i == 3)
-		n += kind_rules(rules + n, 0,
-				(struct policy_rule){.action = RULE_ACCEPT, .set_local_pref = true, .local_pref = 77});
+		n +=
+		    kind_rules(rules + n, 0, (struct policy_rule){.action = RULE_ACCEPT, .ops = &to_77, .op_count = 1});
 	return policy_new("export", rules, n, RULE_ACCEPT);
 }
 

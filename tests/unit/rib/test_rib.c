@@ -288,8 +288,9 @@ static void import_set(struct rib_peer *p, const struct policy_rule *rule)
 
 START_TEST(test_import)
 {
+	static const struct policy_op to_700 = {OP_SET_LOCAL_PREF, {700}};
 	static const struct policy_rule reject = {.action = RULE_REJECT},
-					raise = {.action = RULE_ACCEPT, .set_local_pref = true, .local_pref = 700};
+					raise = {.action = RULE_ACCEPT, .ops = &to_700, .op_count = 1};
 	struct rib_peer *p;
 	unsigned calls;
 
