@@ -16,7 +16,7 @@ struct claims;
 struct claims_file;
 
 /* How long an object that nobody claims any more stays, and how many problems of one file are named. */
-#define CLAIMS_GRACE (20 * MONO_MSEC)
+#define CLAIMS_GRACE (250 * MONO_MSEC)
 #define CLAIMS_MAX_REFUSALS 1000u
 
 /* reload(arg): the file (by the arg it was made with) has to be read again, since others' claims changed. */

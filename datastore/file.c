@@ -26,7 +26,7 @@
 
 #define LINKED_DELAY (20 * MONO_MSEC) /* after it appeared: nobody writes, so it was linked here as it is */
 #define UNCLOSED_DELAY (1 * MONO_SEC) /* after the last write without a close: read, but delete nothing for it */
-#define GONE_DELAY (20 * MONO_MSEC)   /* after the last file went */
+#define GONE_DELAY (250 * MONO_MSEC)  /* after the last file went: an editor on a busy machine takes that long */
 #define GONE_MOST (2 * MONO_SEC)      /* however many go */
 #define RETURN_DELAY (1 * MONO_SEC)   /* after the directory came back, and the last file in it */
 #define RETURN_MOST (10 * MONO_SEC)

@@ -1,8 +1,10 @@
 """A directory of objects as people and programs keep it: objects on their own, several in a file, as a List, as JSON;
 rewritten in every manner an editor has; moved from file to file; and now and then wrong."""
 
+import contextlib
 import json
 import os
+import time
 
 from objects import to_yaml
 
@@ -62,6 +64,7 @@ class Files:
     def __init__(self, directory, rng):
         self.directory, self.rng = directory, rng
         self.in_force, self.place, self.content = {}, {}, {}  # by key; by key; {path: [key]}
+        self.longest_gap = 0  # for how long, in seconds, a file was not there while it was written anew
         self.broken = set()  # paths whose present text is wrong, and whose last good one counts
         self.number = 0
 
@@ -182,13 +185,21 @@ class Files:
     def with_backup(self, path, text):
         """As vi does it: the old file moves away, a new one takes its name, the old one goes."""
         backup = path.with_name(path.name + "~")
-        path.rename(backup)
-        path.write_text(text)
+        with self.gap():
+            path.rename(backup)
+            path.write_text(text)
         backup.unlink()
 
     def unlink_first(self, path, text):
-        path.unlink()
-        path.write_text(text)
+        with self.gap():
+            path.unlink()
+            path.write_text(text)
+
+    @contextlib.contextmanager
+    def gap(self):
+        started = time.monotonic()
+        yield
+        self.longest_gap = max(self.longest_gap, time.monotonic() - started)
 
     def by_link(self, path, text):
         temporary = path.with_name(f"{path.name}.new")
