@@ -58,7 +58,7 @@ static bool marker_ok(const uint8_t *marker)
 
 int bgp_msg_next(struct bgp_msg *m, const void *data, size_t len, uint32_t max_message, struct bgp_error *err)
 {
-	struct rd r = rd_make(data, len), peek;
+	struct rd r = rd_make(data, len), start = r, peek;
 	struct span length_field, type_field;
 	uint32_t total;
 	uint8_t type;
@@ -80,7 +80,10 @@ int bgp_msg_next(struct bgp_msg *m, const void *data, size_t len, uint32_t max_m
 		return header_error(err, 2, length_field, "message length out of range for its type");
 	if (len < total)
 		return 0;
-	*m = (struct bgp_msg){.type = type, .len = total, .body = rd_sub(&r, total - BGP_HEADER_LEN)};
+	*m = (struct bgp_msg){.type = type,
+			      .len = total,
+			      .whole = rd_take_span(&start, total),
+			      .body = rd_sub(&r, total - BGP_HEADER_LEN)};
 	return (int)total;
 }
 
@@ -196,28 +199,32 @@ void bgp_shutdown_text(const struct bgp_notification *n, char out[static 256])
  *	| AFI, 2 octets | subtype, 1 octet | SAFI, 1 octet |
  *	+--------------+-----------------+--------------+
  */
-struct bgp_error bgp_refresh_decode(int *family, uint8_t *subtype, struct rd body)
+struct bgp_error bgp_refresh_decode(int *family, uint8_t *subtype, const struct bgp_msg *m)
 {
-	struct rd r = body;
+	struct rd r = m->body, header = rd_span(m->whole);
 	uint16_t afi = rd_u16(&r);
-	struct span all = rd_rest(&body);
 
 	*subtype = rd_u8(&r);
 	*family = bgp_family(afi, rd_u8(&r));
+	rd_take(&header, MARKER_LEN);
 	if (r.bad)
-		return (struct bgp_error){
-		    .action = BGP_RESET, .code = BGP_ERR_HEADER, .subcode = 2, .reason = "ROUTE-REFRESH is too short"};
+		return (struct bgp_error){.action = BGP_RESET,
+					  .code = BGP_ERR_HEADER,
+					  .subcode = 2,
+					  .data = rd_take_span(&header, 2),
+					  .reason = "ROUTE-REFRESH is too short"};
 	if (rd_left(&r) == 0 || *subtype > BGP_REFRESH_END)
 		return (struct bgp_error){.action = BGP_OK};
 	if (*subtype == BGP_REFRESH_NORMAL) /* RFC 5291's filters, which this side never offers */
 		return (struct bgp_error){.action = BGP_RESET,
 					  .code = BGP_ERR_HEADER,
 					  .subcode = 2,
+					  .data = rd_take_span(&header, 2),
 					  .reason = "ROUTE-REFRESH with filters that were not negotiated"};
 	return (struct bgp_error){.action = BGP_RESET,
 				  .code = BGP_ERR_ROUTE_REFRESH,
 				  .subcode = 1,
-				  .data = all,
+				  .data = m->whole, /* RFC 7313 5: the complete message */
 				  .reason = "ROUTE-REFRESH of a wrong length"};
 }
 

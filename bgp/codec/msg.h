@@ -18,10 +18,11 @@
 enum bgp_type { BGP_OPEN = 1, BGP_UPDATE, BGP_NOTIFICATION, BGP_KEEPALIVE, BGP_ROUTE_REFRESH };
 extern const char *const bgp_type_names[]; /* indexed by enum bgp_type */
 
-/* A framed message: its type and the reader over its body. */
+/* A framed message: its type, all of it, and the reader over its body. */
 struct bgp_msg {
 	uint8_t type;
 	uint32_t len; /* the whole message */
+	struct span whole;
 	struct rd body;
 };
 
@@ -95,7 +96,7 @@ void bgp_keepalive_encode(struct wr *w);
 
 enum bgp_refresh { BGP_REFRESH_NORMAL, BGP_REFRESH_BEGIN, BGP_REFRESH_END };
 /* *family is -1 for one that is not ours; subtype other than the three is left as it is (ignore it). */
-struct bgp_error bgp_refresh_decode(int *family, uint8_t *subtype, struct rd body);
+struct bgp_error bgp_refresh_decode(int *family, uint8_t *subtype, const struct bgp_msg *m);
 void bgp_refresh_encode(struct wr *w, enum family f, uint8_t subtype);
 
 #endif

@@ -136,7 +136,7 @@ static void on_refresh(struct conn *c, struct bgp_msg *m)
 		fsm_event(s, c->fsm, EV_REFRESH, NULL);
 		return;
 	}
-	err = bgp_refresh_decode(&family, &subtype, m->body);
+	err = bgp_refresh_decode(&family, &subtype, m);
 	if (err.action == BGP_RESET) {
 		snprintf(text, sizeof text, "broken ROUTE-REFRESH: %s", err.reason);
 		fsm_event(s, c->fsm, EV_REFRESH_ERROR,

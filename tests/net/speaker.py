@@ -54,11 +54,13 @@ def attribute(code, value, flags=0x40):
     return bytes([flags, code, len(value)]) + value
 
 
-def update(prefixes, next_hop, as_path=(), local_pref=NORMAL_PREFERENCE):
-    """One UPDATE; prefixes and next hop of one family. local_pref None leaves it out, as on eBGP."""
+def update(prefixes, next_hop, as_path=(), local_pref=NORMAL_PREFERENCE, width=4, more=b""):
+    """One UPDATE; prefixes and next hop of one family. local_pref None leaves it out, as on eBGP. width: octets of an AS
+    number. more: further attributes."""
     family = ipaddress.ip_network(prefixes[0]).version
     routes = b"".join(map(nlri, prefixes))
-    segment = bytes([2, len(as_path)]) + struct.pack(f"!{len(as_path)}I", *as_path) if as_path else b""
+    numbers = b"".join(number.to_bytes(width, "big") for number in as_path)
+    segment = bytes([2, len(as_path)]) + numbers if as_path else b""
     attributes = attribute(ORIGIN, bytes([IGP])) + attribute(AS_PATH, segment)
     hop = ipaddress.ip_address(next_hop).packed
     if family == 4:
@@ -68,6 +70,7 @@ def update(prefixes, next_hop, as_path=(), local_pref=NORMAL_PREFERENCE):
     if family == 6:
         value = struct.pack("!HBB", AFI[6], 1, len(hop)) + hop + b"\0" + routes
         attributes, routes = attribute(MP_REACH, value, 0x80) + attributes, b""
+    attributes += more
     return message(UPDATE, struct.pack("!HH", 0, len(attributes)) + attributes + routes)
 
 

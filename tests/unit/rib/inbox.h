@@ -198,13 +198,13 @@ static inline void inbox_update(struct inbox *in, struct rd body)
 	arena_reset(&rig.arena);
 }
 
-static inline void inbox_refresh(struct inbox *in, struct rd body)
+static inline void inbox_refresh(struct inbox *in, const struct bgp_msg *m)
 {
 	struct bgp_error err;
 	uint8_t subtype;
 	int f;
 
-	err = bgp_refresh_decode(&f, &subtype, body);
+	err = bgp_refresh_decode(&f, &subtype, m);
 	ck_assert_int_eq(err.action, BGP_OK);
 	ck_assert_int_ge(f, 0);
 	ck_assert_uint_ne(subtype, BGP_REFRESH_NORMAL);
@@ -244,7 +244,7 @@ static inline void inbox_slice(struct inbox *in, const struct slice *s)
 		if (m.type == BGP_UPDATE)
 			inbox_update(in, m.body);
 		else if (m.type == BGP_ROUTE_REFRESH)
-			inbox_refresh(in, m.body);
+			inbox_refresh(in, &m);
 		else
 			ck_abort_msg("message of type %u", m.type);
 		p += n;
