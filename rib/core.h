@@ -98,6 +98,7 @@ struct rib_peer {
 	TAILQ_ENTRY(rib_peer) member;
 	uint8_t eor_sent; /* bit per family */
 	uint64_t updates_in, withdraws_in, updates_out, withdraws_out;
+	struct rib_faults faults;
 };
 TAILQ_HEAD(rib_peer_list, rib_peer);
 #define SCAN_REEVALUATE 1 /* import checks and policy again */
@@ -132,6 +133,7 @@ struct rib {
 	struct rib_conf conf;
 	struct rib_sink sink;
 	void *arg;
+	const struct rib_observer *observer; /* NULL: nobody looks */
 	struct attrs_table *attrs;
 	struct table table[FAM_COUNT];
 	struct pool routes;
@@ -225,6 +227,19 @@ bool rib_is_own(const struct rib *r, const struct addr *a);
 void peer_count(struct rib_peer *p, enum family f, const struct route *rt, int by);
 /* Frees the indexes of peers whose last route is gone and decided. */
 void peers_reap(struct rib *r);
+
+/* observe.c: nothing below is to be called without an observer. */
+struct outcome {
+	const struct attrs *received, *accepted; /* only to be compared */
+};
+struct outcome route_outcome(const struct rib *r, uint32_t route_id);
+/* The route was filled; `before` is all NULL if whatever it was does not count any more. */
+void observe_route(const struct rib *r, enum family f, const struct prefix *prefix, uint32_t route_id,
+		   const struct outcome *before);
+/* It is about to be removed. */
+void observe_removal(const struct rib *r, enum family f, const struct node *n, uint32_t route_id);
+/* Another best route, or a changed one; ID_NONE: none. */
+void observe_best(const struct rib *r, enum family f, const struct prefix *prefix, uint32_t route_id);
 
 /* show.c */
 struct rib_route route_view(const struct rib *r, enum family f, const struct route *rt);

@@ -488,6 +488,8 @@ void decide_node(struct rib *r, enum family f, uint32_t id)
 	n->held--;
 	prefix = table_prefix(&r->table[f], n);
 	selected = d->selected;
+	if (changed && r->observer)
+		observe_best(r, f, &prefix, selected ? d->c[0].id : ID_NONE);
 	for (unsigned i = 0; changed && i < selected; i++)
 		d->views[i] = route_view(r, f, d->c[i].route);
 	node_release(r, f, id);

@@ -594,3 +594,32 @@ struct chunk *chunk_diff(struct stream *s, struct rib_peer *p, uint32_t id)
 		collect_difference(e, s, p, id);
 	return finish(e, s, CHUNK_PRIVATE, start, id);
 }
+
+/* ---- For those who watch ---- */
+
+/* Nobody has been sent it yet: it may go as silently as it came. */
+static bool is_unsaid(const struct stream *s, uint32_t id, const struct entry *entry)
+{
+	uint64_t pos;
+
+	return entry->flags & ENTRY_NEW && log_place(s, entry, id, &pos) && pos >= s->encoded;
+}
+
+struct chunk *chunk_sent(struct stream *s, uint32_t id, uint64_t limit)
+{
+	struct encoder *e = s->rib->encoder;
+	uint64_t start = id, end = walk_limit(s, id);
+
+	if (end > s->filled)
+		end = s->filled;
+	if (end > limit)
+		end = limit;
+	collect_begin(e);
+	for (; id < end && e->estimate < CHUNK_BYTES; id++) {
+		const struct entry *entry = stream_entry(s, id);
+
+		if (entry && entry->attrs && !is_unsaid(s, id, entry))
+			collect_reach(e, s, id, entry);
+	}
+	return finish(e, s, CHUNK_PRIVATE, start, id);
+}

@@ -43,6 +43,8 @@ struct chunk *chunk_log(struct stream *s, uint64_t pos);
 struct chunk *chunk_walk(struct stream *s, uint32_t id, uint64_t *log_pos);
 /* The next differences for a peer that moves here from another stream; private. */
 struct chunk *chunk_diff(struct stream *s, struct rib_peer *p, uint32_t id);
+/* What the readers have been sent of nodes id to limit; private. */
+struct chunk *chunk_sent(struct stream *s, uint32_t id, uint64_t limit);
 /* End-of-RIB and the markers of RFC 7313, in this order if several. */
 struct chunk *chunk_markers(enum family f, bool borr, bool eorr, bool eor);
 void chunk_unref(struct chunk *c);

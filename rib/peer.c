@@ -550,6 +550,7 @@ struct rib_peer_stats rib_peer_stats(const struct rib_peer *p)
 	    .withdraws_out = p->withdraws_out,
 	    .up_to_date = p->up && peer_is_up_to_date(p),
 	    .group = p->group ? group_number(p->group) : 0,
+	    .faults = p->faults,
 	};
 
 	for (int f = 0; f < FAM_COUNT; f++) {

@@ -159,14 +159,60 @@ struct rib_export_view {
 };
 struct rib_export_view rib_explain_export(const struct rib_peer *p, const struct prefix *prefix);
 
+/* What was wrong or of no use in what a peer sent, since it was configured. */
+struct rib_faults {
+	uint32_t by_policy;			  /* prefixes that import policy rejected */
+	uint32_t as_loops, originators, clusters; /* UPDATEs that had been here before */
+	uint32_t duplicates, duplicate_withdraws; /* prefixes that were as they were; that were not there */
+	uint32_t malformed, malformed_prefixes;	  /* UPDATEs, and their prefixes, treated as withdrawals (RFC 7606) */
+};
 struct rib_peer_stats {
 	unsigned received[FAM_COUNT], accepted[FAM_COUNT], best[FAM_COUNT], stale[FAM_COUNT], sent[FAM_COUNT];
 	uint64_t updates_in, withdraws_in, updates_out, withdraws_out;
 	bool up_to_date; /* everything has been handed out */
 	bool end_of_rib_sent[FAM_COUNT];
 	unsigned group; /* number of its update group */
+	struct rib_faults faults;
 };
 struct rib_peer_stats rib_peer_stats(const struct rib_peer *p);
+
+/* ---- Watching ---- */
+
+/* A route of a peer, or of our own, with both of its faces. Everything is borrowed for the call. */
+struct rib_path {
+	const struct rib_peer *peer;
+	struct prefix prefix;
+	uint32_t path_id;
+	enum route_source source;
+	const struct attrs *received; /* as it came; NULL: it is gone */
+	const struct attrs *accepted; /* after import policy; NULL: rejected, or gone */
+	bool best;
+	bool stale;	/* kept from before a restart or the beginning of a refresh */
+	uint64_t since; /* mono, second resolution */
+};
+
+/* Somebody who wants to see each change as it happens. The callbacks must not change the RIB, except that they may end
+ * the watching. */
+struct rib_observer {
+	void *arg;
+	/* What was received (accepted) is other than what it was, or was received anew after a restart or in a refresh.
+	 * Routes of a session that ended are reported as gone when they are removed, which is later. */
+	void (*on_route)(void *arg, const struct rib_path *path, bool received, bool accepted);
+	/* The best route of a prefix changed; NULL: there is none any more. */
+	void (*on_best)(void *arg, const struct prefix *p, const struct rib_path *best);
+	/* Whole messages that rib_pull() hands out for the peer. */
+	void (*on_sent)(void *arg, struct rib_peer *p, const struct slice *s);
+};
+/* One observer at a time, who keeps *o; NULL: nobody any more. */
+void rib_observe(struct rib *r, const struct rib_observer *o);
+/* A resumable walk over all routes of a family: as rib_walk(), but without weighing them, and in no order among those
+ * of a prefix. `max` counts places in the table. */
+bool rib_walk_paths(const struct rib *r, enum family f, uint64_t *pos, unsigned max,
+		    void (*cb)(void *arg, const struct rib_path *path), void *arg);
+/* A resumable walk over what the peer has been sent, as UPDATEs: some tens of kilobytes a call. What it is sent
+ * meanwhile is told to the observer; both together are its Adj-RIB-Out. */
+bool rib_walk_sent(struct rib_peer *p, enum family f, uint64_t *pos, void (*cb)(void *arg, const struct slice *s),
+		   void *arg);
 
 struct rib_stats {
 	unsigned prefixes[FAM_COUNT], routes[FAM_COUNT], attrs, next_hops, groups;

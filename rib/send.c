@@ -301,9 +301,35 @@ unsigned rib_pull(struct rib_peer *p, struct slice *out, unsigned max)
 	for (int f = 0; f < FAM_COUNT; f++)
 		n += cursor_pull(p, (enum family)f, out + n, max - n);
 	p->idle = n < max;
+	if (p->rib->observer && p->rib->observer->on_sent)
+		for (unsigned i = 0; i < n; i++)
+			p->rib->observer->on_sent(p->rib->observer->arg, p, &out[i]);
 	if (n)
 		loop_work_schedule(p->rib->loop, &p->rib->reap_work);
 	return n;
+}
+
+bool rib_walk_sent(struct rib_peer *p, enum family f, uint64_t *pos, void (*cb)(void *arg, const struct slice *s),
+		   void *arg)
+{
+	const struct cursor *c = &p->fam[f].cursor;
+	bool walked = c->state == CURSOR_LOG || (!c->initial && !c->from), more;
+	struct chunk *ch;
+
+	if (!p->up || c->state < CURSOR_WALK)
+		return false;
+	/* Moving between groups: beyond the walk it has what the old stream says. */
+	if (c->from && *pos >= c->next)
+		ch = chunk_sent(c->from, (uint32_t)*pos, c->from_limit);
+	else
+		ch = chunk_sent(c->stream, (uint32_t)*pos, walked ? UINT64_MAX : c->next);
+	for (unsigned i = 0; i < ch->n_segs; i++)
+		if (is_for(&ch->segs[i], p))
+			cb(arg, &(struct slice){ch->buf, ch->segs[i].off, ch->segs[i].len});
+	more = ch->end > *pos;
+	*pos = ch->end;
+	chunk_unref(ch);
+	return more;
 }
 
 static bool cursor_has_more(const struct rib_peer *p, enum family f)

@@ -250,17 +250,25 @@ void route_set(struct rib *r, const struct route_change *c, const struct prefix 
 	struct route *rt = route_at(r, id);
 	enum reject_reason reason;
 	struct attrs *set = import(r, c, prefix, &reason);
+	struct outcome before = {0};
 	bool aged = false;
 
 	if (link) {
 		aged = rt->epoch != pf->epoch;
 		peer_count(p, c->family, rt, -1);
+		if (r->observer && !aged)
+			before = route_outcome(r, id);
 	}
 	rt->epoch = pf->epoch;
 	note_place(pf, c->family, c->node, set);
 	if (route_fill(r, c, id, set, reason) || aged)
 		node_mark_dirty(r, c->family, c->node);
+	else
+		p->faults.duplicates += link != NULL;
+	p->faults.by_policy += reason == REJECT_POLICY;
 	peer_count(p, c->family, rt, 1);
+	if (r->observer)
+		observe_route(r, c->family, prefix, id, &before);
 }
 
 void route_reevaluate(struct rib *r, enum family f, uint32_t node_id, uint32_t route_id)
@@ -272,10 +280,13 @@ void route_reevaluate(struct rib *r, enum family f, uint32_t node_id, uint32_t r
 	struct route_change c = {
 	    .family = f, .node = node_id, .peer = p, .attrs = received, .source = route_source(rt)};
 	struct prefix prefix = table_prefix(&r->table[f], n);
+	struct outcome before = {0};
 	enum reject_reason reason;
 	struct bgp_attrs a;
 	struct attrs *set;
 
+	if (r->observer)
+		before = route_outcome(r, route_id);
 	attrs_get(received, &a);
 	c.reason = import_check(p, received, &a);
 	set = import(r, &c, &prefix, &reason);
@@ -285,6 +296,8 @@ void route_reevaluate(struct rib *r, enum family f, uint32_t node_id, uint32_t r
 	peer_count(p, f, rt, 1);
 	/* Also without a change of the route: how it compares and to whom it may go can have changed. */
 	node_mark_dirty(r, f, node_id);
+	if (r->observer)
+		observe_route(r, f, &prefix, route_id, &before);
 	attrs_unref(r->attrs, received);
 }
 
@@ -295,6 +308,8 @@ void route_remove(struct rib *r, enum family f, uint32_t node_id, uint32_t *link
 	struct route *rt = route_at(r, id);
 	struct rib_peer *p = peer_at(r, rt->peer);
 
+	if (r->observer)
+		observe_removal(r, f, n, id);
 	if (rt->flags & ROUTE_SELECTED)
 		n->flags |= NODE_CHANGED;
 	if (rt->flags & ROUTE_BEST)
@@ -397,16 +412,26 @@ static void run_unreach(struct rib_peer *p, const struct bgp_nlri_run *run)
 		uint32_t id = table_find(&r->table[run->family], &nlri.prefix), *link;
 
 		p->withdraws_in++;
-		if (id == ID_NONE)
-			continue;
-		link = node_route_find(r, table_node(&r->table[run->family], id), p->index, nlri.path_id);
+		link = id == ID_NONE
+			   ? NULL
+			   : node_route_find(r, table_node(&r->table[run->family], id), p->index, nlri.path_id);
 		if (link)
 			route_remove(r, run->family, id, link);
+		else
+			p->faults.duplicate_withdraws++;
 	}
+}
+
+static void count_loop(struct rib_faults *f, enum reject_reason reason)
+{
+	f->as_loops += reason == REJECT_AS_LOOP;
+	f->originators += reason == REJECT_ORIGINATOR;
+	f->clusters += reason == REJECT_CLUSTER;
 }
 
 void rib_update(struct rib_peer *p, const struct bgp_update *u, bool treat_as_withdraw)
 {
+	uint64_t withdrawn = p->withdraws_in;
 	struct rib *r = p->rib;
 
 	if (!p->up)
@@ -423,11 +448,17 @@ void rib_update(struct rib_peer *p, const struct bgp_update *u, bool treat_as_wi
 			continue;
 		if (run->reach && !treat_as_withdraw)
 			set = run_attrs(p, u, run, &reason);
-		if (set)
+		if (set) {
+			count_loop(&p->faults, reason);
 			run_reach(p, run, set, reason);
-		else
+		} else {
 			run_unreach(p, run);
+		}
 		attrs_unref(r->attrs, set);
+	}
+	if (treat_as_withdraw) {
+		p->faults.malformed++;
+		p->faults.malformed_prefixes += (uint32_t)(p->withdraws_in - withdrawn);
 	}
 	arena_reset(&r->arena);
 }
