@@ -8,6 +8,7 @@ KEEPALIVE, its UPDATEs, End-of-RIB; then it keeps the session alive, unless the 
 of RFC 4271 is here.
 """
 
+import collections
 import contextlib
 import ipaddress
 import selectors
@@ -16,7 +17,7 @@ import struct
 import threading
 import time
 
-OPEN, UPDATE, NOTIFICATION, KEEPALIVE = 1, 2, 3, 4
+OPEN, UPDATE, NOTIFICATION, KEEPALIVE, ROUTE_REFRESH = 1, 2, 3, 4, 5
 MARKER = b"\xff" * 16
 AFI = {4: 1, 6: 2}
 IGP, ORIGIN, AS_PATH, NEXT_HOP, LOCAL_PREF, MP_REACH, MP_UNREACH = 0, 1, 2, 3, 5, 14, 15
@@ -31,14 +32,19 @@ def capability(code, value=b""):
     return bytes([code, len(value)]) + value
 
 
-def open_message(as_number, router_id, hold=90, families=(4, 6), restart_time=None, restarting=False):
-    """restart_time: offers graceful restart for all families, forwarding kept; None does not offer it."""
+def open_message(as_number, router_id, hold=90, families=(4, 6), restart_time=None, restarting=False, four_octets=True,
+                 more=b""):
+    """restart_time: offers graceful restart for all families, forwarding kept; None does not offer it. more: further
+    capabilities, as capability() makes them."""
     capabilities = b"".join(capability(1, struct.pack("!HBB", AFI[family], 0, 1)) for family in families)
-    capabilities += capability(2) + capability(65, struct.pack("!I", as_number))
+    capabilities += capability(2) + more
+    if four_octets:
+        capabilities += capability(65, struct.pack("!I", as_number))
     if restart_time is not None:
         tuples = b"".join(struct.pack("!HBB", AFI[family], 1, 0x80) for family in families)
         capabilities += capability(64, struct.pack("!H", (0x8000 if restarting else 0) | restart_time) + tuples)
-    body = struct.pack("!BHH4sB", 4, min(as_number, 23456), hold, ipaddress.ip_address(router_id).packed,
+    narrow = as_number if as_number < 65536 else 23456
+    body = struct.pack("!BHH4sB", 4, narrow, hold, ipaddress.ip_address(router_id).packed,
                        len(capabilities) + 2)
     return message(OPEN, body + bytes([2, len(capabilities)]) + capabilities)
 
@@ -82,11 +88,13 @@ def end_of_rib(family):
 
 
 class Script:
-    """What one peer says. `after_open` is sent, as it is, once the daemon's OPEN was read."""
+    """What one peer says. `after_open` is sent, as it is, once the daemon's OPEN was read. keep: the bodies of the UPDATEs
+    it gets on its connection are kept."""
 
     def __init__(self, as_number, router_id, *, hold=90, families=(4, 6), restart_time=None, restarting=False, updates=(),
-                 markers=True, keepalive=True):
-        self.opening = open_message(as_number, router_id, hold, families, restart_time, restarting)
+                 markers=True, keepalive=True, keep=False, four_octets=True, more=b""):
+        self.keep = keep
+        self.opening = open_message(as_number, router_id, hold, families, restart_time, restarting, four_octets, more)
         self.after_open = message(KEEPALIVE) + b"".join(updates)
         if markers:
             self.after_open += b"".join(map(end_of_rib, families))
@@ -115,7 +123,9 @@ class Peer:
         self.listener, self.script = listener, script
         self.connection = None
         self.accepted, self.established = 0, 0
-        self.notifications, self.received = [], 0
+        self.notifications, self.last_words = [], b""
+        self.received, self.refreshes = 0, []
+        self.opens, self.updates = [], []
 
 
 class Speaker:
@@ -125,6 +135,7 @@ class Speaker:
         self.wake_read, self.wake_write = socket.socketpair()
         self.selector.register(self.wake_read, selectors.EVENT_READ)
         self.ending, self.error = False, None
+        self.to_send = collections.deque()
         self.thread = threading.Thread(target=self.serve, daemon=True)
 
     def __enter__(self):
@@ -155,6 +166,11 @@ class Speaker:
         self.wake_write.send(b"x")
         return peer
 
+    def say(self, peer, data):
+        """These octets, on the connection that the peer has by then."""
+        self.to_send.append((peer, data))
+        self.wake_write.send(b"x")
+
     def hang_up(self):
         """All connections end, and are accepted anew."""
         for peer in list(self.peers.values()):
@@ -179,6 +195,11 @@ class Speaker:
     def serve_one(self, key, events):
         if key.fileobj is self.wake_read:
             self.wake_read.recv(100)
+            while self.to_send:
+                peer, data = self.to_send.popleft()
+                if peer.connection:
+                    peer.connection.outbox += data
+                    self.talk(peer.connection, 0)
         elif isinstance(key.data, Peer):
             self.accept(key.data)
         else:
@@ -221,13 +242,20 @@ class Speaker:
     def react(self, connection, kind, body):
         peer, script = connection.peer, connection.peer.script
         if kind == OPEN:
+            peer.opens.append(body)
+            peer.updates.clear()
             connection.outbox += script.after_open
             peer.established += 1
             connection.next_keepalive = time.monotonic() + script.interval if script.interval else float("inf")
         elif kind == UPDATE:
             peer.received += 1
+            if script.keep:
+                peer.updates.append(body)
         elif kind == NOTIFICATION:
             peer.notifications.append((body[0], body[1]))
+            peer.last_words = body[2:]
+        elif kind == ROUTE_REFRESH:
+            peer.refreshes.append(body)
 
     def keep_alive(self):
         now = time.monotonic()

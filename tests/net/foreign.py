@@ -1,0 +1,101 @@
+"""What hosts with another project's routing daemon have in common: the sessions they are told to have, and what can be
+asked of them. peer_*.py has a class for each daemon."""
+
+import dataclasses
+import subprocess
+
+from harness import Host
+from netns import is6, run, wait_for
+
+
+@dataclasses.dataclass
+class Session:
+    """A BGP session as the foreign daemon shall have it. What a daemon lacks (`Foreign.lacks`) must not be asked of it."""
+    local: str
+    remote: str
+    local_as: int
+    remote_as: int
+    families: tuple = (4, 6)
+    passive: bool = False
+    client: bool = False        # the remote is our route reflection client
+    cluster_id: str = None
+    hold: int = 90
+    password: str = None
+    ttl_security: int = None    # hops
+    restart_time: int = 120     # graceful restart; None: not offered
+    four_octets: bool = True
+    next_hops: dict = None      # {family: address} that own routes carry where the session's address is of another family
+    max_prefix: int = None
+    default_originate: bool = False
+
+    @property
+    def internal(self):
+        return self.local_as == self.remote_as
+
+    @property
+    def name(self):
+        """Unique in a configuration, and a word in all of them."""
+        return "to_" + self.remote.replace(".", "_").replace(":", "_")
+
+
+# What a matrix's row may ask for. Each class says of each that it lacks it, and why; what it does not name it has.
+FEATURES = {
+    "reflector": "is a route reflector",
+    "both families": "IPv4 and IPv6 on one session",
+    "relay": "passes on what other speakers announce",
+}
+
+
+class Foreign(Host):
+    """Sessions are known by the remote's address."""
+
+    lacks = {}      # {feature: reason}
+    hides = {}      # {field of Route: why its listing does not have it}
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.sessions = []
+
+    @classmethod
+    def has(cls, feature):
+        assert feature in FEATURES, feature
+        return feature not in cls.lacks
+
+    def launch(self, *sessions, networks=()):
+        """Starts the daemon with these sessions; networks are prefixes it originates itself."""
+        self.sessions, self.networks = sessions, networks
+        self.begin()
+
+    def begin(self):
+        """Starts what crash() or stop() ended, with the same configuration."""
+        raise NotImplementedError
+
+    def established(self, session):
+        raise NotImplementedError
+
+    def wait_established(self, session, timeout=30):
+        wait_for(lambda: self.established(session), lambda: f"{self.name}: session with {session.remote}\n{self.tell()}", timeout)
+
+    def routes(self, session):
+        """{prefix: Route} of what came over a session and is in use or could be."""
+        raise NotImplementedError
+
+    def tell(self):
+        """What a person would want to see of a session that is not as it should be."""
+        return "\n".join(text[-1500:] for text in self.logs().values())
+
+    def crash(self):
+        """The BGP daemon ends without a goodbye; what it runs beside goes on."""
+        self.end_bgp(9)
+
+    def end_bgp(self, signal_number):
+        process = self.bgp
+        process.send_signal(signal_number)
+        process.wait(10)
+        self.processes.remove(process)
+        self.cluster.processes.remove(process)
+
+    def listen(self, program, words, log, **options):
+        """The BGP daemon itself, which crash() ends."""
+        self.bgp = self.spawn([program, *words], log, **options)
+        return self.bgp

@@ -1,0 +1,93 @@
+"""BIRD 2 as a peer."""
+
+from foreign import Foreign
+from mrtfile import read_dump
+from netns import is6, run, wait_for
+
+GLOBAL = """
+log stderr all;
+router id {router_id};
+protocol device {{ scan time 2; }}
+protocol direct {{ ipv4; ipv6; interface "*"; }}
+"""
+
+SESSION = """
+protocol bgp {name} {{
+  local {local} as {local_as};
+  neighbor {remote} as {remote_as};
+  connect delay time 1; connect retry time 1; error wait time 1, 2;
+  hold time {hold};
+  allow as sets off;
+{options}{channels}}}
+"""
+
+CHANNEL = """  ipv{family} {{
+    import all;
+    export filter {{ if source = RTS_BGP || source = RTS_STATIC then accept; reject; }};
+{options}  }};
+"""
+
+class BirdNode(Foreign):
+    """A host with the distribution's BIRD 2."""
+
+    lacks = {}
+    hides = {}
+
+    def start(self, config):
+        self.config_file, self.socket = self.directory / "bird.conf", self.directory / "bird.ctl"
+        self.config_file.write_text(config)
+        # -R as Calico starts it: whenever it starts, it is a graceful restart.
+        self.listen("bird", ["-R", "-f", "-c", self.config_file, "-s", self.socket, "-P", self.directory / "bird.pid"],
+                    "bird.log")
+        wait_for(self.socket.exists, f"{self.name}: bird's socket")
+
+    def birdc(self, *words):
+        return run(["birdc", "-s", self.socket, *words])
+
+    def begin(self):
+        text = GLOBAL.format(router_id=self.ip4)
+        for family in (4, 6):
+            blocks = [f"route {prefix} blackhole;" for prefix in self.networks if is6(prefix) == (family == 6)]
+            if blocks:
+                text += f"protocol static own{family} {{ ipv{family}; {' '.join(blocks)} }}\n"
+        self.start(text + "".join(map(self.session_text, self.sessions)))
+
+    def session_text(self, session):
+        options = [
+            (session.passive, "passive on"),
+            (session.client, "rr client"),
+            (session.cluster_id, f"rr cluster id {session.cluster_id}"),
+            (session.password, f'password "{session.password}"'),
+            (session.ttl_security, f"multihop {session.ttl_security}; ttl security on"),
+            (session.restart_time, f"graceful restart on; graceful restart time {session.restart_time}"),
+            (session.restart_time is None, "graceful restart aware"),
+            (not session.four_octets, "enable as4 off"),
+        ]
+        text = "".join(f"  {line};\n" for wanted, line in options if wanted)
+        return SESSION.format(name=session.name, local=session.local, remote=session.remote, local_as=session.local_as,
+                              remote_as=session.remote_as, hold=session.hold, options=text,
+                              channels="".join(self.channel_text(session, family) for family in session.families))
+
+    def channel_text(self, session, family):
+        hop = (session.next_hops or {}).get(family)
+        options = [
+            (hop, f"next hop address {hop}"),
+            (session.max_prefix, f"receive limit {session.max_prefix} action restart"),
+        ]
+        return CHANNEL.format(family=family, options="".join(f"    {line};\n" for wanted, line in options if wanted))
+
+    def established(self, session):
+        return "Established" in self.birdc("show", "protocols", session.name)
+
+    def routes(self, session):
+        """From a dump: what `show route all` writes it cuts off after some hundred characters."""
+        out = {}
+        for family in session.families:
+            path = self.directory / f"dump-{next(self.cluster.numbers)}"
+            self.birdc("mrt", "dump", "table", f'"master{family}"', "where", f'proto = "{session.name}"', "to", f'"{path}"')
+            out.update((route.prefix, route) for _peer, route in read_dump(path))
+            path.unlink()
+        return out
+
+    def tell(self):
+        return self.birdc("show", "protocols", "all") + super().tell()

@@ -1,0 +1,170 @@
+"""FRR as a peer: zebra and bgpd."""
+
+import json
+import re
+import socket
+from pathlib import Path
+
+import ns
+from foreign import Foreign
+from netns import is6, run, wait_for
+from routes import Route, ext_community
+
+MS_BIND = 4096
+
+BGPD = """
+{defaults}router bgp {local_as}
+ bgp router-id {router_id}
+ no bgp default ipv4-unicast
+ no bgp network import-check
+ no bgp ebgp-requires-policy
+ no bgp suppress-duplicates
+{options}{neighbors} address-family ipv4 unicast
+{family4} exit-address-family
+ address-family ipv6 unicast
+{family6} exit-address-family
+"""
+
+
+def prepare_frr():
+    """FRR wants its user in the group of its sockets, and writes below /var/tmp: both made so in our mount namespace."""
+    if Path("/run/group").exists():
+        return
+    groups = Path("/etc/group").read_text()
+    Path("/run/group").write_text(re.sub(r"(?m)^frrvty:.*$", "frrvty:x:0:root", groups))
+    ns.mount("/run/group", "/etc/group", None, MS_BIND)
+    ns.mount("tmpfs", "/var/tmp", "tmpfs")
+    ns.mount("tmpfs", "/etc/frr", "tmpfs")
+    Path("/etc/frr/vtysh.conf").touch()
+
+
+ORIGINS = {"IGP": 0, "EGP": 1, "incomplete": 2}
+
+def read_path(prefix, path):
+    def texts(key):
+        return path.get(key, {}).get("string", "").split()
+
+    hops = sorted((hop.get("scope") == "link-local", hop["ip"]) for hop in path["nexthops"])
+    numbers = path["aspath"]["string"]
+    return Route(
+        prefix, " ".join(hop for _scope, hop in hops), origin=ORIGINS[path["origin"]],
+        as_path=() if numbers == "Local" else tuple(map(int, numbers.split())), med=path.get("metric"),
+        local_pref=path.get("locPrf"), communities=tuple(texts("community")),
+        ext_communities=tuple(ext_community(*text.split(":")) for text in texts("extendedCommunity")),
+        large_communities=tuple(texts("largeCommunity")),
+        aggregator=(path["aggregatorAs"], path["aggregatorId"]) if "aggregatorAs" in path else None,
+        atomic=path.get("atomicAggregate", False), originator_id=path.get("originatorId"),
+        cluster_list=tuple(path.get("clusterList", {}).get("list", ())))
+
+
+class FrrNode(Foreign):
+    """A host with the distribution's FRR."""
+
+    lacks = {}
+    hides = {"others": "show bgp names no attribute that it does not know"}
+
+    def start(self, bgpd, zebra=""):
+        prepare_frr()
+        self.write("bgpd", bgpd)
+        self.write("zebra", zebra)
+        self.spawn(*self.command_of("zebra"))
+        self.wait_socket("zebra")
+        self.start_bgpd()
+
+    def write(self, daemon, text):
+        (self.directory / f"{daemon}.conf").write_text(f"log stdout informational\n{text}\n")
+
+    def command_of(self, daemon):
+        return ([f"/usr/lib/frr/{daemon}", "-u", "root", "-g", "root", "-f", self.directory / f"{daemon}.conf", "-i",
+                 self.directory / f"{daemon}.pid", "-z", self.directory / "zserv.api", "--vty_socket", self.directory, "-P", 0],
+                f"{daemon}.log")
+
+    def wait_socket(self, daemon):
+        wait_for((self.directory / f"{daemon}.vty").exists, f"{self.name}: {daemon}'s socket")
+
+    def start_bgpd(self):
+        (self.directory / "bgpd.vty").unlink(missing_ok=True)
+        words, log = self.command_of("bgpd")
+        self.listen(words[0], words[1:], log)
+        self.wait_socket("bgpd")
+
+    def vtysh(self, *commands):
+        return run(["vtysh", "--vty_socket", self.directory, *(word for command in commands for word in ("-c", command))])
+
+    def ask(self, commands):
+        """The answers of bgpd's own socket, without a vtysh between: for very many commands."""
+        out = []
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(self.directory / "bgpd.vty"))
+            for command in ("enable", *commands):
+                client.sendall(command.encode() + b"\0")
+                answer = b""
+                while not (answer[-4:-1] == b"\0\0\0"):
+                    answer += client.recv(65536)
+                out.append(answer[:-4].decode())
+        return out[1:]
+
+    def begin(self):
+        if (self.directory / "bgpd.conf").exists():
+            self.start_bgpd()
+            return
+        families = {4: "", 6: ""}
+        for prefix in self.networks:
+            families[6 if is6(prefix) else 4] += f"  network {prefix}\n"
+        neighbors = "".join(map(self.neighbor_text, self.sessions))
+        for family in (4, 6):
+            families[family] += "".join(self.family_text(session, family) for session in self.sessions
+                                        if family in session.families)
+        local_as, = {session.local_as for session in self.sessions}
+        restart, = {session.restart_time for session in self.sessions}
+        cluster = {session.cluster_id for session in self.sessions} - {None}
+        options = f" bgp graceful-restart\n bgp graceful-restart restart-time {restart}\n" if restart else ""
+        options += "".join(f" bgp cluster-id {one}\n" for one in cluster)
+        maps = "".join(f"route-map own{session.name} permit 10\n set ipv6 next-hop global {session.next_hops[6]}\n"
+                       for session in self.sessions if (session.next_hops or {}).get(6))
+        self.start(BGPD.format(defaults=maps, local_as=local_as, router_id=self.ip4, options=options, neighbors=neighbors,
+                               family4=families[4], family6=families[6]))
+
+    def neighbor_text(self, session):
+        options = [
+            (True, f"remote-as {session.remote_as}"),
+            (True, f"update-source {session.local}"),
+            (True, f"timers {max(1, session.hold // 3)} {session.hold}"),
+            (True, "timers connect 1"),
+            (True, "advertisement-interval 0"),
+            (session.passive, "passive"),
+            (session.password, f"password {session.password}"),
+            (session.ttl_security, f"ttl-security hops {session.ttl_security}"),
+            (not session.four_octets, "dont-capability-negotiate"),
+        ]
+        return "".join(f" neighbor {session.remote} {text}\n" for wanted, text in options if wanted)
+
+    def family_text(self, session, family):
+        hop = (session.next_hops or {}).get(family)
+        options = [
+            (True, "activate"),
+            (session.client, "route-reflector-client"),
+            (session.max_prefix, f"maximum-prefix {session.max_prefix}"),
+            (session.default_originate, "default-originate"),
+            (hop, f"route-map own{session.name} out"),
+        ]
+        return "".join(f"  neighbor {session.remote} {text}\n" for wanted, text in options if wanted)
+
+    def neighbor(self, session):
+        return json.loads(self.vtysh(f"show bgp neighbors {session.remote} json"))[session.remote]
+
+    def established(self, session):
+        return self.neighbor(session)["bgpState"] == "Established"
+
+    def routes(self, session):
+        out = {}
+        for family in session.families:
+            brief = json.loads(self.vtysh(f"show bgp ipv{family} unicast json"))["routes"]
+            mine = [prefix for prefix, paths in brief.items() if any(path.get("peerId") == session.remote for path in paths)]
+            for prefix, text in zip(mine, self.ask(f"show bgp ipv{family} unicast {prefix} json" for prefix in mine)):
+                path, = (path for path in json.loads(text)["paths"] if path["peer"]["peerId"] == session.remote)
+                out[prefix] = read_path(prefix, path)
+        return out
+
+    def tell(self):
+        return "\n".join(self.vtysh(f"show bgp neighbors {session.remote}")[:3000] for session in self.sessions)

@@ -1,0 +1,115 @@
+"""GoBGP as a peer."""
+
+import base64
+import json
+
+from foreign import Foreign
+from netns import wait_for
+from routes import EXTENDED, Route
+
+FAMILY_NAMES = {4: "ipv4-unicast", 6: "ipv6-unicast"}
+
+
+def toml(section, **values):
+    """A [section] of the configuration; values that are None or False are left out."""
+    def text(value):
+        return json.dumps(value)
+    rows = [f"  {name.replace('_', '-')} = {text(value)}" for name, value in values.items() if value not in (None, False)]
+    return "\n".join([f"[{section}]", *rows]) + "\n" if rows else ""
+
+
+def ext_community(value):
+    """GoBGP's JSON of one, in 16 digits."""
+    kind, sub, text = value["type"], value["subtype"], value["value"]
+    key, number = text.rsplit(":", 1)
+    if kind == 1:
+        octets = "".join(f"{int(octet):02x}" for octet in key.split("."))
+        return f"01{sub:02x}{octets}{int(number):04x}"
+    if kind == 2:
+        high, low = map(int, key.split("."))
+        return f"02{sub:02x}{high:04x}{low:04x}{int(number):04x}"
+    return f"00{sub:02x}{int(key):04x}{int(number):08x}"
+
+
+def numbers_of(segments):
+    return tuple(number for segment in segments for number in segment["asns"])
+
+
+READERS = {
+    1: lambda a: {"origin": a["value"]},
+    2: lambda a: {"as_path": numbers_of(a["as_paths"])},
+    3: lambda a: {"next_hop": a["nexthop"]},
+    4: lambda a: {"med": a["metric"]},
+    5: lambda a: {"local_pref": a["value"]},
+    6: lambda a: {"atomic": True},
+    7: lambda a: {"aggregator": (a["as"], a["address"])},
+    8: lambda a: {"communities": tuple(f"{one >> 16}:{one & 65535}" for one in a["communities"])},
+    9: lambda a: {"originator_id": a["value"]},
+    10: lambda a: {"cluster_list": tuple(a["value"])},
+    14: lambda a: {"next_hop": a["nexthop"]},
+    16: lambda a: {"ext_communities": tuple(map(ext_community, a["value"]))},
+    32: lambda a: {"large_communities": tuple(f"{one['ASN']}:{one['LocalData1']}:{one['LocalData2']}" for one in a["value"])},
+}
+
+
+def read_path(prefix, path):
+    fields, others = {}, []
+    for attribute in path["attrs"]:
+        if attribute["type"] in READERS:
+            fields.update(READERS[attribute["type"]](attribute))
+        else:
+            others.append((attribute["type"], attribute["flags"] & ~EXTENDED, base64.b64decode(attribute["value"] or "").hex()))
+    return Route(prefix, **fields, others=tuple(sorted(others)))
+
+
+class GobgpNode(Foreign):
+    """A host with the distribution's GoBGP. It does not touch the kernel."""
+
+    lacks = {}
+    hides = {}
+
+    def begin(self):
+        local_as, = {session.local_as for session in self.sessions}
+        config = self.directory / "gobgpd.toml"
+        config.write_text(toml("global.config", **{"as": local_as}, router_id=self.ip4, port=179)
+                          + "".join(map(self.neighbor_text, self.sessions)))
+        self.listen("gobgpd", ["-f", config, "--api-hosts", "127.0.0.1:50051", "--pprof-disable", "--log-plain",
+                               "-l", "debug"], "gobgpd.log")
+        wait_for(lambda: self.run("gobgp", "global", check=False).returncode == 0, f"{self.name}: gobgpd answers")
+        for prefix in self.networks:
+            self.gobgp("global", "rib", "add", prefix, "-a", "ipv6" if ":" in prefix else "ipv4")
+
+    def neighbor_text(self, session):
+        text = "[[neighbors]]\n" + toml(
+            "neighbors.config", neighbor_address=session.remote, peer_as=session.remote_as, local_as=session.local_as,
+            auth_password=session.password)
+        text += toml("neighbors.transport.config", local_address=session.local, passive_mode=session.passive)
+        text += toml("neighbors.timers.config", hold_time=session.hold, keepalive_interval=max(1, session.hold // 3),
+                     connect_retry=1, idle_hold_time_after_reset=1)
+        text += toml("neighbors.ttl-security.config", enabled=bool(session.ttl_security),
+                     ttl_min=256 - session.ttl_security if session.ttl_security else None)
+        text += toml("neighbors.route-reflector.config", route_reflector_client=session.client,
+                     route_reflector_cluster_id=session.cluster_id if session.client else None)
+        text += toml("neighbors.graceful-restart.config", enabled=bool(session.restart_time), restart_time=session.restart_time)
+        for family in session.families:
+            text += "[[neighbors.afi-safis]]\n" + toml("neighbors.afi-safis.config", afi_safi_name=FAMILY_NAMES[family])
+            text += toml("neighbors.afi-safis.mp-graceful-restart.config", enabled=bool(session.restart_time))
+            text += toml("neighbors.afi-safis.prefix-limit.config", max_prefixes=session.max_prefix)
+        return text
+
+    def gobgp(self, *words):
+        return self.run("gobgp", "-j", *words)
+
+    def neighbor(self, session):
+        return json.loads(self.gobgp("neighbor", session.remote))
+
+    def established(self, session):
+        return self.neighbor(session)["state"].get("session_state") == 6
+
+    def routes(self, session):
+        out = {}
+        for family in session.families:
+            rows = json.loads(self.gobgp("neighbor", session.remote, "adj-in", "-a", f"ipv{family}"))
+            for prefix, paths in rows.items():
+                out[prefix] = read_path(prefix, paths[0])
+        return out
