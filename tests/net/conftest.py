@@ -19,9 +19,7 @@ def pytest_configure(config):
         raise pytest.UsageError(str(error)) from None
 
 
-@pytest.fixture
-def new_cluster(request):
-    """Makes clusters that end with the test: new_cluster(mesh=False, families=(4,)); kind is a class of one's own."""
+def cluster_maker(request):
     made = request.node.stash[CLUSTERS] = []
 
     def make(*arguments, kind=harness.Cluster, **options):
@@ -33,13 +31,25 @@ def new_cluster(request):
         cluster.close()
 
 
+@pytest.fixture
+def new_cluster(request):
+    """Makes clusters that end with the test: new_cluster(mesh=False, families=(4,)); kind is a class of one's own."""
+    yield from cluster_maker(request)
+
+
+@pytest.fixture(scope="module")
+def new_shared_cluster(request):
+    """As new_cluster, for the tests of a whole file; there is one cluster at a time."""
+    yield from cluster_maker(request)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     if report.when != "call" or not report.failed:
         return
-    for cluster in item.stash.get(CLUSTERS, []):
+    for cluster in (cluster for node in item.listchain() for cluster in node.stash.get(CLUSTERS, [])):
         if "CALIDRIS_KEEP" in os.environ:
             shutil.copytree(cluster.directory, os.environ["CALIDRIS_KEEP"], dirs_exist_ok=True,
                             ignore=lambda _path, names: [name for name in names if name.endswith(".sock")])

@@ -2,10 +2,9 @@
 asked of them. peer_*.py has a class for each daemon."""
 
 import dataclasses
-import subprocess
 
 from harness import Host
-from netns import is6, run, wait_for
+from netns import wait_for
 
 
 @dataclasses.dataclass
@@ -38,17 +37,36 @@ class Session:
         return "to_" + self.remote.replace(".", "_").replace(":", "_")
 
 
-# What a matrix's row may ask for. Each class says of each that it lacks it, and why; what it does not name it has.
+# What a scenario may need of a daemon. A class says what it lacks, and why; what it does not name it has.
 FEATURES = {
-    "reflector": "is a route reflector",
-    "both families": "IPv4 and IPv6 on one session",
     "relay": "passes on what other speakers announce",
+    "reflector": "reflects routes (RFC 4456)",
+    "refresh": "sends its routes again when asked to (RFC 2918)",
+    "asks again": "can be told to ask for routes again (RFC 2918)",
+    "enhanced refresh": "marks where a refresh begins and ends (RFC 7313)",
+    "graceful restart": "restarts, and its routes stay (RFC 4724)",
+    "helper": "keeps the routes of a peer that restarts (RFC 4724)",
+    "notification restart": "keeps routes over NOTIFICATIONs too (RFC 8538)",
+    "long-lived": "long-lived graceful restart (RFC 9494)",
+    "md5": "TCP MD5 signatures (RFC 2385)",
+    "gtsm": "TTL security (RFC 5082)",
+    "shutdown message": "gives a reason when it shuts a session down (RFC 9003)",
+    "hears refusals": "understands a NOTIFICATION that comes before any OPEN (RFC 4486)",
+    "hostname": "announces its host's name (draft-walton-bgp-hostname-capability)",
+    "old": "can be a speaker of 2-octet AS numbers (RFC 6793)",
+    "max-prefix": "ends a session with too many routes (RFC 4486)",
+    "default originate": "announces a default route to one peer",
+    "add-path": "several paths of a prefix (RFC 7911)",
+    "ipv6 next hops": "IPv4 routes over IPv6 next hops (RFC 8950)",
+    "link-local": "sessions between link-local addresses",
+    "extended messages": "messages of more than 4096 octets (RFC 8654)",
 }
 
 
 class Foreign(Host):
     """Sessions are known by the remote's address."""
 
+    package = None  # the distribution's
     lacks = {}      # {feature: reason}
     hides = {}      # {field of Route: why its listing does not have it}
 
@@ -78,6 +96,18 @@ class Foreign(Host):
 
     def routes(self, session):
         """{prefix: Route} of what came over a session and is in use or could be."""
+        raise NotImplementedError
+
+    def listed(self, wanted, _session):
+        """The routes as its listing should show them: with what it adds when it takes them in, and leaves out."""
+        return {prefix: route.with_(**{name: None for name in self.hides}) for prefix, route in wanted.items()}
+
+    def refresh(self, session):
+        """Asks the peer for its routes of all families again."""
+        raise NotImplementedError
+
+    def shut(self, session, text=""):
+        """Administrative shutdown, with a reason."""
         raise NotImplementedError
 
     def tell(self):

@@ -17,7 +17,6 @@ protocol bgp {name} {{
   neighbor {remote} as {remote_as};
   connect delay time 1; connect retry time 1; error wait time 1, 2;
   hold time {hold};
-  allow as sets off;
 {options}{channels}}}
 """
 
@@ -30,8 +29,9 @@ CHANNEL = """  ipv{family} {{
 class BirdNode(Foreign):
     """A host with the distribution's BIRD 2."""
 
-    lacks = {}
-    hides = {}
+    package = "bird2"
+    lacks = {"notification restart": "BIRD 2 does not have it",
+             "default originate": "there is no such option; a static route and a filter do it"}
 
     def start(self, config):
         self.config_file, self.socket = self.directory / "bird.conf", self.directory / "bird.ctl"
@@ -54,6 +54,7 @@ class BirdNode(Foreign):
 
     def session_text(self, session):
         options = [
+            (True, "advertise hostname on"),
             (session.passive, "passive on"),
             (session.client, "rr client"),
             (session.cluster_id, f"rr cluster id {session.cluster_id}"),
@@ -88,6 +89,17 @@ class BirdNode(Foreign):
             out.update((route.prefix, route) for _peer, route in read_dump(path))
             path.unlink()
         return out
+
+    def listed(self, wanted, _session):
+        """It gives every route a LOCAL_PREF of its own."""
+        return {prefix: route if route.local_pref is not None else route.with_(local_pref=100)
+                for prefix, route in wanted.items()}
+
+    def refresh(self, session):
+        self.birdc("reload", "in", session.name)
+
+    def shut(self, session, text=""):
+        self.birdc("disable", session.name, f'"{text}"')
 
     def tell(self):
         return self.birdc("show", "protocols", "all") + super().tell()

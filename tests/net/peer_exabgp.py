@@ -1,6 +1,7 @@
 """ExaBGP as a peer: no router, but it says what it is told to, of all attributes, and tells what it hears."""
 
 import json
+import re
 
 from foreign import Foreign
 from netns import is6, wait_for
@@ -94,8 +95,17 @@ READERS = {
 class ExabgpNode(Foreign):
     """A host with the distribution's ExaBGP. It does not touch the kernel."""
 
-    lacks = {}
-    hides = {}
+    package = "exabgp"
+    lacks = {"relay": "it is no router: it announces what it is told to, and passes nothing on",
+             "reflector": "it is no router",
+             "helper": "it has no table to keep routes in",
+             "notification restart": "it does not have it",
+             "long-lived": "it does not have it",
+             "hostname": "the code for it is switched off",
+             "shutdown message": "its API ends sessions with any code, but without a text",
+             "hears refusals": "it takes it for an UPDATE that it cannot decode",
+             "max-prefix": "it counts nothing",
+             "link-local": "neighbors are global addresses"}
 
     def launch(self, *sessions, networks=(), announced=()):
         self.announced = list(announced)
@@ -138,7 +148,9 @@ class ExabgpNode(Foreign):
     def heard(self, session):
         """What it told of the session, the messages of its API."""
         path = self.file(session, "heard")
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        # What it says of ROUTE-REFRESH is no JSON: "afi": ""ipv4"".
+        lines = (re.sub(r'""(\w+)""', r'"\1"', line) for line in path.read_text().splitlines()) if path.exists() else ()
+        return list(map(json.loads, lines))
 
     def established(self, session):
         states = [message["neighbor"]["state"] for message in self.heard(session) if message["type"] == "state"]
@@ -160,3 +172,14 @@ class ExabgpNode(Foreign):
                 for row in rows:
                     out.pop(row["nlri"], None)
         return out
+
+    def change(self, gone=(), new=()):
+        """Takes routes back, and announces others."""
+        for session in self.sessions:
+            self.say(session, *(f"neighbor {session.remote} {word} {route_text(route)}"
+                                for word, routes in (("withdraw", gone), ("announce", new)) for route in routes
+                                if route.family in session.families))
+
+    def refresh(self, session):
+        self.say(session, *(f"neighbor {session.remote} announce route-refresh ipv{family} unicast"
+                            for family in session.families))

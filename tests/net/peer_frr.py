@@ -60,7 +60,8 @@ def read_path(prefix, path):
 class FrrNode(Foreign):
     """A host with the distribution's FRR."""
 
-    lacks = {}
+    package = "frr"
+    lacks = {"hears refusals": "it takes it for an error of the state machine (RFC 4271 8.2.2 says so), without its words"}
     hides = {"others": "show bgp names no attribute that it does not know"}
 
     def start(self, bgpd, zebra=""):
@@ -165,6 +166,13 @@ class FrrNode(Foreign):
                 path, = (path for path in json.loads(text)["paths"] if path["peer"]["peerId"] == session.remote)
                 out[prefix] = read_path(prefix, path)
         return out
+
+    def refresh(self, session):
+        self.vtysh(*(f"clear bgp ipv{family} unicast {session.remote} soft in" for family in session.families))
+
+    def shut(self, session, text=""):
+        self.vtysh("configure terminal", f"router bgp {session.local_as}",
+                   f"neighbor {session.remote} shutdown message {text}")
 
     def tell(self):
         return "\n".join(self.vtysh(f"show bgp neighbors {session.remote}")[:3000] for session in self.sessions)

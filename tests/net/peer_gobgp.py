@@ -65,16 +65,20 @@ def read_path(prefix, path):
 class GobgpNode(Foreign):
     """A host with the distribution's GoBGP. It does not touch the kernel."""
 
-    lacks = {}
-    hides = {}
+    package = "gobgpd"
+    lacks = {"asks again": "it looks again at the routes it has kept, and asks nobody",
+             "enhanced refresh": "it does not announce the capability",
+             "hears refusals": "it ends the attempt and says nothing of the reason",
+             "old": "it always announces 4-octet AS numbers",
+             "default originate": "there is no such option",
+             "extended messages": "it does not announce the capability"}
 
     def begin(self):
         local_as, = {session.local_as for session in self.sessions}
         config = self.directory / "gobgpd.toml"
         config.write_text(toml("global.config", **{"as": local_as}, router_id=self.ip4, port=179)
                           + "".join(map(self.neighbor_text, self.sessions)))
-        self.listen("gobgpd", ["-f", config, "--api-hosts", "127.0.0.1:50051", "--pprof-disable", "--log-plain",
-                               "-l", "debug"], "gobgpd.log")
+        self.listen("gobgpd", ["-f", config, "--api-hosts", "127.0.0.1:50051", "--pprof-disable", "--log-plain"], "gobgpd.log")
         wait_for(lambda: self.run("gobgp", "global", check=False).returncode == 0, f"{self.name}: gobgpd answers")
         for prefix in self.networks:
             self.gobgp("global", "rib", "add", prefix, "-a", "ipv6" if ":" in prefix else "ipv4")
@@ -113,3 +117,6 @@ class GobgpNode(Foreign):
             for prefix, paths in rows.items():
                 out[prefix] = read_path(prefix, paths[0])
         return out
+
+    def shut(self, session, text=""):
+        self.gobgp("neighbor", session.remote, "shutdown", "--reason", text)

@@ -12,7 +12,6 @@ GLOBAL = """
 AS {local_as}
 router-id {router_id}
 socket "{socket}"
-log updates
 connect-retry 1
 fib-update no
 nexthop qualify via default
@@ -48,8 +47,14 @@ def read_path(row):
 class OpenbgpdNode(Foreign):
     """A host with the distribution's OpenBGPD. Its portable form does not touch the kernel."""
 
-    lacks = {}
-    hides = {}
+    package = "openbgpd"
+    lacks = {"graceful restart": "it announces the capability for its End-of-RIB alone, with no family",
+             "notification restart": "OpenBGPD 7.7 does not have it",
+             "long-lived": "it does not have it",
+             "hostname": "it does not have it",
+             "ipv6 next hops": "OpenBGPD 7.7 does not have them",
+             "link-local": "neighbors are global addresses",
+             "extended messages": "OpenBGPD 7.7 does not have them"}
 
     def begin(self):
         local_as, = {session.local_as for session in self.sessions}
@@ -69,6 +74,7 @@ class OpenbgpdNode(Foreign):
             (True, f"remote-as {session.remote_as}"),
             (True, f"local-address {session.local}"),
             (True, f"holdtime {session.hold}"),
+            (True, "announce enhanced refresh yes"),
             (session.passive, "passive"),
             (session.client, f"route-reflector {session.cluster_id or ''}"),
             (session.password, f"tcp md5sig password {session.password}"),
@@ -96,6 +102,22 @@ class OpenbgpdNode(Foreign):
     def routes(self, session):
         rows = json.loads(self.ask("-j", "show", "rib", "in", "detail", "neighbor", session.remote))["rib"]
         return {row["prefix"]: read_path(row) for row in rows}
+
+    def listed(self, wanted, session):
+        """No MED is 0 there, no LOCAL_PREF 100; and what reflection adds it adds to what a client sends, at once."""
+        out = {}
+        for prefix, route in wanted.items():
+            out[prefix] = route.with_(med=route.med or 0, local_pref=100 if route.local_pref is None else route.local_pref)
+            if session.client:
+                out[prefix] = out[prefix].with_(cluster_list=(session.cluster_id, *route.cluster_list),
+                                                originator_id=route.originator_id or session.remote)
+        return out
+
+    def refresh(self, session):
+        self.ask("neighbor", session.remote, "refresh")
+
+    def shut(self, session, text=""):
+        self.ask("neighbor", session.remote, "down", text)
 
     def tell(self):
         return self.ask("show", "neighbor") + super().tell()

@@ -119,8 +119,8 @@ class Connection:
 
 
 class Peer:
-    def __init__(self, listener, script):
-        self.listener, self.script = listener, script
+    def __init__(self, address, listener, script):
+        self.address, self.listener, self.script = address, listener, script
         self.connection = None
         self.accepted, self.established = 0, 0
         self.notifications, self.last_words = [], b""
@@ -160,7 +160,7 @@ class Speaker:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             listener = socket.create_server((address, port), family=family, backlog=8)
         listener.setblocking(False)
-        peer = Peer(listener, Script(as_number, router_id or address, **script))
+        peer = Peer(address, listener, Script(as_number, router_id or address, **script))
         self.peers[address] = peer
         self.selector.register(listener, selectors.EVENT_READ, peer)
         self.wake_write.send(b"x")
