@@ -94,7 +94,7 @@ class Foreign(Host):
     def wait_established(self, session, timeout=30):
         wait_for(lambda: self.established(session), lambda: f"{self.name}: session with {session.remote}\n{self.tell()}", timeout)
 
-    def routes(self, session):
+    def learned(self, session):
         """{prefix: Route} of what came over a session and is in use or could be."""
         raise NotImplementedError
 

@@ -80,7 +80,7 @@ class BirdNode(Foreign):
     def established(self, session):
         return "Established" in self.birdc("show", "protocols", session.name)
 
-    def routes(self, session):
+    def learned(self, session):
         """From a dump: what `show route all` writes it cuts off after some hundred characters."""
         out = {}
         for family in session.families:

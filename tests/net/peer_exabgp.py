@@ -4,7 +4,7 @@ import json
 import re
 
 from foreign import Foreign
-from netns import is6, wait_for
+from netns import is6
 from routes import Route
 
 NEIGHBOR = """
@@ -156,7 +156,7 @@ class ExabgpNode(Foreign):
         states = [message["neighbor"]["state"] for message in self.heard(session) if message["type"] == "state"]
         return states[-1:] == ["up"]
 
-    def routes(self, session):
+    def learned(self, session):
         out = {}
         for message in self.heard(session):
             if message["type"] == "state":

@@ -157,7 +157,7 @@ class FrrNode(Foreign):
     def established(self, session):
         return self.neighbor(session)["bgpState"] == "Established"
 
-    def routes(self, session):
+    def learned(self, session):
         out = {}
         for family in session.families:
             brief = json.loads(self.vtysh(f"show bgp ipv{family} unicast json"))["routes"]

@@ -110,7 +110,7 @@ class GobgpNode(Foreign):
     def established(self, session):
         return self.neighbor(session)["state"].get("session_state") == 6
 
-    def routes(self, session):
+    def learned(self, session):
         out = {}
         for family in session.families:
             rows = json.loads(self.gobgp("neighbor", session.remote, "adj-in", "-a", f"ipv{family}"))

@@ -99,7 +99,7 @@ class OpenbgpdNode(Foreign):
     def established(self, session):
         return self.neighbor(session)["state"] == "Established"
 
-    def routes(self, session):
+    def learned(self, session):
         rows = json.loads(self.ask("-j", "show", "rib", "in", "detail", "neighbor", session.remote))["rib"]
         return {row["prefix"]: read_path(row) for row in rows}
 

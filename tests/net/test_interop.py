@@ -172,6 +172,8 @@ class Matrix:
         for row in ROWS:
             for session in row.sessions:
                 row.host.wait_established(session)
+            mine = by_prefix(row.fed).keys()
+            wait_for(lambda r=row, m=mine: m <= r.told().keys(), lambda r=row: f"{r.name} tells its twin its routes", 60)
         for internal in (True, False):
             wait_for(lambda i=internal: len(self.sunk(i)) == self.total(),
                      lambda i=internal: f"{self.total()} routes in a sink; {len(self.sunk(i))}", 60)
@@ -268,7 +270,7 @@ def test_to_daemon(matrix, row):
         wanted = row.host.listed(sunk, session)
 
         def problem(wanted=wanted, session=session):
-            found = {prefix: route for prefix, route in row.host.routes(session).items() if prefix not in mine}
+            found = {prefix: route for prefix, route in row.host.learned(session).items() if prefix not in mine}
             return differences(wanted, found, [name for name in FIELDS if name not in row.kind.hides])
 
         wait_for(lambda: not problem(), problem, 20)
@@ -297,11 +299,11 @@ def received(matrix, session):
 def test_they_ask_again(matrix, row):
     """A refresh changes nothing; with RFC 7313 nothing is missing between its marks either."""
     for session in row.sessions:
-        before, routes = received(matrix, session), row.host.routes(session)
+        before, routes = received(matrix, session), row.host.learned(session)
         row.host.refresh(session)
         wait_for(lambda s=session, b=before: received(matrix, s)["ROUTE-REFRESH"] >= b["ROUTE-REFRESH"] + len(s.families),
                  lambda s=session: f"{row.name} asks for its routes again: {received(matrix, s)}")
-        wait_for(lambda s=session, r=routes: row.host.routes(s).keys() == r.keys(), "the routes are there")
+        wait_for(lambda s=session, r=routes: row.host.learned(s).keys() == r.keys(), "the routes are there")
         assert received(matrix, session)["OPEN"] == before["OPEN"]
 
 
@@ -348,9 +350,9 @@ def test_all_withdrawn(matrix):
             matrix.speaker.say(peer, b"".join(withdrawals_of(theirs)))
     for row in ROWS:
         for session in row.sessions:
-            wait_for(lambda r=row, s=session: not lost & r.host.routes(s).keys(), lambda r=row: f"{r.name} loses the routes", 20)
+            wait_for(lambda r=row, s=session: not lost & r.host.learned(s).keys(), lambda r=row: f"{r.name} loses the routes", 20)
             wanted = {route.prefix for route in routes if route.family in session.families} - lost
-            assert wanted <= row.host.routes(session).keys(), row.name
+            assert wanted <= row.host.learned(session).keys(), row.name
 
 
 # Farewells
