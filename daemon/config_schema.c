@@ -378,6 +378,11 @@ const struct config_row config_schema[] = {
     {"bgp.graceful_restart.restart_time", &type_number, .min = 1, .max = 4095, .default_text = "120", AT(restart_time),
      CONFIG_NEXT_SESSION,
      "How long peers shall keep this node's routes, in seconds, where no object says another time."},
+    {"bgp.graceful_shutdown.announce", &type_bool, .default_text = "false", AT(graceful_shutdown), CONFIG_AT_ONCE,
+     "Ask all peers to use this node's routes last (RFC 8326), before maintenance: they carry the community "
+     "GRACEFUL_SHUTDOWN, and inside the AS LOCAL_PREF 0. A BGPPeer's gracefulShutdown does so for one session."},
+    {"bgp.graceful_shutdown.honour", &type_bool, .default_text = "true", AT(honour_graceful_shutdown), CONFIG_AT_ONCE,
+     "Use routes from other ASes that carry the community GRACEFUL_SHUTDOWN last: with LOCAL_PREF 0."},
     {"bgp.both_families", &type_bool, .default_text = "true", AT(both_families), CONFIG_NEXT_SESSION,
      "Offer IPv4 and IPv6 on the IPv4 sessions between nodes; the IPv6 session between two nodes is then used only "
      "if the other one does not take both. Otherwise each session carries the family of its addresses, as Calico's "

@@ -17,6 +17,7 @@ struct speaker {
 	struct policy *import, *export;
 	struct bgp_nexthop self[FAM_COUNT];
 	uint32_t router_id, cluster_id; /* this node's, host order */
+	uint32_t as;			/* this node's */
 	bool applying; /* the list of peers is being made: what sessions say meanwhile is looked at afterwards */
 	struct restart *restart;
 	char *held_text; /* what a held back session tells its peer (RFC 9003) */
@@ -50,6 +51,7 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 	    .min_ttl = w->ttl_security ? (uint8_t)(256 - w->ttl_security) : 0,
 	    .password = w->password,
 	    .families = w->families,
+	    .any_first_as = w->opt.first_as == CHOICE_OFF,
 	    .gr = c->graceful_restart,
 	    .gr_time = w->restart_time,
 	    /* The kernel keeps forwarding whatever happens to this process: from the first boot on. */
@@ -70,7 +72,12 @@ static struct rib_peer_conf rib_conf(const struct speaker *s, const struct peer 
 	    .rr_client = w->rr_client,
 	    .cluster_id = s->cluster_id,
 	    .our_router_id = s->router_id,
+	    .node_as = w->local_as != s->as ? s->as : 0,
 	    .allowed_local_as = w->allowed_local_as,
+	    .prepend = w->opt.prepend,
+	    .graceful_shutdown = s->d->config.graceful_shutdown || w->opt.graceful_shutdown,
+	    .avoid = w->opt.graceful_shutdown,
+	    .honour_graceful_shutdown = s->d->config.honour_graceful_shutdown,
 	    .import = s->import,
 	    .export = s->export,
 	};
@@ -266,6 +273,7 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 		s->self[f] = (struct bgp_nexthop){.addr = self->ip[f].addr};
 	s->router_id = self->router_id;
 	s->cluster_id = self->cluster_id;
+	s->as = self->as;
 	if (export)
 		policy_ref(export);
 	if (import)

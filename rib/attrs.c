@@ -168,18 +168,34 @@ static uint32_t set_hash(const struct set_key *k)
 	return (uint32_t)h ^ (uint32_t)((uintptr_t)k->next_hop >> 4) * 0x9e3779b1u;
 }
 
-static uint8_t community_flags(const struct bgp_attrs *a)
+/* Without confederations NO_EXPORT_SUBCONFED means the same as NO_EXPORT (RFC 1997). NO_PEER (RFC 3765) is not here: it
+ * speaks of sessions between equals, and nobody tells us which these are; it is passed on. */
+static const struct well_known {
+	uint32_t community;
+	uint8_t flag;
+} well_known[] = {
+    {BGP_COMMUNITY_NO_EXPORT, ATTRS_NO_EXPORT},
+    {BGP_COMMUNITY_NO_EXPORT_SUBCONFED, ATTRS_NO_EXPORT},
+    {BGP_COMMUNITY_NO_ADVERTISE, ATTRS_NO_ADVERTISE},
+    {BGP_COMMUNITY_BLACKHOLE, ATTRS_BLACKHOLE},
+    {BGP_COMMUNITY_GRACEFUL_SHUTDOWN, ATTRS_GRACEFUL_SHUTDOWN},
+    {BGP_COMMUNITY_LLGR_STALE, ATTRS_LLGR_STALE},
+    {BGP_COMMUNITY_NO_LLGR, ATTRS_NO_LLGR},
+};
+#define FIRST_WELL_KNOWN 0xffff0000u
+
+static uint8_t community_flags(struct span communities)
 {
+	struct rd r = rd_span(communities);
 	uint8_t flags = 0;
 
-	if (!bgp_attrs_have(a, BA_COMMUNITIES))
-		return 0;
-	/* RFC 1997; without confederations NO_EXPORT_SUBCONFED means the same as NO_EXPORT. */
-	if (bgp_communities_have(a->communities, BGP_COMMUNITY_NO_EXPORT) ||
-	    bgp_communities_have(a->communities, BGP_COMMUNITY_NO_EXPORT_SUBCONFED))
-		flags |= ATTRS_NO_EXPORT;
-	if (bgp_communities_have(a->communities, BGP_COMMUNITY_NO_ADVERTISE))
-		flags |= ATTRS_NO_ADVERTISE;
+	while (rd_left(&r)) {
+		uint32_t c = rd_u32(&r);
+
+		for (unsigned i = 0; c >= FIRST_WELL_KNOWN && i < sizeof well_known / sizeof *well_known; i++)
+			if (well_known[i].community == c)
+				flags |= well_known[i].flag;
+	}
 	return flags;
 }
 
@@ -192,7 +208,7 @@ static void set_digest(struct attrs *set, const struct bgp_attrs *a)
 	set->first_as = bgp_attrs_have(a, BA_AS_PATH) ? as_path_first(a->as_path) : 0;
 	set->path_length = (uint16_t)(length < UINT16_MAX ? length : UINT16_MAX);
 	set->origin = bgp_attrs_have(a, BA_ORIGIN) ? a->origin : (uint8_t)BGP_ORIGIN_INCOMPLETE;
-	set->flags = community_flags(a);
+	set->flags = bgp_attrs_have(a, BA_COMMUNITIES) ? community_flags(a->communities) : 0;
 	if (bgp_attrs_have(a, BA_ORIGINATOR_ID) || bgp_attrs_have(a, BA_CLUSTER_LIST))
 		set->flags |= ATTRS_HAS_ORIGINATOR;
 	if (bgp_attrs_have(a, BA_LOCAL_PREF))

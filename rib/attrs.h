@@ -22,10 +22,15 @@ struct attrs {
 	uint8_t flags; /* ATTRS_* */
 	uint8_t canonical[];
 };
-#define ATTRS_NO_EXPORT 1
-#define ATTRS_NO_ADVERTISE 2
-#define ATTRS_HAS_ORIGINATOR 4 /* ORIGINATOR_ID or CLUSTER_LIST present: read them from the canonical form */
-#define ATTRS_LOCAL_PREF 8     /* LOCAL_PREF was present */
+#define ATTRS_HAS_ORIGINATOR 0x01 /* ORIGINATOR_ID or CLUSTER_LIST present: read them from the canonical form */
+#define ATTRS_LOCAL_PREF 0x02	  /* LOCAL_PREF was present */
+/* Well-known communities that mean something here. */
+#define ATTRS_NO_EXPORT 0x04 /* or NO_EXPORT_SUBCONFED */
+#define ATTRS_NO_ADVERTISE 0x08
+#define ATTRS_BLACKHOLE 0x10	     /* RFC 7999 */
+#define ATTRS_GRACEFUL_SHUTDOWN 0x20 /* RFC 8326 */
+#define ATTRS_LLGR_STALE 0x40	     /* RFC 9494 */
+#define ATTRS_NO_LLGR 0x80
 
 /* A next hop, shared by all sets that use it. Reachability is set by whoever resolves it (rib_nexthop_update). Next
  * hops that differ only in the link-local address are separate objects of one chain with equal reachability. */

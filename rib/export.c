@@ -16,6 +16,12 @@ static bool is_reflected(const struct export *x)
 	return x->source != LOCAL_PEER && !source_conf(x)->ebgp && !x->key->ebgp;
 }
 
+/* How often our own AS is put in front of AS_PATH: RFC 4271 5.1.2. */
+static unsigned as_count(const struct export *x)
+{
+	return x->key->ebgp ? 1u + x->key->prepend : 0;
+}
+
 static struct policy_input policy_input(const struct export *x)
 {
 	return (struct policy_input){
@@ -25,7 +31,7 @@ static struct policy_input policy_input(const struct export *x)
 	    .ibgp = !x->key->ebgp,
 	    .attrs = x->attrs,
 	    .put_as = x->key->local_as,
-	    .put_count = x->key->ebgp,
+	    .put_count = as_count(x),
 	};
 }
 
@@ -123,12 +129,13 @@ static void put_next_hop(const struct export *x, struct bgp_attrs *a, struct are
 	export_next_hop(x, &a->next_hop);
 }
 
-/* RFC 4271 5.1.2 b: our AS goes in front for other ASes. */
+/* RFC 4271 5.1.2 b: our AS goes in front for other ASes. RFC 5065 4.1: what is a confederation's stays inside. */
 static void put_as_path(const struct export *x, struct bgp_attrs *a, struct arena *arena)
 {
 	a->present |= 1u << BA_AS_PATH;
 	if (x->key->ebgp)
-		a->as_path = as_path_prepend(a->as_path, x->key->local_as, 1, arena);
+		a->as_path =
+		    as_path_prepend(as_path_without_confed(a->as_path, arena), x->key->local_as, as_count(x), arena);
 }
 
 /* RFC 4456 8: who brought it in, and through which clusters it went. */
@@ -168,6 +175,16 @@ static void put_policy(const struct export *x, struct bgp_attrs *a, struct arena
 		return;
 	in = policy_input(x);
 	policy_apply(x->key->export, &in, a, arena);
+}
+
+/* RFC 8326 4.1: other ASes are asked, our own is told. After policy, which does not know that the end is near. */
+static void put_graceful_shutdown(const struct export *x, struct bgp_attrs *a, struct arena *arena)
+{
+	if (!x->key->graceful_shutdown)
+		return;
+	bgp_attrs_add_community(a, BGP_COMMUNITY_GRACEFUL_SHUTDOWN, arena);
+	a->local_pref = 0;
+	a->present |= 1u << BA_LOCAL_PREF; /* taken out again towards other ASes */
 }
 
 static void drop(struct bgp_attrs *a, enum bgp_attr_id id)
@@ -225,7 +242,8 @@ static void strip_communities(const struct export *x, struct bgp_attrs *a, struc
 }
 
 static void (*const transforms[])(const struct export *x, struct bgp_attrs *a, struct arena *arena) = {
-    put_next_hop, put_as_path, put_reflection, put_local_pref, put_policy, strip_internal, strip_communities,
+    put_next_hop, put_as_path,		 put_reflection, put_local_pref,
+    put_policy,	  put_graceful_shutdown, strip_internal, strip_communities,
 };
 
 void export_attrs(const struct export *x, struct bgp_attrs *out, struct arena *arena)

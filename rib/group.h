@@ -12,8 +12,8 @@ struct group_key {
 	uint32_t local_as;
 	uint32_t cluster_id;
 	uint32_t max_message;
-	uint8_t next_hop_mode;
-	bool ebgp, rr_client, as4;
+	uint8_t next_hop_mode, prepend;
+	bool ebgp, rr_client, as4, graceful_shutdown;
 	uint8_t families, add_path_tx, ext_next_hop;
 	struct bgp_nexthop self[FAM_COUNT];
 	struct policy *export; /* one reference */

@@ -431,10 +431,10 @@ const struct rib_peer_conf *rib_peer_config(const struct rib_peer *p)
 /* Does what import makes of the peer's routes, or how they compare, depend on a setting that differs? */
 static bool import_differs(const struct rib_peer_conf *a, const struct rib_peer_conf *b)
 {
-	return !policy_equal(a->import, b->import) || a->local_as != b->local_as || a->ebgp != b->ebgp ||
-	       a->our_router_id != b->our_router_id || a->cluster_id != b->cluster_id ||
-	       a->allowed_local_as != b->allowed_local_as || a->rr_client != b->rr_client ||
-	       !addr_equal(&a->remote, &b->remote);
+	return !policy_equal(a->import, b->import) || a->local_as != b->local_as || a->node_as != b->node_as ||
+	       a->ebgp != b->ebgp || a->our_router_id != b->our_router_id || a->cluster_id != b->cluster_id ||
+	       a->allowed_local_as != b->allowed_local_as || a->rr_client != b->rr_client || a->avoid != b->avoid ||
+	       a->honour_graceful_shutdown != b->honour_graceful_shutdown || !addr_equal(&a->remote, &b->remote);
 }
 
 void rib_peer_configure(struct rib_peer *p, const struct rib_peer_conf *conf)

@@ -53,13 +53,18 @@ void rib_free(struct rib *r);
 /* What the RIB must know of a peer. The export-relevant part is the update group key (one table in group.c). */
 struct rib_peer_conf {
 	char name[64];
-	struct addr remote; /* for the last tie-break */
-	uint32_t remote_as, local_as;
+	struct addr remote;	      /* for the last tie-break */
+	uint32_t remote_as, local_as; /* of this session */
+	uint32_t node_as; /* the AS this node is in if the session's local_as is another one; 0: it is not */
 	bool ebgp;
 	bool rr_client;	     /* RFC 4456: the peer is our client */
 	uint32_t cluster_id; /* ours, host order, 0 if no reflector */
 	uint32_t our_router_id;
-	unsigned allowed_local_as; /* times our own AS may occur in a received AS_PATH */
+	unsigned allowed_local_as;     /* times our own AS (either of them) may occur in a received AS_PATH */
+	unsigned prepend;	       /* towards another AS our own one stands so often more in AS_PATH */
+	bool graceful_shutdown;	       /* RFC 8326 4.1: what is sent asks the peer's AS and ours to be used last */
+	bool avoid;		       /* what the peer sends is used last: LOCAL_PREF 0 */
+	bool honour_graceful_shutdown; /* RFC 8326 4.2: so is what another AS asks for */
 	enum { RIB_NEXT_HOP_AUTO, RIB_NEXT_HOP_SELF, RIB_NEXT_HOP_KEEP } next_hop_mode;
 	struct policy *import, *export; /* NULL: accept all. A reference is taken */
 };

@@ -22,7 +22,7 @@ struct rib_route route_view(const struct rib *r, enum family f, const struct rou
 	};
 }
 
-/* The words of the rule that rejected the route, if it has some. A rejected route keeps the attributes as received. */
+/* The words of the rule that rejected the route, if it has some. A rejected route keeps what policy saw. */
 static const char *policy_why(const struct rib *r, const struct route *rt, const struct prefix *prefix)
 {
 	const struct rib_peer_conf *conf = &peer_at(r, rt->peer)->conf;

@@ -94,9 +94,12 @@ struct import_input {
 
 static bool is_as_loop(const struct import_input *in)
 {
-	/* On iBGP too: as Calico's nodes do, and RFC 4271 9.1.2 does not make a difference. */
-	return bgp_attrs_have(in->a, BA_AS_PATH) &&
-	       as_path_count(in->a->as_path, in->peer->conf.local_as) > in->peer->conf.allowed_local_as;
+	const struct rib_peer_conf *c = &in->peer->conf;
+
+	/* On iBGP too: as Calico's nodes do, and RFC 4271 9.1.2 does not make a difference. Each of our ASes counts for
+	 * itself. */
+	return as_path_count(in->a->as_path, c->local_as) > c->allowed_local_as ||
+	       (c->node_as && as_path_count(in->a->as_path, c->node_as) > c->allowed_local_as);
 }
 
 static bool is_originator_loop(const struct import_input *in)
@@ -154,34 +157,92 @@ enum reject_reason import_check(const struct rib_peer *p, const struct attrs *se
 	return REJECT_NONE;
 }
 
+/* What the RFCs change on the way in, before policy. */
+
+/* RFC 7999 3.2: the traffic of such a prefix is thrown away somewhere; the word does not travel on to further ASes.
+ * Throwing it away here is nothing we do unasked (section 4). */
+static bool is_blackhole(const struct rib_peer *p, const struct attrs *set)
+{
+	return p->conf.ebgp && set->flags & ATTRS_BLACKHOLE;
+}
+
+static void keep_inside(struct bgp_attrs *a, struct arena *arena)
+{
+	bgp_attrs_add_community(a, BGP_COMMUNITY_NO_EXPORT, arena);
+}
+
+/* RFC 8326 4.2, and 4.1 for the sessions that we are about to shut down ourselves. */
+static bool is_leaving(const struct rib_peer *p, const struct attrs *set)
+{
+	return p->conf.avoid ||
+	       (p->conf.ebgp && p->conf.honour_graceful_shutdown && set->flags & ATTRS_GRACEFUL_SHUTDOWN);
+}
+
+static void use_last(struct bgp_attrs *a, struct arena *arena)
+{
+	(void)arena;
+	a->local_pref = 0;
+	a->present |= 1u << BA_LOCAL_PREF;
+}
+
+static const struct import_step {
+	bool (*applies)(const struct rib_peer *p, const struct attrs *set);
+	void (*apply)(struct bgp_attrs *a, struct arena *arena);
+} import_steps[] = {
+    {is_blackhole, keep_inside},
+    {is_leaving, use_last},
+};
+
+/* The received set after these steps, with a reference for the caller. */
+static struct attrs *import_prepare(struct rib *r, const struct route_change *c)
+{
+	struct attrs *set = NULL;
+	struct bgp_attrs a;
+	bool any = false;
+
+	for (unsigned i = 0; i < sizeof import_steps / sizeof *import_steps; i++) {
+		if (!import_steps[i].applies(c->peer, c->attrs))
+			continue;
+		if (!any)
+			attrs_get(c->attrs, &a);
+		any = true;
+		import_steps[i].apply(&a, &r->arena);
+	}
+	if (any)
+		set = attrs_intern(r->attrs, &a);
+	return set ? set : attrs_ref(c->attrs);
+}
+
 /* What import makes of received attributes: the set to keep (with a reference for the caller) and the verdict. */
 static struct attrs *import(struct rib *r, const struct route_change *c, const struct prefix *prefix,
 			    enum reject_reason *reason)
 {
 	const struct policy *policy = c->peer->conf.import;
-	struct policy_input in = {.prefix = *prefix,
-				  .source = c->source,
-				  .local_pref = c->attrs->local_pref,
-				  .ibgp = !c->peer->conf.ebgp,
-				  .attrs = c->attrs};
+	struct policy_input in = {.prefix = *prefix, .source = c->source, .ibgp = !c->peer->conf.ebgp};
 	struct policy_result res;
+	struct attrs *set, *changed;
 	struct bgp_attrs a;
-	struct attrs *set;
 
 	*reason = c->reason;
-	if (c->reason || !policy)
+	if (c->reason)
 		return attrs_ref(c->attrs);
+	set = import_prepare(r, c);
+	if (!policy)
+		return set;
+	in.attrs = set;
+	in.local_pref = set->local_pref;
 	res = policy_eval(policy, &in);
-	if (!res.accept) {
+	if (!res.accept)
 		*reason = REJECT_POLICY;
-		return attrs_ref(c->attrs);
-	}
-	if (!res.changed)
-		return attrs_ref(c->attrs);
-	attrs_get(c->attrs, &a);
+	if (!res.accept || !res.changed)
+		return set;
+	attrs_get(set, &a);
 	policy_apply(policy, &in, &a, &r->arena);
-	set = attrs_intern(r->attrs, &a);
-	return set ? set : attrs_ref(c->attrs);
+	changed = attrs_intern(r->attrs, &a);
+	if (!changed)
+		return set;
+	attrs_unref(r->attrs, set);
+	return changed;
 }
 
 /* ---- Routes ---- */

@@ -11,9 +11,11 @@ static const struct {
     {BGP_COMMUNITY_GRACEFUL_SHUTDOWN, "graceful-shutdown"},
     {BGP_COMMUNITY_LLGR_STALE, "llgr-stale"},
     {BGP_COMMUNITY_NO_LLGR, "no-llgr"},
+    {BGP_COMMUNITY_BLACKHOLE, "blackhole"},
     {BGP_COMMUNITY_NO_EXPORT, "no-export"},
     {BGP_COMMUNITY_NO_ADVERTISE, "no-advertise"},
     {BGP_COMMUNITY_NO_EXPORT_SUBCONFED, "no-export-subconfed"},
+    {BGP_COMMUNITY_NO_PEER, "no-peer"},
 };
 
 static void format_id(struct strbuf *out, uint32_t id)

@@ -13,6 +13,7 @@ enum effect {
 	EFFECT_TIMERS,	  /* at once */
 	EFFECT_SOCKET,	  /* at once, on the live sockets */
 	EFFECT_PASSWORD,  /* at once, listening sockets included */
+	EFFECT_PATHS,	  /* at once; the peer is asked for its routes again, which are judged otherwise now */
 	EFFECT_RESET,	  /* RFC 4271 has no other way, unless the row's predicate finds that nothing differs */
 };
 
@@ -79,6 +80,7 @@ static const struct field fields[] = {
     {CONF(add_path_rx), PLAIN, EFFECT_RESET, outcome_fits},
     {CONF(ext_next_hop), PLAIN, EFFECT_RESET, outcome_fits},
     {CONF(extended_messages), PLAIN, EFFECT_NEXT_OPEN},
+    {CONF(any_first_as), PLAIN, EFFECT_PATHS},
     {CONF(admin_down), PLAIN, EFFECT_NEXT_OPEN}, /* itself: see change_admin_state() */
     {CONF(shutdown_text), STRING, EFFECT_NONE},
 };
@@ -157,6 +159,13 @@ static bool swap_conf(struct bgp_session *s, const struct bgp_session_conf *conf
 	return old.admin_down != s->conf.admin_down;
 }
 
+static void judge_paths_again(struct bgp_session *s, struct conn *c)
+{
+	open_first_as(c);
+	for (int f = 0; s->own.conn == c && f < FAM_COUNT; f++)
+		bgp_session_request_refresh(s, (enum family)f);
+}
+
 /* Puts the new values on a connection that stays; false if the kernel does not let us. */
 static bool apply(struct bgp_session *s, struct conn *c, unsigned set)
 {
@@ -173,6 +182,8 @@ static bool apply(struct bgp_session *s, struct conn *c, unsigned set)
 		log_warn(LOG_BGP, "%s: cannot %s on the live connection: %m; the session is reset", s->conf.name, what);
 	if (set & EFFECT(EFFECT_TIMERS) && c->have_peer)
 		conn_keepalive_set(c);
+	if (set & EFFECT(EFFECT_PATHS) && c->have_peer)
+		judge_paths_again(s, c);
 	conn_timer_arm(c);
 	return ok;
 }

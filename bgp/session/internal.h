@@ -178,6 +178,8 @@ struct bgp_error open_judge(const struct conn *c, const struct bgp_open *o, char
 			    uint8_t data[static 32]);
 /* Takes the peer's OPEN: what both sides share becomes the connection's codec and timers. */
 void open_accept(struct conn *c, const struct bgp_open *o);
+/* Whether the paths on an accepted connection must begin with the peer's AS. */
+void open_first_as(struct conn *c);
 /* What this session would negotiate with that OPEN under this configuration. */
 struct bgp_codec open_negotiate(const struct bgp_open *mine, const struct bgp_open *theirs, uint32_t local_as);
 

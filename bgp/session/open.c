@@ -119,7 +119,6 @@ struct bgp_codec open_negotiate(const struct bgp_open *mine, const struct bgp_op
 	struct bgp_codec codec = {
 	    .ebgp = theirs->as != local_as,
 	    .as4 = mine->as4 && theirs->as4,
-	    .enforce_first_as = theirs->as != local_as,
 	    .peer_as = theirs->as,
 	    .families = mine->families & theirs->families,
 	    .max_message = mine->extended_message && theirs->extended_message ? BGP_MAX_EXTENDED : BGP_MAX_MESSAGE,
@@ -137,6 +136,11 @@ struct bgp_codec open_negotiate(const struct bgp_open *mine, const struct bgp_op
 	return codec;
 }
 
+void open_first_as(struct conn *c)
+{
+	c->codec.enforce_first_as = c->codec.ebgp && !c->session->conf.any_first_as;
+}
+
 void open_accept(struct conn *c, const struct bgp_open *o)
 {
 	const struct bgp_session_conf *conf = &c->session->conf;
@@ -145,6 +149,7 @@ void open_accept(struct conn *c, const struct bgp_open *o)
 	c->peer = *o;
 	c->have_peer = true;
 	c->codec = open_negotiate(&c->mine, o, conf->local_as);
+	open_first_as(c);
 	c->hold_time = hold;
 	/* Hold time 0 means Established without timers; getting there may not take forever. */
 	c->hold = hold ? hold * MONO_SEC : OPEN_HOLD;

@@ -43,6 +43,7 @@ struct bgp_session_conf {
 	uint16_t gr_time;		   /* s */
 	uint8_t gr_forwarding;		   /* bit per enum family: F bit */
 	bool add_path_tx, add_path_rx, ext_next_hop, extended_messages;
+	bool any_first_as; /* eBGP: the leftmost AS of a path may be another one than the peer's (route servers) */
 	bool admin_down;
 	char *shutdown_text; /* RFC 9003, NULL none; copied */
 };

@@ -129,6 +129,8 @@ static const struct {
     {"bgp.idle_hold_max", "60", "60", {"0", "99999"}},
     {"bgp.graceful_restart.enabled", "off", "false", {"maybe", "0"}},
     {"bgp.graceful_restart.restart_time", "4095", "4095", {"4096", "0"}},
+    {"bgp.graceful_shutdown.announce", "yes", "true", {"1"}},
+    {"bgp.graceful_shutdown.honour", "no", "false", {"never"}},
     {"bgp.both_families", "no", "false", {"2"}},
     {"bgp.max_paths", "1", "1", {"0", "129"}},
     {"kernel.programming", "No", "false", {"none"}},

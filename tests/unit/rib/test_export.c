@@ -179,6 +179,73 @@ START_TEST(test_extended_communities)
 }
 END_TEST
 
+/* RFC 4271 5.1.2, RFC 5065 4.1: our own AS as often as configured towards other ASes, and no confederation's ASes. */
+static const struct {
+	bool ebgp;
+	unsigned prepend;
+	const char *out;
+} as_paths[] = {
+    {true, 0, "64512 65002 65003"},
+    {true, 1, "64512 64512 65002 65003"},
+    {true, 3, "64512 64512 64512 64512 65002 65003"},
+    {false, 3, "(65001) 65002 65003"},
+};
+
+START_TEST(test_as_path)
+{
+	/* (65001) 65002 65003 */
+	static const uint8_t path[2 * 2 + 3 * 4] = {
+	    BGP_AS_CONFED_SEQUENCE, 1, 0, 0, 253, 233, BGP_AS_SEQUENCE, 2, 0, 0, 253, 234, 0, 0, 253, 235};
+	struct bgp_attrs in = with(ALWAYS), out;
+	struct strbuf text = {0};
+	struct attrs *set;
+	struct export x;
+
+	begin();
+	key.ebgp = as_paths[_i].ebgp;
+	key.prepend = (uint8_t)as_paths[_i].prepend;
+	in.as_path = (struct span){path, sizeof path};
+	set = attrs_intern(table, &in);
+	x = to_export(CLIENT, FAM_IPV4, set);
+	export_attrs(&x, &out, &rig.arena);
+	as_path_format(&text, out.as_path);
+	ck_assert_str_eq(text.s, as_paths[_i].out);
+	strbuf_free(&text);
+	attrs_unref(table, set);
+	end();
+}
+END_TEST
+
+/* RFC 8326 4.1: everything that is sent asks to be used last, whatever policy says of it. */
+START_TEST(test_graceful_shutdown)
+{
+	static const struct policy_op raise = {OP_SET_LOCAL_PREF, {500}};
+	const struct policy_rule rule = {.action = RULE_ACCEPT, .ops = &raise, .op_count = 1};
+	enum source source = _i / 2 ? LOCAL : CLIENT;
+	struct bgp_attrs in = with(ALWAYS | LOCAL_PREF), out;
+	struct attrs *set;
+	struct export x;
+
+	begin();
+	key.ebgp = _i % 2;
+	key.export = policy_new("export", &rule, 1, RULE_ACCEPT);
+	set = attrs_intern(table, &in);
+	for (int on = 0; on < 2; on++) {
+		key.graceful_shutdown = on;
+		x = to_export(source, FAM_IPV4, set);
+		export_attrs(&x, &out, &rig.arena);
+		ck_assert(bgp_attrs_have(&out, BA_LOCAL_PREF) == !key.ebgp);
+		if (!key.ebgp)
+			ck_assert_uint_eq(out.local_pref, on ? 0 : 500);
+		ck_assert_uint_eq(out.communities.len, on ? 12 : 8);
+		ck_assert(bgp_communities_have(out.communities, BGP_COMMUNITY_GRACEFUL_SHUTDOWN) == on);
+	}
+	policy_unref(key.export);
+	attrs_unref(table, set);
+	end();
+}
+END_TEST
+
 /* ---- Next hops ---- */
 
 static const struct {
@@ -209,6 +276,10 @@ START_TEST(test_next_hop)
 	ck_assert(addr_equal(&nh.addr, next_hops[_i].self ? &ours : &their));
 	/* Another link's address is never passed on (RFC 2545 3). */
 	ck_assert(addr_is_none(&nh.link_local));
+	/* A reflected route's is treated as any other's (RFC 4456 10 leaves it alone unless somebody asks). */
+	x = to_export(CLIENT, FAM_IPV6, set);
+	ck_assert(export_next_hop(&x, &nh) == next_hops[_i].self);
+	ck_assert(addr_equal(&nh.addr, next_hops[_i].self ? &ours : &their));
 	/* What originates here has no other next hop than ours, whatever the mode. */
 	x = to_export(LOCAL, FAM_IPV6, local);
 	ck_assert(export_next_hop(&x, &nh));
@@ -290,6 +361,8 @@ int main(void)
 	tcase_add_loop_test(tc, test_direction, 0, sizeof directions / sizeof *directions);
 	tcase_add_test(tc, test_reflection);
 	tcase_add_test(tc, test_extended_communities);
+	tcase_add_loop_test(tc, test_as_path, 0, sizeof as_paths / sizeof *as_paths);
+	tcase_add_loop_test(tc, test_graceful_shutdown, 0, 4);
 	tcase_add_loop_test(tc, test_next_hop, 0, sizeof next_hops / sizeof *next_hops);
 	tcase_add_loop_test(tc, test_reason, 0, sizeof reasons / sizeof *reasons);
 	return run_suite(tc, "export");

@@ -43,6 +43,10 @@ CHANGE(change_size, s->codec.max_message = BGP_MAX_EXTENDED)
 CHANGE(change_default_size, s->codec.max_message = 0)
 CHANGE(change_next_hop_self, s->conf.next_hop_mode = RIB_NEXT_HOP_SELF)
 CHANGE(change_next_hop_keep, s->conf.next_hop_mode = RIB_NEXT_HOP_KEEP)
+CHANGE(change_prepend, s->conf.prepend = 2)
+CHANGE(change_graceful_shutdown, s->conf.graceful_shutdown = true)
+CHANGE(change_avoid, s->conf.avoid = s->conf.honour_graceful_shutdown = true)
+CHANGE(change_node_as, s->conf.node_as = 7)
 CHANGE(change_ebgp, s->conf.ebgp = !s->conf.ebgp)
 CHANGE(change_client, s->conf.rr_client = !s->conf.rr_client)
 CHANGE(change_as4, s->codec.as4 = !s->codec.as4)
@@ -76,6 +80,10 @@ static const struct {
     {"max_message 0 is 4096", change_default_size, true},
     {"next_hop_mode self", change_next_hop_self, false},
     {"next_hop_mode keep", change_next_hop_keep, false},
+    {"prepend", change_prepend, false},
+    {"graceful_shutdown", change_graceful_shutdown, false},
+    {"avoid", change_avoid, true},
+    {"node_as", change_node_as, true},
     {"ebgp", change_ebgp, false},
     {"rr_client", change_client, false},
     {"as4", change_as4, false},

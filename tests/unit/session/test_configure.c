@@ -306,6 +306,37 @@ START_TEST(test_listen)
 }
 END_TEST
 
+/* An UPDATE whose path begins with another AS than the peer's: for a route server's client that is in order. Changed in
+ * place, and what was judged before is asked for again. */
+START_TEST(test_first_as)
+{
+	static const uint8_t update[] = {0, 0,	  0,	20,   0x40, 1, 1,   0, 0x40, 2, 6,  2,	1, 0,
+					 0, 0xfd, 0xea, 0x40, 3,    4, 192, 0, 2,    1, 24, 10, 1, 2};
+	struct bgp_session_conf conf = raw_conf();
+	struct bgp_open o = raw_open();
+	struct raw *r = raw_new();
+
+	conf.remote_as = o.as = 65009;
+	end_open(&a, 0, &conf);
+	raw_connect(r, "127.0.0.9", "127.0.0.1");
+	raw_establish(r, &a, &o);
+	raw_send_message(r, BGP_UPDATE, update, sizeof update);
+	TURN_UNTIL(a.updates == 1, 3);
+	ck_assert_uint_eq(a.errors, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		conf.any_first_as = i == 0;
+		ck_assert(!bgp_session_configure(a.s, &conf));
+		for (int f = 0; f < FAM_COUNT; f++)
+			raw_expect(r, BGP_ROUTE_REFRESH);
+		raw_send_message(r, BGP_UPDATE, update, sizeof update);
+		TURN_UNTIL(a.updates == 2 + i, 3);
+		ck_assert_uint_eq(a.errors, 1 + i);
+	}
+	ck_assert_uint_eq(a.down, 0);
+	raw_free(r);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("session, configuration");
@@ -323,6 +354,7 @@ int main(void)
 	tcase_add_test(t, test_ttl_security);
 	tcase_add_test(t, test_ipv6);
 	tcase_add_test(t, test_listen);
+	tcase_add_test(t, test_first_as);
 	suite_add_tcase(s, t);
 	return rig_run(s);
 }
