@@ -57,6 +57,8 @@ void conn_close(struct conn *c, bool said_goodbye)
 	c->fsm->conn = NULL;
 	free(c->tail);
 	c->tail = NULL;
+	buf_unref(c->peer_open);
+	c->peer_open = NULL;
 	strbuf_free(&c->own);
 	release_slices(c->out, c->out_count);
 	free(c->out);

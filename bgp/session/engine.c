@@ -419,6 +419,11 @@ void bgp_engine_set_restarting(struct bgp_engine *e, bool restarting)
 	e->restarting = restarting;
 }
 
+void bgp_engine_keep_opens(struct bgp_engine *e, bool keep)
+{
+	e->keep_opens = keep;
+}
+
 void bgp_engine_set_hostname(struct bgp_engine *e, const char *hostname)
 {
 	snprintf(e->hostname, sizeof e->hostname, "%s", hostname);

@@ -219,6 +219,7 @@ struct step {
 	struct conn *conn;
 	enum bgp_state was;
 	const struct cause *why;
+	enum fsm_event event;
 	bool notified;
 };
 
@@ -327,7 +328,8 @@ static void enter_below_opensent(struct step *st)
 	if (!is_own(st))
 		st->f->state = BGP_IDLE;
 	if (st->was == BGP_ESTABLISHED)
-		session_report_down(st->s, st->conn, st->why, !st->notified && !(st->why && st->why->received));
+		session_report_down(st->s, st->conn, st->why, st->notified,
+				    st->event <= EV_SEND_HOLD_TIMER ? (uint8_t)st->event : 0);
 	else if (st->why && st->why->text && !st->s->dead)
 		session_set_error(st->s, st->why->text);
 }
@@ -368,7 +370,7 @@ static struct cause fsm_error(enum bgp_state state, enum fsm_event event, char t
 void fsm_event(struct bgp_session *s, struct fsm *f, enum fsm_event event, const struct cause *cause)
 {
 	const struct fsm_row *row = fsm_row(f->state, event);
-	struct step st = {.s = s, .f = f, .conn = f->conn, .was = f->state, .why = cause};
+	struct step st = {.s = s, .f = f, .conn = f->conn, .was = f->state, .why = cause, .event = event};
 	struct cause error;
 	char text[128];
 

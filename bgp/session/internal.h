@@ -91,6 +91,7 @@ struct conn {
 	uint64_t written, acked,
 	    progress; /* octets given to the socket, of those acknowledged, and since when not more */
 	struct bgp_open mine, peer;
+	struct buf *peer_open; /* its body as received, if engine->keep_opens */
 	struct bgp_codec codec;
 	TAILQ_ENTRY(conn) dirty_entry;
 	SLIST_ENTRY(conn) grave;
@@ -129,7 +130,7 @@ struct bgp_engine {
 	struct loop_work send;
 	struct arena arena; /* of the UPDATE being handled */
 	struct log_limit unknown_log, accept_log;
-	bool restarting;
+	bool restarting, keep_opens;
 	char hostname[65];
 	uint8_t rx[READ_QUANTUM + BGP_MAX_EXTENDED]; /* a kept tail, then what was read */
 };
@@ -204,8 +205,12 @@ void session_retry_start(struct bgp_session *s);
 void session_idle_hold(struct bgp_session *s, bool was_up);
 void session_start_soon(struct bgp_session *s);
 void session_set_error(struct bgp_session *s, const char *text);
+/* The NOTIFICATION that this cause becomes on this connection, and sending it. */
+void session_notification(struct wr *w, const struct conn *c, const struct cause *why);
 void session_notify(struct conn *c, const struct cause *why);
-void session_report_down(struct bgp_session *s, const struct conn *c, const struct cause *why, bool silent);
+/* notified: we sent a NOTIFICATION. */
+void session_report_down(struct bgp_session *s, const struct conn *c, const struct cause *why, bool notified,
+			 uint8_t event);
 void session_report_up(struct bgp_session *s);
 void session_changed(struct bgp_session *s);
 void session_start(struct bgp_session *s);

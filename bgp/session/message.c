@@ -49,6 +49,11 @@ static void on_open(struct conn *c, struct bgp_msg *m)
 	}
 	if (!collision_open(c, &o))
 		return;
+	if (s->engine->keep_opens) {
+		struct span body = rd_rest(&m->body);
+
+		c->peer_open = buf_new(body.p, body.len);
+	}
 	open_accept(c, &o);
 	fsm_event(s, c->fsm, EV_OPEN, NULL);
 	conn_timer_arm(c);

@@ -111,19 +111,39 @@ static bool is_meant(const struct cause *why)
 		why->subcode == BGP_CEASE_MAX_PREFIXES || why->subcode == BGP_CEASE_REJECTED);
 }
 
-void session_report_down(struct bgp_session *s, const struct conn *c, const struct cause *why, bool silent)
+static void report_end(struct bgp_session *s, const struct conn *c, const struct cause *why, bool notified,
+		       uint8_t event)
+{
+	bool received = why && why->received;
+	struct bgp_end end = {.received = received, .event = event};
+	uint8_t msg[BGP_MAX_MESSAGE];
+	struct wr w = wr_make(msg, sizeof msg);
+
+	if (received)
+		bgp_notification_encode(&w, why->code, why->subcode, why->data);
+	else if (notified)
+		session_notification(&w, c, why);
+	end.notification = (struct span){msg, w.bad ? 0 : wr_len(&w)};
+	s->engine->ops.on_end(s->arg, s, &end);
+}
+
+void session_report_down(struct bgp_session *s, const struct conn *c, const struct cause *why, bool notified,
+			 uint8_t event)
 {
 	const char *text = why && why->text ? why->text : "closed";
-	bool meant = why && !why->received && is_meant(why);
+	bool meant = why && !why->received && is_meant(why), silent = !notified && !(why && why->received);
+	bool up = s->up;
 	struct bgp_down down = {.gr_time = c->peer.gr_time, .reason = text};
 
 	if (!meant)
 		down.gr_families = kept_families(c, why, silent);
 	s->plain_open = false;
 	s->since = mono_now();
-	if (s->dead || !s->up)
-		return;
 	s->up = false;
+	if (up && s->engine->ops.on_end)
+		report_end(s, c, why, notified, event);
+	if (s->dead || !up)
+		return;
 	log_msg(log_level_of(s, LOG_LVL_WARN), LOG_BGP, "%s: down: %s%s", s->conf.name, text,
 		down.gr_families ? "; its routes are kept for its restart" : "");
 	remember_error(s, text);
@@ -259,27 +279,35 @@ struct span session_shutdown_data(const struct bgp_session *s, uint8_t buf[stati
 	return (struct span){buf, len + 1};
 }
 
-void session_notify(struct conn *c, const struct cause *why)
+void session_notification(struct wr *w, const struct conn *c, const struct cause *why)
 {
-	uint8_t msg[BGP_MAX_MESSAGE], wrapped[BGP_MAX_MESSAGE];
-	struct wr w = wr_make(msg, sizeof msg), inner = wr_make(wrapped, 1024);
+	uint8_t wrapped[1024];
+	struct wr inner = wr_make(wrapped, sizeof wrapped);
+	size_t start = wr_save(w);
 
-	if (c->connecting)
-		return;
 	if (is_meant(why) && c->mine.gr_notification && c->peer.gr_notification) {
 		wr_u8(&inner, why->code);
 		wr_u8(&inner, why->subcode);
 		wr_bytes(&inner, why->data.p, why->data.len);
-		bgp_notification_encode(&w, BGP_ERR_CEASE, BGP_CEASE_HARD_RESET,
-					(struct span){wrapped, wr_len(&inner)});
-	} else {
-		bgp_notification_encode(&w, why->code, why->subcode, why->data);
-		if (w.bad) {
-			/* The data is a courtesy; a huge attribute does not fit. */
-			w = wr_make(msg, sizeof msg);
-			bgp_notification_encode(&w, why->code, why->subcode, (struct span){0});
-		}
+		bgp_notification_encode(w, BGP_ERR_CEASE, BGP_CEASE_HARD_RESET, (struct span){wrapped, wr_len(&inner)});
+		return;
 	}
+	bgp_notification_encode(w, why->code, why->subcode, why->data);
+	if (w->bad) {
+		/* The data is a courtesy; a huge attribute does not fit. */
+		wr_undo(w, start);
+		bgp_notification_encode(w, why->code, why->subcode, (struct span){0});
+	}
+}
+
+void session_notify(struct conn *c, const struct cause *why)
+{
+	uint8_t msg[BGP_MAX_MESSAGE];
+	struct wr w = wr_make(msg, sizeof msg);
+
+	if (c->connecting)
+		return;
+	session_notification(&w, c, why);
 	conn_send(c, msg, wr_len(&w));
 	conn_flush(c, false);
 }
@@ -423,6 +451,21 @@ const struct bgp_codec *bgp_session_codec(const struct bgp_session *s)
 	return s->own.conn ? &s->own.conn->codec : NULL;
 }
 
+void bgp_session_opens(const struct bgp_session *s, struct wr *ours, struct wr *peers)
+{
+	const struct conn *c = s->own.conn;
+	struct wr_mark header;
+
+	bgp_open_encode(ours, &c->mine);
+	if (!c->peer_open) {
+		bgp_open_encode(peers, &c->peer);
+		return;
+	}
+	header = bgp_header_write(peers, BGP_OPEN);
+	wr_bytes(peers, c->peer_open->data, c->peer_open->len);
+	bgp_header_close(peers, header);
+}
+
 const struct bgp_session_conf *bgp_session_config(const struct bgp_session *s)
 {
 	return &s->conf;
@@ -452,6 +495,7 @@ struct bgp_session_info bgp_session_info(const struct bgp_session *s)
 		i.retry_in = loop_timer_left(s->engine->loop, &s->timer);
 	if (c) {
 		i.local = socket_local(c->fd);
+		socket_ports(c->fd, &i.local_port, &i.remote_port);
 		i.hold_time = c->hold_time;
 		i.keepalive_time = (uint16_t)(c->keepalive / MONO_SEC);
 		i.hold_left = c->hold && c->heard + c->hold > now ? c->heard + c->hold - now : 0;

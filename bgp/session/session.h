@@ -55,10 +55,20 @@ struct bgp_down {
 	const char *reason;  /* for people */
 };
 
+/* How a connection that was Established ended, for those who report it elsewhere (RFC 7854 4.9). */
+struct bgp_end {
+	bool received;		  /* the NOTIFICATION is the peer's */
+	struct span notification; /* the whole message; empty: there was none */
+	uint8_t event;		  /* as RFC 4271 8.1 numbers them, 29 is RFC 9687's; 0: none of these */
+};
+
 struct bgp_session_ops {
 	void (*on_established)(void *arg, struct bgp_session *s);
 	/* Only after on_established. */
 	void (*on_down)(void *arg, struct bgp_session *s, const struct bgp_down *why);
+	/* After on_established: before on_down, and also in bgp_session_free(), which calls nothing else. May be NULL.
+	 */
+	void (*on_end)(void *arg, struct bgp_session *s, const struct bgp_end *end);
 	/* e->action is below BGP_RESET. Everything is borrowed for the call. */
 	void (*on_update)(void *arg, struct bgp_session *s, const struct bgp_update *u, const struct bgp_error *e);
 	void (*on_refresh)(void *arg, struct bgp_session *s, enum family f, uint8_t subtype);
@@ -82,6 +92,8 @@ struct bgp_listen {
 bool bgp_engine_listen(struct bgp_engine *e, const struct bgp_listen *want, unsigned count, char *err, size_t err_size);
 /* Whether OPENs carry RFC 4724's Restart State bit. */
 void bgp_engine_set_restarting(struct bgp_engine *e, bool restarting);
+/* Whether the peers' OPENs are kept as they come, for bgp_session_opens(). */
+void bgp_engine_keep_opens(struct bgp_engine *e, bool keep);
 /* Name sent in the hostname capability; "" sends none. Copied. */
 void bgp_engine_set_hostname(struct bgp_engine *e, const char *hostname);
 
@@ -108,12 +120,16 @@ const struct bgp_open *bgp_session_peer(const struct bgp_session *s);
 const struct bgp_codec *bgp_session_codec(const struct bgp_session *s);
 /* The strings live until the next bgp_session_configure(). */
 const struct bgp_session_conf *bgp_session_config(const struct bgp_session *s);
+/* Valid in Established: writes the OPENs as whole messages; ours as it was sent, the peer's as it came, or, if it was
+ * not kept, as it was understood. */
+void bgp_session_opens(const struct bgp_session *s, struct wr *ours, struct wr *peers);
 void *bgp_session_arg(const struct bgp_session *s);
 
 struct bgp_session_info {
 	enum bgp_state state;
 	uint64_t since;	   /* mono time of the last change of state to or from Established, or of the start */
-	struct addr local; /* of the established connection */
+	struct addr local; /* of the established connection; the ports too */
+	uint16_t local_port, remote_port;
 	uint16_t hold_time, keepalive_time;	  /* negotiated; 0 if not Established */
 	uint64_t hold_left;			  /* ns */
 	uint64_t messages_in[6], messages_out[6]; /* by enum bgp_type */

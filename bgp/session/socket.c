@@ -240,6 +240,21 @@ struct addr socket_local(int fd)
 	return from_sockaddr(&sa);
 }
 
+static uint16_t port_of(const union sock_addr *sa)
+{
+	return ntohs(sa->sa.sa_family == AF_INET6 ? sa->in6.sin6_port : sa->in.sin_port);
+}
+
+void socket_ports(int fd, uint16_t *local, uint16_t *remote)
+{
+	union sock_addr sa = {0};
+	socklen_t len = sizeof sa;
+
+	*local = getsockname(fd, &sa.sa, &len) < 0 ? 0 : port_of(&sa);
+	len = sizeof sa;
+	*remote = getpeername(fd, &sa.sa, &len) < 0 ? 0 : port_of(&sa);
+}
+
 unsigned socket_unacked(int fd)
 {
 	int n = 0;

@@ -17,6 +17,8 @@ bool socket_password(int fd, const struct addr *remote, const char *password);
 /* The error of a connect that is decided: 0 if it went through. */
 int socket_error(int fd);
 struct addr socket_local(int fd);
+/* Of a connected socket; 0 if unknown. */
+void socket_ports(int fd, uint16_t *local, uint16_t *remote);
 /* Octets written but not acknowledged by the peer. */
 unsigned socket_unacked(int fd);
 

@@ -28,7 +28,11 @@ struct end {
 	uint8_t subtype; /* of the last ROUTE-REFRESH */
 	struct bgp_down last;
 	char reason[512];
-	struct buf *message; /* what pull() gives, so often */
+	unsigned ends;
+	bool has_ended; /* and is not down yet */
+	struct bgp_end ended;
+	uint8_t last_words[BGP_MAX_MESSAGE]; /* ended.notification */
+	struct buf *message;		     /* what pull() gives, so often */
 	unsigned supply;
 	/* Called in each callback, with its first letter. */
 	void (*hook)(struct end *e, char what);
@@ -66,12 +70,29 @@ static void rig_established(void *arg, struct bgp_session *s)
 	rig_hook(e, 'e');
 }
 
+static void rig_ended(void *arg, struct bgp_session *s, const struct bgp_end *end)
+{
+	struct end *e = arg;
+
+	ck_assert_ptr_eq(e->s, s);
+	ck_assert_uint_eq(e->up, e->down + 1);
+	e->ends++;
+	ck_assert(!e->has_ended);
+	e->has_ended = true;
+	e->ended = *end;
+	memcpy(e->last_words, end->notification.p, end->notification.len);
+	e->ended.notification.p = e->last_words;
+	rig_hook(e, 'n');
+}
+
 static void rig_down(void *arg, struct bgp_session *s, const struct bgp_down *why)
 {
 	struct end *e = arg;
 
 	ck_assert_ptr_eq(e->s, s);
 	ck_assert_uint_eq(e->up, e->down + 1);
+	ck_assert(e->has_ended);
+	e->has_ended = false;
 	/* Not even if another connection is about to take its place. */
 	ck_assert_int_ne(bgp_session_info(s).state, BGP_ESTABLISHED);
 	e->down++;
@@ -134,6 +155,7 @@ static unsigned rig_pull(void *arg, struct bgp_session *s, struct slice *out, un
 static const struct bgp_session_ops rig_ops = {
     .on_established = rig_established,
     .on_down = rig_down,
+    .on_end = rig_ended,
     .on_update = rig_update,
     .on_refresh = rig_refresh,
     .on_state = rig_state,
