@@ -379,7 +379,7 @@ static void apply_self(struct cluster *c)
 	strbuf_free(&c->peering_notes);
 	c->peering_notes = p.notes;
 	p.notes = (struct strbuf){0};
-	c->has_peers = p.count > 0;
+	c->has_peers = p.count > 0 || p.range_count > 0;
 	listen_where_wanted(c);
 	speaker_apply(c->d->speaker, &p, &c->self, NULL, c->export);
 }

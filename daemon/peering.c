@@ -13,11 +13,13 @@
 
 #define DEFAULT_AS 64512u
 #define DEFAULT_PRIORITY 1024u
+#define DEFAULT_RANGE_LIMIT 100u
 
 static const char *const kind_names[] = {
     [PEER_MESH] = "node-to-node mesh",
     [PEER_GLOBAL] = "global",
     [PEER_NODE] = "node specific",
+    [PEER_DYNAMIC] = "dynamic",
 };
 
 const char *peer_kind_name(enum peer_kind k)
@@ -118,7 +120,7 @@ struct build {
 	struct peering *out;
 	struct htab by_remote; /* of struct peer_want *, which move only at the end */
 	struct peer_want **want;
-	unsigned cap;
+	unsigned cap, range_cap;
 };
 
 static uint32_t remote_hash(const struct addr *a, uint16_t port)
@@ -144,7 +146,8 @@ static bool is_own_address(const struct self *self, const struct addr *a)
 /* "Mesh_10_0_0_2", "Global_10_0_0_9_port_1179": as Calico names BIRD's protocols. */
 static char *session_name(const struct peer_want *w)
 {
-	static const char *const heads[] = {[PEER_MESH] = "Mesh", [PEER_GLOBAL] = "Global", [PEER_NODE] = "Node"};
+	static const char *const heads[] = {
+	    [PEER_MESH] = "Mesh", [PEER_GLOBAL] = "Global", [PEER_NODE] = "Node", [PEER_DYNAMIC] = "Dynamic"};
 	char a[ADDR_STRLEN];
 
 	addr_format(&w->remote, a);
@@ -206,12 +209,17 @@ static void take_texts(struct peer_want *w, const struct obj_bgp_peer *p, const 
 	w->shutdown_text = p->shutdown_text ? mem_strdup(p->shutdown_text) : NULL;
 }
 
+static bool may_be_internal(const struct peer_want *w)
+{
+	return !w->remote_as || w->remote_as == w->local_as;
+}
+
 /* RFC 4456 where nothing is said: what Calico's rule for the kind of peer gave. */
 static bool is_client(const struct build *b, const struct peer_want *w, bool by_rule)
 {
 	if (w->opt.rr_client == CHOICE_AUTO)
 		return by_rule;
-	return w->opt.rr_client == CHOICE_ON && b->self->cluster_id && w->remote_as == w->local_as;
+	return w->opt.rr_client == CHOICE_ON && b->self->cluster_id && may_be_internal(w);
 }
 
 /* Between two nodes the IPv4 session offers both families if both ends have IPv6 too; the IPv6 session stays as the
@@ -363,6 +371,68 @@ static void add_by_address(struct build *b, const struct obj_bgp_peer *p, enum p
 	add(b, &w);
 }
 
+int peer_range_cmp(const struct peer_want *a, const struct peer_want *b)
+{
+	int c = prefix_cmp(&a->opt.range, &b->opt.range);
+
+	return c ? c : strcmp(a->interface ? a->interface : "", b->interface ? b->interface : "");
+}
+
+/* As between nodes: on IPv4 both families, if this node has both. */
+static uint8_t range_families(const struct build *b, enum family f)
+{
+	bool both = f == FAM_IPV4 && b->conf->both_families && !addr_is_none(&b->self->ip[FAM_IPV4].addr) &&
+		    !addr_is_none(&b->self->ip[FAM_IPV6].addr);
+
+	return both ? 1u << FAM_IPV4 | 1u << FAM_IPV6 : (uint8_t)(1u << f);
+}
+
+/* A BGPPeer that names its peers by a range of addresses: they connect, this node waits. */
+static void add_range(struct build *b, const struct obj_bgp_peer *p, const char *origin)
+{
+	struct peer_want w = from_bgp_peer(b, p, PEER_DYNAMIC);
+	char range[PREFIX_STRLEN];
+
+	w.remote_as = p->as_number;
+	w.remote_port = BGP_PORT;
+	if (p->local_as)
+		w.local_as = p->local_as;
+	w.allowed_local_as = p->allowed_local_as;
+	w.passive = true;
+	if (!w.opt.range_limit)
+		w.opt.range_limit = DEFAULT_RANGE_LIMIT;
+	w.families = p->opt.families ? p->opt.families : range_families(b, family_of_af(p->opt.range.addr.af));
+	w.rr_client = is_client(b, &w, b->self->cluster_id && may_be_internal(&w));
+	take_texts(&w, p, origin);
+	for (unsigned i = 0; i < b->out->range_count; i++) {
+		if (peer_range_cmp(&b->out->ranges[i], &w) != 0)
+			continue;
+		strbuf_printf(&b->out->notes, "%s: no range of its own, %s has %s\n", origin, b->out->ranges[i].origin,
+			      prefix_format(&w.opt.range, range));
+		peer_want_free(&w);
+		return;
+	}
+	w.name = mem_printf("%s, range %s", origin, prefix_format(&w.opt.range, range));
+	if (b->out->range_count == b->range_cap) {
+		b->range_cap = b->range_cap ? b->range_cap * 2 : 4;
+		b->out->ranges = mem_realloc(b->out->ranges, b->range_cap * sizeof *b->out->ranges);
+	}
+	b->out->ranges[b->out->range_count++] = w;
+}
+
+struct peer_want peer_want_of_range(const struct peer_want *range, const struct addr *remote)
+{
+	struct peer_want w = *range;
+
+	w.remote = *remote;
+	w.origin = mem_strdup(range->origin);
+	w.password = range->password ? mem_strdup(range->password) : NULL;
+	w.interface = range->interface ? mem_strdup(range->interface) : NULL;
+	w.shutdown_text = range->shutdown_text ? mem_strdup(range->shutdown_text) : NULL;
+	w.name = session_name(&w);
+	return w;
+}
+
 static bool selects_node(const struct obj_bgp_peer *p, const struct obj_node *n)
 {
 	if (p->node)
@@ -380,6 +450,10 @@ static void add_forward(struct build *b, const struct obj_bgp_peer *p)
 
 	if (!selects_node(p, b->self->node))
 		goto out;
+	if (!addr_is_none(&p->opt.range.addr)) {
+		add_range(b, p, origin);
+		goto out;
+	}
 	if (!p->peer_sel) {
 		add_by_address(b, p, kind, origin);
 		goto out;
@@ -399,7 +473,7 @@ static bool leads_here(const struct build *b, const struct obj_bgp_peer *p)
 {
 	if (p->peer_sel)
 		return selector_match(p->peer_sel, &b->self->node->o.labels);
-	return is_own_address(b->self, &p->peer_ip) && p->as_number == b->self->as &&
+	return !addr_is_none(&p->peer_ip) && is_own_address(b->self, &p->peer_ip) && p->as_number == b->self->as &&
 	       (!p->peer_port || p->peer_port == b->self->listen_port);
 }
 
@@ -464,6 +538,11 @@ static int by_remote(const void *a, const void *b)
 	return c ? c : (int)x->remote_port - (int)y->remote_port;
 }
 
+static int by_range(const void *a, const void *b)
+{
+	return peer_range_cmp(a, b);
+}
+
 struct peering peering_compute(const struct store *s, const struct config *c, const struct self *self)
 {
 	struct peering out = {0};
@@ -481,6 +560,8 @@ struct peering peering_compute(const struct store *s, const struct config *c, co
 	free(b.want);
 	htab_clear(&b.by_remote);
 	qsort(out.want, out.count, sizeof *out.want, by_remote);
+	if (out.range_count)
+		qsort(out.ranges, out.range_count, sizeof *out.ranges, by_range);
 	return out;
 }
 
@@ -498,7 +579,10 @@ void peering_free(struct peering *p)
 {
 	for (unsigned i = 0; i < p->count; i++)
 		peer_want_free(&p->want[i]);
+	for (unsigned i = 0; i < p->range_count; i++)
+		peer_want_free(&p->ranges[i]);
 	free(p->want);
+	free(p->ranges);
 	strbuf_free(&p->notes);
 	*p = (struct peering){0};
 }

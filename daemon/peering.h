@@ -28,8 +28,9 @@ struct self {
 /* Reads them from the store. Strings and node are borrowed from the store and the configuration. */
 struct self self_from(const struct store *s, const struct config *c);
 
-enum peer_kind { PEER_MESH, PEER_GLOBAL, PEER_NODE };
-const char *peer_kind_name(enum peer_kind k); /* "node-to-node mesh", "global", "node specific" */
+enum peer_kind { PEER_MESH, PEER_GLOBAL, PEER_NODE, PEER_DYNAMIC };
+/* "node-to-node mesh", "global", "node specific", "dynamic" */
+const char *peer_kind_name(enum peer_kind k);
 
 /* A session that should exist. Owned text; key: remote address and port. */
 struct peer_want {
@@ -38,8 +39,10 @@ struct peer_want {
 	enum peer_kind kind;
 	struct addr remote, local;
 	uint16_t remote_port;
-	uint32_t remote_as, local_as;
-	bool passive, rr_client;
+	uint32_t remote_as; /* 0: any */
+	uint32_t local_as;
+	bool passive;
+	bool rr_client;	     /* of peers whose AS is not known yet: if they turn out to be internal */
 	uint8_t families;    /* bit per enum family: offered */
 	struct addr sibling; /* the remote of the IPv4 session with the same node, if that one offers both families:
 				this IPv6 session is held back while the sibling carries IPv6 */
@@ -56,10 +59,16 @@ struct peer_want {
 struct peering {
 	struct peer_want *want; /* sorted by remote address and port */
 	unsigned count;
+	struct peer_want *ranges; /* what the peers of each opt.range have in common; sorted by it and by interface */
+	unsigned range_count;
 	struct strbuf notes; /* a line for each BGPPeer that gives no session here, and why */
 };
 struct peering peering_compute(const struct store *s, const struct config *c, const struct self *self);
 void peering_free(struct peering *p);
+/* Order and identity of ranges. */
+int peer_range_cmp(const struct peer_want *a, const struct peer_want *b);
+/* What a caller of a range becomes: the name is made of its address. */
+struct peer_want peer_want_of_range(const struct peer_want *range, const struct addr *remote);
 /* Frees the texts of one want and zeroes it. */
 void peer_want_free(struct peer_want *w);
 

@@ -55,16 +55,16 @@ static uint64_t peer_delivers(const struct peer *p, enum restart_step step, uint
 
 static bool is_established(const struct peer *p)
 {
-	return bgp_session_info(p->session).state == BGP_ESTABLISHED;
+	return bgp_session_state(p->session) == BGP_ESTABLISHED;
 }
 
-static struct waiting look_at_peers(const struct restart *r, struct peer *const *peers, unsigned count,
-				    enum restart_step step, uint64_t now)
+static struct waiting look_at_peers(const struct restart *r, const struct restart_peers *peers, enum restart_step step,
+				    uint64_t now)
 {
-	struct waiting w = {0};
+	struct waiting w = {.down = peers->ranges};
 
-	for (unsigned i = 0; i < count; i++) {
-		const struct peer *p = peers[i];
+	for (unsigned i = 0; i < peers->count; i++) {
+		const struct peer *p = peers->peers[i];
 		uint64_t at;
 
 		if (p->held == PEER_HELD_DOWN || (p->held == PEER_HELD_PASSIVE && !is_established(p)))
@@ -120,7 +120,7 @@ static void check_at(struct restart *r, uint64_t when, uint64_t now)
 	loop_timer_set(r->d->loop, &r->timer, (when > now ? when - now : 0) + MONO_MSEC, r->again, r->arg);
 }
 
-void restart_check(struct restart *r, struct peer *const *peers, unsigned count)
+void restart_check(struct restart *r, const struct restart_peers *peers)
 {
 	uint64_t now = mono_now();
 	struct waiting w;
@@ -128,11 +128,11 @@ void restart_check(struct restart *r, struct peer *const *peers, unsigned count)
 
 	if (r->ended || !r->datastore_synced)
 		return;
-	w = look_at_peers(r, peers, count, RESTART_MARKERS, now);
+	w = look_at_peers(r, peers, RESTART_MARKERS, now);
 	if (!r->markers_released && step_done(r, &w, now))
 		release_markers(r);
 	if (r->markers_released)
-		w = look_at_peers(r, peers, count, RESTART_KERNEL, now);
+		w = look_at_peers(r, peers, RESTART_KERNEL, now);
 	done = r->markers_released ? step_done(r, &w, now) : NULL;
 	if (!done)
 		check_at(r, w.look_again, now);
@@ -154,14 +154,18 @@ void restart_datastore_synced(struct restart *r)
 		rib_release_routes(r->d->rib, (enum family)f);
 }
 
-struct restart_status restart_status(const struct restart *r, struct peer *const *peers, unsigned count)
+bool restart_is_over(const struct restart *r)
+{
+	return r->ended;
+}
+
+struct restart_status restart_status(const struct restart *r, const struct restart_peers *peers)
 {
 	struct restart_status status = {.in_progress = !r->ended, .ended = r->ended};
 	uint64_t now = mono_now();
 
 	if (status.in_progress) {
-		struct waiting w =
-		    look_at_peers(r, peers, count, r->markers_released ? RESTART_KERNEL : RESTART_MARKERS, now);
+		struct waiting w = look_at_peers(r, peers, r->markers_released ? RESTART_KERNEL : RESTART_MARKERS, now);
 		uint64_t until = w.silent || !w.look_again ? r->until : w.look_again;
 		status.waiting = w.silent + w.down;
 		status.left = until > now ? until - now : 0;

@@ -19,8 +19,16 @@ void restart_free(struct restart *r);
 void restart_datastore_synced(struct restart *r);
 /* A session came up: while they keep coming, those that are down are waited for. */
 void restart_session_up(struct restart *r);
+/* Whose state a restart depends on. */
+struct restart_peers {
+	struct peer *const *peers;
+	unsigned count;
+	bool ranges; /* more may come, nobody knows how many: waited for like peers that are down */
+};
 /* Something about these peers changed, or it was time: takes the next step if it is due. */
-void restart_check(struct restart *r, struct peer *const *peers, unsigned count);
-struct restart_status restart_status(const struct restart *r, struct peer *const *peers, unsigned count);
+void restart_check(struct restart *r, const struct restart_peers *peers);
+/* Nothing is waited for any more. */
+bool restart_is_over(const struct restart *r);
+struct restart_status restart_status(const struct restart *r, const struct restart_peers *peers);
 
 #endif

@@ -7,6 +7,7 @@
 #include "bgp/codec/msg.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/dynamic.h"
 #include "daemon/show.h"
 #include "daemon/speaker.h"
 
@@ -35,7 +36,7 @@ static void put_info(const struct peer *p, const struct bgp_session_info *i, str
 /* The AS it has, if it is up; else the one it should have. */
 static uint32_t peer_as(const struct peer *p, const struct bgp_session_info *i)
 {
-	return i->state == BGP_ESTABLISHED ? bgp_session_peer(p->session)->as : p->want.remote_as;
+	return i->state == BGP_ESTABLISHED ? bgp_session_peer(p->session)->as : p->as;
 }
 
 static void put_peer(struct request *r, const struct peer *p)
@@ -124,7 +125,7 @@ static void detail_session(struct request *r, const struct peer *p, const struct
 	out_bool(o, "passive", "Passive", p->want.passive);
 	if (i->state == BGP_ESTABLISHED)
 		out_text(o, "dialled_by", "Dialled by", i->outgoing ? "this node" : "the peer");
-	out_bool(o, "reflector_client", "Route reflector client", p->want.rr_client);
+	out_bool(o, "reflector_client", "Route reflector client", rib_peer_config(p->rib)->rr_client);
 	out_bool(o, "password", "Password (RFC 2385)", p->want.password != NULL);
 	out_number(o, "ttl_security", "TTL security, hops", p->want.ttl_security);
 	strbuf_free(&info);
@@ -274,3 +275,28 @@ static bool peers_continue(struct request *r)
 	return r->state && peers_more(r);
 }
 const struct command_ops command_show_peers = {.start = peers_start, .more = peers_continue};
+
+/* ---- Ranges ---- */
+
+static bool ranges_start(struct request *r)
+{
+	struct out *o = &r->out;
+	struct dynamic_view v;
+	char range[PREFIX_STRLEN];
+
+	out_table(o, "ranges", NULL, "no ranges");
+	for (unsigned i = 0; dynamic_view(speaker_dynamic(r->d->speaker), i, &v); i++) {
+		out_row(o);
+		out_text(o, "range", "RANGE", prefix_format(&v.want->opt.range, range));
+		out_text(o, "interface", NULL, v.want->interface);
+		out_number(o, "as", "AS", v.want->remote_as);
+		out_number(o, "peers", "PEERS", v.peers);
+		out_number(o, "limit", "LIMIT", v.want->opt.range_limit);
+		out_number(o, "refused", "REFUSED", v.refused);
+		out_text(o, "origin", "ORIGIN", v.want->origin);
+		out_end(o);
+	}
+	out_end(o);
+	return true;
+}
+const struct command_ops command_show_ranges = {.start = ranges_start};

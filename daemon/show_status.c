@@ -37,7 +37,7 @@ static void datastore_problems(struct daemon *d, struct strbuf *out)
 /* Sessions that should be up. One that is held back on purpose is none of them. */
 static bool is_down(const struct peer *p, const struct bgp_session_info *i)
 {
-	return i->state != BGP_ESTABLISHED && p->held == PEER_NOT_HELD;
+	return i->state != BGP_ESTABLISHED && p->held == PEER_NOT_HELD && !p->range;
 }
 
 static void peer_problems(struct daemon *d, struct strbuf *out)
@@ -159,7 +159,7 @@ static void status_routes(struct request *r)
 	unsigned up = 0, total = speaker_count(r->d->speaker);
 
 	for (unsigned n = 0; n < total; n++)
-		up += bgp_session_info(speaker_peer(r->d->speaker, n)->session).state == BGP_ESTABLISHED;
+		up += bgp_session_state(speaker_peer(r->d->speaker, n)->session) == BGP_ESTABLISHED;
 	out_section(&r->out, "peers", NULL);
 	out_number(&r->out, "up", NULL, up);
 	out_number(&r->out, "total", NULL, total);

@@ -8,19 +8,22 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/dynamic.h"
 #include "daemon/restart.h"
 
 struct speaker {
 	struct daemon *d;
 	struct peer **peers; /* sorted by remote address and port */
-	unsigned count;
+	unsigned count, cap;
+	struct dynamic *dynamic;
 	struct policy *import, *export;
 	struct bgp_nexthop self[FAM_COUNT];
 	uint32_t router_id, cluster_id; /* this node's, host order */
 	uint32_t as;			/* this node's */
 	bool applying; /* the list of peers is being made: what sessions say meanwhile is looked at afterwards */
 	struct restart *restart;
-	char *held_text; /* what a held back session tells its peer (RFC 9003) */
+	struct loop_timer recheck_timer; /* set while restart.c is to look at the peers, once for all that happened */
+	char *held_text;		 /* what a held back session tells its peer (RFC 9003) */
 };
 
 static void recheck(void *arg);
@@ -58,6 +61,7 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 	    .gr_forwarding = w->families,
 	    .admin_down = p->held == PEER_HELD_DOWN || w->opt.shutdown,
 	    .shutdown_text = p->held == PEER_HELD_DOWN ? s->held_text : w->shutdown_text,
+	    .range = p->range ? dynamic_bgp_range(p->range) : NULL,
 	};
 }
 
@@ -66,10 +70,10 @@ static struct rib_peer_conf rib_conf(const struct speaker *s, const struct peer 
 	const struct peer_want *w = &p->want;
 	struct rib_peer_conf c = {
 	    .remote = w->remote,
-	    .remote_as = w->remote_as,
+	    .remote_as = p->as,
 	    .local_as = w->local_as,
-	    .ebgp = w->remote_as != w->local_as,
-	    .rr_client = w->rr_client,
+	    .ebgp = p->as != w->local_as,
+	    .rr_client = w->rr_client && p->as == w->local_as,
 	    .cluster_id = s->cluster_id,
 	    .our_router_id = s->router_id,
 	    .node_as = w->local_as != s->as ? s->as : 0,
@@ -97,7 +101,7 @@ static struct rib_peer_conf rib_conf(const struct speaker *s, const struct peer 
 	return c;
 }
 
-static struct peer *peer_new(struct speaker *s, struct peer_want *want)
+static struct peer *peer_new(struct speaker *s, struct peer_want *want, struct range *range)
 {
 	struct peer *p = mem_calloc(1, sizeof *p);
 	struct bgp_session_conf sc;
@@ -106,6 +110,8 @@ static struct peer *peer_new(struct speaker *s, struct peer_want *want)
 	p->speaker = s;
 	p->want = *want;
 	*want = (struct peer_want){0};
+	p->as = p->want.remote_as;
+	dynamic_join(p, range);
 	p->held = addr_is_none(&p->want.sibling) ? PEER_NOT_HELD : PEER_HELD_PASSIVE;
 	rc = rib_conf(s, p);
 	p->rib = rib_peer_new(s->d->rib, &rc, p);
@@ -119,6 +125,11 @@ static struct peer *peer_new(struct speaker *s, struct peer_want *want)
 
 static void peer_free(struct peer *p, uint8_t cease)
 {
+	if (p->sibling)
+		p->sibling->follower = NULL;
+	if (p->follower)
+		p->follower->sibling = NULL;
+	dynamic_join(p, NULL);
 	loop_timer_stop(p->speaker->d->loop, &p->stale_timer);
 	loop_timer_stop(p->speaker->d->loop, &p->held_timer);
 	bgp_session_free(p->session, cease);
@@ -127,9 +138,19 @@ static void peer_free(struct peer *p, uint8_t cease)
 	free(p);
 }
 
+/* Another want for the same peer, whose texts it takes; in force with peer_configure(). */
+static void peer_take(struct peer *p, struct peer_want *w)
+{
+	peer_want_free(&p->want);
+	p->want = *w;
+	*w = (struct peer_want){0};
+	if (p->want.remote_as)
+		p->as = p->want.remote_as;
+}
+
 static bool peer_established(const struct peer *p)
 {
-	return bgp_session_info(p->session).state == BGP_ESTABLISHED;
+	return bgp_session_state(p->session) == BGP_ESTABLISHED;
 }
 
 /* What we announce as our own next hop on this session, which is established. */
@@ -166,8 +187,11 @@ static void stale_gone(struct peer *p, uint8_t families)
 		if (families & p->stale & 1u << f)
 			rib_peer_sweep(p->rib, (enum family)f);
 	p->stale &= (uint8_t)~families;
-	if (!p->stale)
-		loop_timer_stop(p->speaker->d->loop, &p->stale_timer);
+	if (p->stale)
+		return;
+	loop_timer_stop(p->speaker->d->loop, &p->stale_timer);
+	if (p->range)
+		dynamic_check(p);
 }
 
 /* ---- One session for both families ---- */
@@ -179,28 +203,43 @@ static int want_cmp(const struct peer_want *a, const struct addr *remote, uint16
 	return c ? c : (int)a->remote_port - (int)port;
 }
 
-static struct peer *find(const struct speaker *s, const struct addr *remote, uint16_t port)
+/* Where it is, or would have to be. */
+static unsigned place_of(const struct speaker *s, const struct addr *remote, uint16_t port)
 {
 	unsigned lo = 0, hi = s->count;
 
 	while (lo < hi) {
 		unsigned mid = (lo + hi) / 2;
-		int c = want_cmp(&s->peers[mid]->want, remote, port);
-		if (c == 0)
-			return s->peers[mid];
-		if (c < 0)
+
+		if (want_cmp(&s->peers[mid]->want, remote, port) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return NULL;
+	return lo;
 }
 
-static struct peer *sibling_of(const struct peer *p)
+static struct peer *find(const struct speaker *s, const struct addr *remote, uint16_t port)
 {
-	const struct addr *sibling = &p->want.sibling;
+	unsigned i = place_of(s, remote, port);
 
-	return addr_is_none(sibling) ? NULL : find(p->speaker, sibling, p->want.remote_port);
+	return i < s->count && want_cmp(&s->peers[i]->want, remote, port) == 0 ? s->peers[i] : NULL;
+}
+
+/* Who is whose sibling, once the list is complete. */
+static void siblings_link(struct speaker *s)
+{
+	for (unsigned i = 0; i < s->count; i++)
+		s->peers[i]->sibling = s->peers[i]->follower = NULL;
+	for (unsigned i = 0; i < s->count; i++) {
+		struct peer *p = s->peers[i];
+
+		if (addr_is_none(&p->want.sibling))
+			continue;
+		p->sibling = find(s, &p->want.sibling, p->want.remote_port);
+		if (p->sibling)
+			p->sibling->follower = p;
+	}
 }
 
 static bool carries_ipv6(const struct peer *p)
@@ -216,15 +255,14 @@ static bool carries_ipv6(const struct peer *p)
 /* What this IPv6 session's node will yet tell on the IPv4 session: until then the routes of this one stand in. */
 static bool sibling_will_deliver(const struct peer *p)
 {
-	const struct peer *sibling = sibling_of(p);
-
-	return sibling && carries_ipv6(sibling) && !(sibling->eor >> FAM_IPV6 & 1);
+	return p->sibling && carries_ipv6(p->sibling) && !(p->sibling->eor >> FAM_IPV6 & 1);
 }
 
 /* The IPv6 session with a node whose IPv4 session may carry both families: it does not dial until it is known whether
  * the IPv4 session does, and is down while that one carries IPv6 and has delivered it. */
-static void sibling_check(struct peer *p, const struct peer *sibling)
+static void sibling_check(struct peer *p)
 {
+	const struct peer *sibling = p->sibling;
 	enum peer_held held = PEER_HELD_PASSIVE;
 
 	if (!sibling) {
@@ -243,14 +281,20 @@ static void sibling_check(struct peer *p, const struct peer *sibling)
 	peer_configure(p);
 }
 
-static void siblings_check(struct speaker *s, const struct peer *changed)
+/* Or had one, in an earlier configuration. */
+static bool has_sibling(const struct peer *p)
 {
-	/* IPv6 sorts behind IPv4: only sessions that may have a sibling are looked at. */
-	for (unsigned i = s->count; !s->applying && i-- && s->peers[i]->want.remote.af == AF_INET6;) {
-		struct peer *p = s->peers[i];
-		if (!changed || changed == p || addr_equal(&p->want.sibling, &changed->want.remote))
-			sibling_check(p, sibling_of(p));
-	}
+	return p->held || !addr_is_none(&p->want.sibling);
+}
+
+static void siblings_check(struct speaker *s, struct peer *changed)
+{
+	if (s->applying)
+		return;
+	if (has_sibling(changed))
+		sibling_check(changed);
+	if (changed->follower)
+		sibling_check(changed->follower);
 }
 
 /* Both sides may be passive on IPv4 as far as they can know, the one by rule and the other because it does not get
@@ -261,6 +305,33 @@ static void on_held_timer(void *arg)
 
 	p->held_long = true;
 	siblings_check(p->speaker, p);
+}
+
+/* Peers by range, after the ranges have changed: those of one that is gone go too, unless another one has them. */
+static void dynamic_settle(struct speaker *s)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < s->count; i++) {
+		struct peer *p = s->peers[i];
+		struct range *r = p->range ? dynamic_find(s->dynamic, &p->want) : NULL;
+		struct peer_want w;
+
+		if (p->range && !r) {
+			log_info("bgp", "%s: removed, no range has it any more", p->want.name);
+			peer_free(p, BGP_CEASE_DECONFIGURED);
+			continue;
+		}
+		s->peers[kept++] = p;
+		if (!r)
+			continue;
+		w = peer_want_of_range(dynamic_want(r), &p->want.remote);
+		peer_take(p, &w);
+		dynamic_join(p, r);
+		peer_configure(p);
+	}
+	s->count = kept;
+	dynamic_sweep(s->dynamic);
 }
 
 void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policy *import,
@@ -282,36 +353,73 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 	policy_unref(s->import);
 	s->export = export;
 	s->import = import;
-	s->peers = mem_calloc(p->count, sizeof *s->peers);
+	s->cap = p->count + was;
+	s->peers = mem_calloc(s->cap, sizeof *s->peers);
 	s->count = 0;
 	s->applying = true;
+	dynamic_apply(s->dynamic, p);
 	/* Both lists are sorted by remote address and port: one pass finds what came, went, and stayed. */
 	while (i < was || j < p->count) {
 		struct peer_want *w = &p->want[j];
 		int c = i == was ? 1 : j == p->count ? -1 : want_cmp(&old[i]->want, &w->remote, w->remote_port);
-		if (c < 0) {
+		if (c < 0 && old[i]->range) {
+			s->peers[s->count++] = old[i++];
+		} else if (c < 0) {
 			log_info("bgp", "%s: removed, %s no longer asks for it", old[i]->want.name,
 				 old[i]->want.origin);
 			peer_free(old[i++], BGP_CEASE_DECONFIGURED);
 		} else if (c > 0) {
 			log_debug("bgp", "%s: added for %s", w->name, w->origin);
-			s->peers[s->count++] = peer_new(s, w);
+			s->peers[s->count++] = peer_new(s, w, NULL);
 			j++;
 		} else {
 			struct peer *peer = old[i++];
-			peer_want_free(&peer->want);
-			peer->want = *w;
-			*w = (struct peer_want){0};
+			peer_take(peer, w);
 			j++;
+			dynamic_join(peer, NULL);
 			s->peers[s->count++] = peer;
 			peer_configure(peer);
 		}
 	}
 	free(old);
+	dynamic_settle(s);
 	peering_free(p);
+	siblings_link(s);
 	s->applying = false;
-	siblings_check(s, NULL);
+	for (unsigned n = 0; n < s->count; n++)
+		siblings_check(s, s->peers[n]);
 	recheck(s);
+}
+
+struct peer *speaker_add(struct speaker *s, struct peer_want *w, struct range *r)
+{
+	unsigned at = place_of(s, &w->remote, w->remote_port);
+
+	if (s->count == s->cap) {
+		s->cap = s->cap ? s->cap * 2 : 16;
+		s->peers = mem_realloc(s->peers, s->cap * sizeof(struct peer *));
+	}
+	memmove(s->peers + at + 1, s->peers + at, (s->count - at) * sizeof(struct peer *));
+	s->count++;
+	s->peers[at] = peer_new(s, w, r);
+	return s->peers[at];
+}
+
+void speaker_remove(struct peer *p)
+{
+	struct speaker *s = p->speaker;
+	unsigned at = place_of(s, &p->want.remote, p->want.remote_port);
+
+	log_debug("bgp", "%s: ended", p->want.name);
+	memmove(s->peers + at, s->peers + at + 1, (s->count - at - 1) * sizeof(struct peer *));
+	s->count--;
+	peer_free(p, 0);
+	recheck(s);
+}
+
+struct dynamic *speaker_dynamic(const struct speaker *s)
+{
+	return s->dynamic;
 }
 
 struct peer *speaker_peer(const struct speaker *s, unsigned index)
@@ -347,6 +455,18 @@ static void on_stale_timer(void *arg)
 	stale_gone(p, p->stale);
 }
 
+/* Of a peer that may have any AS. */
+static void peer_is_in_as(struct peer *p, uint32_t as)
+{
+	struct rib_peer_conf conf;
+
+	/* Routes of one that was in another AS are somebody else's. */
+	stale_gone(p, p->stale);
+	p->as = as;
+	conf = rib_conf(p->speaker, p);
+	rib_peer_configure(p->rib, &conf);
+}
+
 static void on_established(void *arg, struct bgp_session *session)
 {
 	struct peer *p = arg;
@@ -356,6 +476,8 @@ static void on_established(void *arg, struct bgp_session *session)
 	struct bgp_nexthop self[FAM_COUNT];
 
 	peer_self(p, self);
+	if (p->as != open->as)
+		peer_is_in_as(p, open->as);
 	p->eor = p->refreshing = 0;
 	p->heard = mono_now();
 	p->tried = true;
@@ -467,6 +589,8 @@ static void on_state(void *arg, struct bgp_session *session)
 {
 	struct peer *p = arg;
 
+	if (p->range)
+		dynamic_check(p);
 	if (!p->tried && bgp_session_info(session).attempts_failed) {
 		p->tried = true;
 		siblings_check(p->speaker, p);
@@ -486,6 +610,7 @@ const struct bgp_session_ops speaker_session_ops = {
     .on_refresh = on_refresh,
     .on_state = on_state,
     .pull = pull,
+    .on_caller = dynamic_on_caller,
 };
 
 void speaker_on_ready(void *arg, struct rib_peer *rib)
@@ -497,13 +622,29 @@ void speaker_on_ready(void *arg, struct rib_peer *rib)
 		bgp_session_kick(p->session);
 }
 
+static struct restart_peers restart_peers(const struct speaker *s)
+{
+	struct dynamic_view v;
+
+	return (struct restart_peers){.peers = s->peers, .count = s->count, .ranges = dynamic_view(s->dynamic, 0, &v)};
+}
+
+static void on_recheck(void *arg)
+{
+	struct speaker *s = arg;
+	struct restart_peers peers = restart_peers(s);
+
+	restart_check(s->restart, &peers);
+}
+
+/* Looked at once a turn, not at each event: a reflector's clients come by the thousand. */
 static void recheck(void *arg)
 {
 	struct speaker *s = arg;
 
-	/* While the list is being made it cannot be judged; speaker_apply() does so at its end. */
-	if (!s->applying)
-		restart_check(s->restart, s->peers, s->count);
+	if (restart_is_over(s->restart) || loop_timer_is_set(&s->recheck_timer))
+		return;
+	loop_timer_set(s->d->loop, &s->recheck_timer, 0, on_recheck, s);
 }
 
 void speaker_datastore_synced(struct speaker *s)
@@ -514,7 +655,9 @@ void speaker_datastore_synced(struct speaker *s)
 
 struct restart_status speaker_restart(const struct speaker *s)
 {
-	return restart_status(s->restart, s->peers, s->count);
+	struct restart_peers peers = restart_peers(s);
+
+	return restart_status(s->restart, &peers);
 }
 
 struct speaker *speaker_new(struct daemon *d)
@@ -524,15 +667,18 @@ struct speaker *speaker_new(struct daemon *d)
 	s->d = d;
 	s->held_text = mem_strdup("the IPv4 session carries both families");
 	s->restart = restart_new(d, recheck, s);
+	s->dynamic = dynamic_new(d, s);
 	bgp_engine_set_hostname(d->engine, d->config.node_name);
 	return s;
 }
 
 void speaker_free(struct speaker *s, bool graceful)
 {
+	loop_timer_stop(s->d->loop, &s->recheck_timer);
 	for (unsigned i = 0; i < s->count; i++)
 		peer_free(s->peers[i], graceful ? 0 : BGP_CEASE_SHUTDOWN);
 	free(s->peers);
+	dynamic_free(s->dynamic);
 	policy_unref(s->import);
 	policy_unref(s->export);
 	restart_free(s->restart);

@@ -3,10 +3,14 @@
 #ifndef DAEMON_SPEAKER_H
 #define DAEMON_SPEAKER_H
 
+#include <bsd/sys/queue.h>
+
 #include "bgp/session/session.h"
 #include "daemon/daemon.h"
 
 struct speaker;
+struct dynamic; /* dynamic.h */
+struct range;
 
 /* An IPv6 session whose node's IPv4 session may carry both families is held back while that may be so. */
 enum peer_held { PEER_NOT_HELD, PEER_HELD_PASSIVE, PEER_HELD_DOWN };
@@ -15,6 +19,10 @@ enum peer_held { PEER_NOT_HELD, PEER_HELD_PASSIVE, PEER_HELD_DOWN };
 struct peer {
 	struct speaker *speaker;
 	struct peer_want want;
+	uint32_t as;	     /* of one that may have any: what its last OPEN said, 0 before; else want.remote_as */
+	struct range *range; /* that it came by; NULL: it is configured */
+	bool ending;	     /* in the list of those that may have ended, see dynamic.c */
+	TAILQ_ENTRY(peer) ended;
 	struct bgp_session *session;
 	struct rib_peer *rib;
 	struct loop_timer stale_timer; /* RFC 4724: until the peer's old routes go */
@@ -23,6 +31,8 @@ struct peer {
 	uint8_t refreshing;	       /* bit per enum family: between the peer's BoRR and its EoRR */
 	uint64_t heard;		       /* mono: of the last UPDATE on this session, or of its start */
 	bool tried;		       /* came up or failed at least once since the start of the daemon */
+	struct peer *sibling;	       /* the IPv4 session that want.sibling names */
+	struct peer *follower;	       /* the IPv6 session whose sibling this one is */
 	enum peer_held held;
 	struct loop_timer held_timer; /* until it no longer waits for a sibling that has never come up */
 	bool held_long;		      /* that time is over */
@@ -46,6 +56,11 @@ struct peer *speaker_peer(const struct speaker *s, unsigned index);
 unsigned speaker_count(const struct speaker *s);
 /* By session name or remote address; NULL if none. */
 struct peer *speaker_find(const struct speaker *s, const char *name);
+
+/* For dynamic.c: a peer of this range more, which takes the want's texts; and one less, whose session has ended. */
+struct peer *speaker_add(struct speaker *s, struct peer_want *w, struct range *r);
+void speaker_remove(struct peer *p);
+struct dynamic *speaker_dynamic(const struct speaker *s);
 
 /* Our own restart (RFC 4724 4.1): while it goes on nothing stale leaves the kernel. */
 struct restart_status {

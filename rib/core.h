@@ -145,6 +145,7 @@ struct rib {
 
 	struct rib_peer **peers; /* by index; [LOCAL_PEER] is the local one */
 	unsigned n_peers, n_freed;
+	unsigned free_from;	 /* no lower index is free */
 	struct htab by_address;	 /* peers by remote address */
 	struct own_address *own; /* addresses of ours that up sessions use */
 	unsigned n_own;

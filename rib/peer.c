@@ -317,10 +317,11 @@ static void conf_drop(struct rib_peer_conf *conf)
 /* The lowest free index. */
 static unsigned index_find(struct rib *r)
 {
-	unsigned i = 0;
+	unsigned i = r->free_from;
 
 	while (i < r->n_peers && r->peers[i])
 		i++;
+	r->free_from = i;
 	if (i == PEERS_MAX) {
 		log_error("rib", "more than %u peers: the process was built for fewer", PEERS_MAX);
 		abort();
@@ -364,6 +365,8 @@ void peer_destroy(struct rib_peer *p)
 		htab_remove(&r->by_address, remote_hash(&p->conf.remote), p);
 	conf_drop(&p->conf);
 	r->peers[p->index] = NULL;
+	if (p->index < r->free_from)
+		r->free_from = p->index;
 	free(p);
 }
 

@@ -46,7 +46,7 @@ static void refuse(struct bgp_session *s, int fd, const char *why, uint8_t subco
 	uint32_t more;
 
 	engine_refuse(s->engine, fd, BGP_ERR_CEASE, subcode, data);
-	if (log_allowed(&s->refuse_log, 1, 60 * MONO_SEC, &more))
+	if (log_allowed(&session_logs(s)->refuse, 1, 60 * MONO_SEC, &more))
 		log_info(LOG_BGP, "%s: connection from the peer refused: %s (%u more not shown)", s->conf.name, why,
 			 more);
 }
@@ -73,7 +73,7 @@ static bool too_early(const struct bgp_session *s)
 	return s->own.state == BGP_IDLE && s->damped && mono_now() - s->failed_at < s->conf.idle_hold * MONO_SEC;
 }
 
-void collision_incoming(struct bgp_session *s, int fd)
+void collision_incoming(struct bgp_session *s, int fd, const struct addr *local)
 {
 	struct conn *own = s->own.conn;
 	uint8_t data[256];
@@ -86,6 +86,11 @@ void collision_incoming(struct bgp_session *s, int fd)
 	}
 	if (s->dead) {
 		close(fd);
+		return;
+	}
+	if (s->conf.password && !key_in_force(session_key(s))) {
+		refuse(s, fd, "its password is not in force on the listening sockets", BGP_CEASE_REJECTED,
+		       (struct span){0});
 		return;
 	}
 	if (s->conf.admin_down) {
@@ -118,7 +123,7 @@ void collision_incoming(struct bgp_session *s, int fd)
 		log_warn(LOG_BGP, "%s: cannot %s on the peer's connection: %m", s->conf.name, what);
 	/* A machine born in Active: RFC 4271 8.2.1. */
 	s->incoming.state = BGP_ACTIVE;
-	conn_new(s, &s->incoming, fd, false);
+	conn_new(s, &s->incoming, fd, false, local);
 	fsm_event(s, &s->incoming, EV_TCP_CONFIRMED, NULL);
 }
 

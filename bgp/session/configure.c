@@ -29,9 +29,7 @@ struct field {
 
 static bool local_fits(struct bgp_session *s, const struct conn *c)
 {
-	struct addr local = socket_local(c->fd);
-
-	return addr_is_none(&s->conf.local) || addr_equal(&s->conf.local, &local);
+	return addr_is_none(&s->conf.local) || addr_equal(&s->conf.local, &c->local);
 }
 
 static bool remote_as_fits(struct bgp_session *s, const struct conn *c)
@@ -58,7 +56,8 @@ static const struct field fields[] = {
     {CONF(remote), PLAIN, EFFECT_RESET},
     {CONF(remote_port), PLAIN, EFFECT_NEXT_OPEN},
     {CONF(local), PLAIN, EFFECT_RESET, local_fits},
-    {CONF(ifname), STRING, EFFECT_RESET},
+    {CONF(ifname), STRING, EFFECT_NONE}, /* itself: another interface has another number */
+    {CONF(ifindex), PLAIN, EFFECT_RESET},
     {CONF(local_as), PLAIN, EFFECT_RESET},
     {CONF(remote_as), PLAIN, EFFECT_RESET, remote_as_fits},
     {CONF(router_id), PLAIN, EFFECT_RESET},
@@ -83,6 +82,7 @@ static const struct field fields[] = {
     {CONF(any_first_as), PLAIN, EFFECT_PATHS},
     {CONF(admin_down), PLAIN, EFFECT_NEXT_OPEN}, /* itself: see change_admin_state() */
     {CONF(shutdown_text), STRING, EFFECT_NONE},
+    {CONF(range), PLAIN, EFFECT_NONE},
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 #define EFFECT(e) (1u << (e))
@@ -143,18 +143,15 @@ static unsigned effects(struct bgp_session *s, const struct bgp_session_conf *ol
 static bool swap_conf(struct bgp_session *s, const struct bgp_session_conf *conf, unsigned *set)
 {
 	struct bgp_session_conf old = s->conf;
-	bool rekey = !addr_equal(&old.remote, &conf->remote);
+	bool rekey = !addr_equal(&old.remote, &conf->remote) || old.ifindex != conf->ifindex;
 
-	if (old.password && (rekey || !conf->password || !conf->password[0]))
-		engine_set_password(s, NULL);
 	if (rekey)
 		engine_table_remove(s);
 	conf_copy(&s->conf, conf);
 	*set = effects(s, &old);
 	if (rekey)
 		engine_table_add(s);
-	if (s->conf.password && (rekey || *set & EFFECT(EFFECT_PASSWORD)))
-		engine_set_password(s, s->conf.password);
+	session_claim_key(s);
 	conf_clear(&old);
 	return old.admin_down != s->conf.admin_down;
 }
@@ -177,7 +174,7 @@ static bool apply(struct bgp_session *s, struct conn *c, unsigned set)
 	if (set & EFFECT(EFFECT_SOCKET))
 		ok = socket_apply(c->fd, &s->conf, &what);
 	if (ok && set & EFFECT(EFFECT_PASSWORD))
-		ok = socket_password(c->fd, &s->conf.remote, s->conf.password);
+		ok = socket_peer_password(c->fd, &s->conf.remote, s->conf.password);
 	if (!ok)
 		log_warn(LOG_BGP, "%s: cannot %s on the live connection: %m; the session is reset", s->conf.name, what);
 	if (set & EFFECT(EFFECT_TIMERS) && c->have_peer)
@@ -223,7 +220,7 @@ bool bgp_session_configure(struct bgp_session *s, const struct bgp_session_conf 
 	if (s->conf.admin_down || !(set & ~EFFECT(EFFECT_NONE)))
 		return false;
 	/* Nothing is lost by a fresh attempt, and the change may be what it waits for. */
-	if (set & EFFECT(EFFECT_RESET) || session_state(s) < BGP_OPENSENT)
+	if (set & EFFECT(EFFECT_RESET) || bgp_session_state(s) < BGP_OPENSENT)
 		return restart(s, "its configuration changed");
 	if (!apply(s, s->own.conn, set) || !apply(s, s->incoming.conn, set))
 		return restart(s, "its configuration changed");

@@ -21,13 +21,14 @@ static void conn_timer(void *arg);
 
 /* Life */
 
-struct conn *conn_new(struct bgp_session *s, struct fsm *f, int fd, bool outgoing)
+struct conn *conn_new(struct bgp_session *s, struct fsm *f, int fd, bool outgoing, const struct addr *local)
 {
 	struct conn *c = mem_calloc(1, sizeof *c);
 
 	c->session = s;
 	c->fsm = f;
 	c->fd = fd;
+	c->local = *local;
 	c->outgoing = c->connecting = outgoing;
 	c->since = c->progress = mono_now();
 	f->conn = c;
@@ -92,6 +93,7 @@ static void connect_decided(struct conn *c)
 		return;
 	}
 	c->connecting = false;
+	c->local = socket_local(c->fd);
 	conn_watch(c);
 	if (collision_dialled(c))
 		fsm_event(c->session, c->fsm, EV_TCP_ACKED, NULL);

@@ -27,6 +27,19 @@
 
 struct conn;
 
+/* Somebody's wish for a signature (RFC 2385) on the listening sockets: see keys.c. */
+struct key_claim {
+	struct key *key;      /* NULL: no claim */
+	const char *password; /* both borrowed */
+	const char *name;
+	TAILQ_ENTRY(key_claim) entry;
+};
+
+/* What peers can make us log at will is limited, per session or for all of a range. */
+struct log_limits {
+	struct log_limit update, refuse, state;
+};
+
 /* One run of the state machine of RFC 4271 8. */
 struct fsm {
 	struct conn *conn; /* NULL below OpenSent, but for a dial in Connect */
@@ -52,7 +65,8 @@ struct bgp_session {
 	char *last_error;
 	uint64_t established;
 	uint64_t messages_in[6], messages_out[6];
-	struct log_limit update_log, refuse_log, state_log;
+	struct key_claim key;
+	struct log_limits logs; /* its own: see session_logs() */
 };
 
 /* Why an event came: what to tell the peer and people. All borrowed for the call. */
@@ -68,7 +82,8 @@ struct conn {
 	struct bgp_session *session;
 	struct fsm *fsm; /* the machine it belongs to */
 	int fd;		 /* -1: closed, waits for its burial */
-	bool outgoing;	 /* we dialled */
+	struct addr local;
+	bool outgoing; /* we dialled */
 	bool connecting;
 	bool blocked;	  /* the socket's buffer is full: LOOP_WRITE is watched */
 	bool wants;	  /* pull() may have something */
@@ -97,6 +112,16 @@ struct conn {
 	SLIST_ENTRY(conn) grave;
 };
 
+struct bgp_range {
+	struct bgp_engine *engine;
+	struct bgp_range_conf conf;
+	void *arg;
+	struct key_claim key;
+	struct log_limits logs; /* of its sessions */
+	struct log_limit refuse_log;
+	LIST_ENTRY(bgp_range) entry;
+};
+
 struct listener {
 	struct bgp_engine *engine;
 	struct bgp_listen at;
@@ -120,7 +145,9 @@ struct farewell {
 struct bgp_engine {
 	struct loop *loop;
 	struct bgp_session_ops ops;
-	struct htab sessions; /* by remote address */
+	struct htab sessions;	       /* by remote address, and interface if it is link-local */
+	struct htab keys;	       /* by prefix */
+	LIST_HEAD(, bgp_range) ranges; /* longest first */
 	LIST_HEAD(, listener) listeners;
 	LIST_HEAD(, farewell) farewells;
 	unsigned farewell_count;
@@ -142,13 +169,28 @@ void engine_bury_session(struct bgp_session *s);
 /* Takes the descriptor: sends a NOTIFICATION (code 0: none) and closes it once the peer has it. */
 void engine_refuse(struct bgp_engine *e, int fd, uint8_t code, uint8_t subcode, struct span data);
 void engine_farewell(struct bgp_engine *e, int fd);
+
+/* listen.c */
+void listen_stop(struct bgp_engine *e);
 void engine_table_add(struct bgp_session *s);
 void engine_table_remove(struct bgp_session *s);
-/* Puts this session's password on the listening sockets, or takes it off them. */
-void engine_set_password(struct bgp_session *s, const char *password);
+
+/* keys.c */
+/* Claims, changes (the same prefix again) or, with password NULL, gives up a key. The texts are borrowed until then. */
+void key_claim(struct bgp_engine *e, struct key_claim *c, const struct prefix *p, const char *password,
+	       const char *name);
+/* Whether connections that match this claim's prefix have proved to know its password. */
+bool key_in_force(const struct key_claim *c);
+/* Puts all keys on a listening socket that is new. */
+void key_listener(struct listener *l);
+
+/* range.c */
+/* The longest range with this caller; NULL if none has it. */
+struct bgp_range *range_find(const struct bgp_engine *e, const struct bgp_caller *who);
 
 /* conn.c */
-struct conn *conn_new(struct bgp_session *s, struct fsm *f, int fd, bool outgoing);
+/* local: none of a dial, which does not know yet. */
+struct conn *conn_new(struct bgp_session *s, struct fsm *f, int fd, bool outgoing, const struct addr *local);
 /* Closes, detaches from its machine and buries. said_goodbye: a NOTIFICATION was written. */
 void conn_close(struct conn *c, bool said_goodbye);
 void conn_watch(struct conn *c);
@@ -186,7 +228,7 @@ struct bgp_codec open_negotiate(const struct bgp_open *mine, const struct bgp_op
 
 /* collision.c */
 /* A connection from the peer: takes the descriptor. */
-void collision_incoming(struct bgp_session *s, int fd);
+void collision_incoming(struct bgp_session *s, int fd, const struct addr *local);
 /* Our dial went through: false if it lost already and was closed. */
 bool collision_dialled(struct conn *c);
 /* The peer's OPEN came on c: false if c lost and was closed. */
@@ -214,9 +256,13 @@ void session_report_down(struct bgp_session *s, const struct conn *c, const stru
 void session_report_up(struct bgp_session *s);
 void session_changed(struct bgp_session *s);
 void session_start(struct bgp_session *s);
+/* Claims the key of its password, or gives it up. */
+void session_claim_key(struct bgp_session *s);
+struct log_limits *session_logs(struct bgp_session *s);
+/* The claim that its connections are accepted by: its own, or its range's. */
+const struct key_claim *session_key(const struct bgp_session *s);
 /* Ends both machines, telling the peer (code 0: not). The own machine is Idle afterwards, its timer stopped. */
 void session_stop(struct bgp_session *s, const struct cause *why);
-enum bgp_state session_state(const struct bgp_session *s);
 /* 3/4 to 1 of it, RFC 4271 10. */
 uint64_t session_jitter(uint64_t ns);
 /* "10.0.0.2:179" or "[fd00::2]:179". Returns buf. */

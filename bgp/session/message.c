@@ -87,7 +87,7 @@ static void log_update_error(struct bgp_session *s, const struct bgp_error *e)
 	char hex[80], name[24];
 	uint32_t more;
 
-	if (!log_allowed(&s->update_log, 5, 60 * MONO_SEC, &more))
+	if (!log_allowed(&session_logs(s)->update, 5, 60 * MONO_SEC, &more))
 		return;
 	log_warn(LOG_BGP, "%s: malformed UPDATE: %s (%s: %s): %s (%u more not shown)", s->conf.name, e->reason,
 		 attribute_name(e->attr, name), message_hex(e->data, hex), reactions[e->action], more);

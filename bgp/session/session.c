@@ -15,6 +15,9 @@
 /* A restart that nobody's error caused waits at most this long; one after a lost collision much less. */
 #define SHORT_HOLD MONO_SEC
 #define SOON (100 * MONO_MSEC)
+/* How much of its comings and goings a peer, or all of a range, may log in a minute. */
+#define BURST 20
+#define RANGE_BURST 200
 /* How long a connection of the peer's keeps us from dialling while no OPEN came on it. */
 #define INCOMING_PATIENCE (10 * MONO_SEC)
 
@@ -28,7 +31,7 @@ const char *bgp_state_name(enum bgp_state s)
 	return state_names[s];
 }
 
-enum bgp_state session_state(const struct bgp_session *s)
+enum bgp_state bgp_session_state(const struct bgp_session *s)
 {
 	/* A connection of the peer's that has got there is not the session's before collision_won() made it so. */
 	enum bgp_state incoming = s->incoming.state == BGP_ESTABLISHED ? BGP_OPENCONFIRM : s->incoming.state;
@@ -49,6 +52,11 @@ uint64_t session_jitter(uint64_t ns)
 	return ns / 4 * 3 + ns / 4 * arc4random_uniform(1024) / 1023;
 }
 
+struct log_limits *session_logs(struct bgp_session *s)
+{
+	return s->conf.range ? &s->conf.range->logs : &s->logs;
+}
+
 /* What the owner is told */
 
 void session_changed(struct bgp_session *s)
@@ -62,10 +70,11 @@ static enum log_level log_level_of(struct bgp_session *s, enum log_level level)
 {
 	uint32_t more;
 
-	if (!log_allowed(&s->state_log, 20, 60 * MONO_SEC, &more))
+	if (!log_allowed(&session_logs(s)->state, s->conf.range ? RANGE_BURST : BURST, 60 * MONO_SEC, &more))
 		return LOG_LVL_DEBUG;
 	if (more)
-		log_warn(LOG_BGP, "%s: %u further lines about it were left out", s->conf.name, more);
+		log_warn(LOG_BGP, "%s: %u further lines about %s were left out", s->conf.name, more,
+			 s->conf.range ? "peers of its range" : "it");
 	return level;
 }
 
@@ -252,7 +261,7 @@ void session_dial(struct bgp_session *s)
 	if (s->dials < 16)
 		s->dials++;
 	if (fd >= 0) {
-		conn_new(s, &s->own, fd, true);
+		conn_new(s, &s->own, fd, true, &(struct addr){0});
 		return;
 	}
 	snprintf(text, sizeof text, "%s: %s%s (%s)", what, strerror(errno),
@@ -312,6 +321,22 @@ void session_notify(struct conn *c, const struct cause *why)
 	conn_flush(c, false);
 }
 
+void session_claim_key(struct bgp_session *s)
+{
+	struct prefix p = prefix_make(&s->conf.remote, addr_bits(s->conf.remote.af));
+
+	/* The range has one for all. */
+	if (s->conf.range || addr_is_none(&s->conf.remote))
+		key_claim(s->engine, &s->key, &p, NULL, s->conf.name);
+	else
+		key_claim(s->engine, &s->key, &p, s->conf.password, s->conf.name);
+}
+
+const struct key_claim *session_key(const struct bgp_session *s)
+{
+	return s->conf.range ? &s->conf.range->key : &s->key;
+}
+
 void session_start(struct bgp_session *s)
 {
 	s->dials = 0;
@@ -345,8 +370,7 @@ struct bgp_session *bgp_session_new(struct bgp_engine *e, const struct bgp_sessi
 	conf_copy(&s->conf, conf);
 	s->since = mono_now();
 	engine_table_add(s);
-	if (s->conf.password)
-		engine_set_password(s, s->conf.password);
+	session_claim_key(s);
 	/* Not before the caller has the pointer: a dial may fail at once, and on_state() would run. */
 	if (!s->conf.admin_down)
 		loop_timer_set(e->loop, &s->timer, 0, on_first_start, s);
@@ -365,8 +389,7 @@ void bgp_session_free(struct bgp_session *s, uint8_t cease_subcode)
 	s->dead = true;
 	session_stop(s, &why);
 	engine_table_remove(s);
-	if (s->conf.password)
-		engine_set_password(s, NULL);
+	key_claim(s->engine, &s->key, &(struct prefix){0}, NULL, s->conf.name);
 	conf_clear(&s->conf);
 	free(s->last_error);
 	s->last_error = NULL;
@@ -441,6 +464,11 @@ bool bgp_session_request_refresh(struct bgp_session *s, enum family f)
 
 /* Looking */
 
+bool bgp_session_is_connected(const struct bgp_session *s)
+{
+	return s->own.conn || s->incoming.conn;
+}
+
 const struct bgp_open *bgp_session_peer(const struct bgp_session *s)
 {
 	return s->own.conn ? &s->own.conn->peer : NULL;
@@ -479,7 +507,7 @@ void *bgp_session_arg(const struct bgp_session *s)
 struct bgp_session_info bgp_session_info(const struct bgp_session *s)
 {
 	struct bgp_session_info i = {
-	    .state = session_state(s),
+	    .state = bgp_session_state(s),
 	    .since = s->since,
 	    .established = s->established,
 	    .last_error = s->last_error ? s->last_error : "",
@@ -494,7 +522,7 @@ struct bgp_session_info bgp_session_info(const struct bgp_session *s)
 	if (i.state == BGP_IDLE || i.state == BGP_ACTIVE)
 		i.retry_in = loop_timer_left(s->engine->loop, &s->timer);
 	if (c) {
-		i.local = socket_local(c->fd);
+		i.local = c->local;
 		socket_ports(c->fd, &i.local_port, &i.remote_port);
 		i.hold_time = c->hold_time;
 		i.keepalive_time = (uint16_t)(c->keepalive / MONO_SEC);

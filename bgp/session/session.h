@@ -16,6 +16,7 @@
 
 struct bgp_engine;
 struct bgp_session;
+struct bgp_range;
 
 enum bgp_state { BGP_IDLE, BGP_CONNECT, BGP_ACTIVE, BGP_OPENSENT, BGP_OPENCONFIRM, BGP_ESTABLISHED, BGP_STATE_COUNT };
 const char *bgp_state_name(enum bgp_state s); /* "Idle", ... as RFC 4271 writes them */
@@ -26,6 +27,7 @@ struct bgp_session_conf {
 	uint16_t remote_port; /* 179 */
 	struct addr local;    /* source address, none: the kernel's choice */
 	char ifname[16];      /* for link-local peers, "" otherwise */
+	uint32_t ifindex;     /* its number now; 0 while there is no such interface */
 	uint32_t local_as;
 	uint32_t remote_as;		   /* 0: any (taken from the OPEN) */
 	uint32_t router_id;		   /* host order */
@@ -46,6 +48,15 @@ struct bgp_session_conf {
 	bool any_first_as; /* eBGP: the leftmost AS of a path may be another one than the peer's (route servers) */
 	bool admin_down;
 	char *shutdown_text; /* RFC 9003, NULL none; copied */
+	struct bgp_range
+	    *range; /* that it came by; NULL for a configured peer. It shares that one's limits of logging */
+};
+
+/* Who connects. */
+struct bgp_caller {
+	struct addr remote, local;
+	uint32_t ifindex; /* of a link-local address; else 0 */
+	uint8_t ttl;	  /* of its SYN; 0 if the kernel does not tell */
 };
 
 /* Why a session left Established. */
@@ -78,6 +89,9 @@ struct bgp_session_ops {
 	 * slice holds whole messages: the session's own go between slices. 0: nothing now, wait for
 	 * bgp_session_kick(). Only called in Established. */
 	unsigned (*pull)(void *arg, struct bgp_session *s, struct slice *out, unsigned max);
+	/* A connection from the range (arg is the range's) that no session has: returns the session, just made, that
+	 * takes it; or NULL with *why for people: the caller gets a Cease/5. May be NULL if there are no ranges. */
+	struct bgp_session *(*on_caller)(void *arg, const struct bgp_caller *who, const char **why);
 };
 
 struct bgp_engine *bgp_engine_new(struct loop *loop, const struct bgp_session_ops *ops);
@@ -96,6 +110,22 @@ void bgp_engine_set_restarting(struct bgp_engine *e, bool restarting);
 void bgp_engine_keep_opens(struct bgp_engine *e, bool keep);
 /* Name sent in the hostname capability; "" sends none. Copied. */
 void bgp_engine_set_hostname(struct bgp_engine *e, const char *hostname);
+
+/* Dynamic neighbours: peers of which only a range of addresses is known. The longest range that has the caller's
+ * address decides; a session with that address, wherever it listens, beats them all. */
+struct bgp_range_conf {
+	char *name; /* for logs; copied */
+	struct prefix prefix;
+	uint32_t ifindex; /* of a link-local range: its interface; 0 any */
+	char *password;	  /* RFC 2385, NULL none; copied. The kernel demands it of the whole range, longer ones included
+			   */
+	uint8_t min_ttl;  /* RFC 5082; 0 off */
+};
+struct bgp_range *bgp_range_new(struct bgp_engine *e, const struct bgp_range_conf *conf, void *arg);
+/* What changes holds for those who connect from now on. */
+void bgp_range_configure(struct bgp_range *r, const struct bgp_range_conf *conf);
+/* Its sessions must have been freed, or given another range. */
+void bgp_range_free(struct bgp_range *r);
 
 /* Creates and starts (unless admin_down). arg is handed to the callbacks. */
 struct bgp_session *bgp_session_new(struct bgp_engine *e, const struct bgp_session_conf *conf, void *arg);
@@ -142,5 +172,9 @@ struct bgp_session_info {
 	unsigned attempts_failed;		  /* since the start or the last Established */
 };
 struct bgp_session_info bgp_session_info(const struct bgp_session *s);
+/* The state alone: for those who ask all peers. */
+enum bgp_state bgp_session_state(const struct bgp_session *s);
+/* Whether there is a connection, or an attempt at one. */
+bool bgp_session_is_connected(const struct bgp_session *s);
 
 #endif

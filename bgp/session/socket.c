@@ -2,13 +2,14 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
-#include <net/if.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "daemon/base/wire.h"
 
 /* Older headers lack it; Linux has had it since 4.2. Lets the kernel choose the port when it knows the destination, so
  * that one source address serves more than 28,000 connections. */
@@ -128,6 +129,7 @@ int socket_listen(const struct addr *a, uint16_t port, const char **what)
 	/* The SYN-ACK leaves before we know the peer: with 255 it passes the peer's RFC 5082 check, if it has one. */
 	set(fd, a->af, &opt_ttl, 255, &ignored);
 	set(fd, a->af, &opt_tos, TOS_INTERNETWORK_CONTROL, &ignored);
+	setsockopt(fd, IPPROTO_TCP, TCP_SAVE_SYN, &on, sizeof on);
 	*what = "bind";
 	if (bind(fd, &sa.sa, len) < 0)
 		return fail(fd);
@@ -147,9 +149,19 @@ bool socket_apply(int fd, const struct bgp_session_conf *conf, const char **what
 	       set(fd, af, &opt_min_ttl, conf->min_ttl, what);
 }
 
-bool socket_password(int fd, const struct addr *remote, const char *password)
+bool socket_peer_password(int fd, const struct addr *remote, const char *password)
 {
-	struct tcp_md5sig key = {0};
+	struct prefix p = prefix_make(remote, addr_bits(remote->af));
+
+	return socket_password(fd, &p, password);
+}
+
+bool socket_password(int fd, const struct prefix *remote, const char *password)
+{
+	/* Kernels before 4.13 know whole addresses only, by the older option. */
+	int option = prefix_is_host(remote) ? TCP_MD5SIG : TCP_MD5SIG_EXT;
+	struct tcp_md5sig key = {.tcpm_flags = option == TCP_MD5SIG_EXT ? TCP_MD5SIG_FLAG_PREFIX : 0,
+				 .tcpm_prefixlen = remote->len};
 	union sock_addr sa;
 	size_t len = password ? strlen(password) : 0;
 
@@ -158,18 +170,18 @@ bool socket_password(int fd, const struct addr *remote, const char *password)
 		return false;
 	}
 	/* The port is no part of the key; neither is the interface: the kernel compares the address alone. */
-	to_sockaddr(&sa, remote, 0, 0);
+	to_sockaddr(&sa, &remote->addr, 0, 0);
 	memcpy(&key.tcpm_addr, &sa.storage, sizeof key.tcpm_addr);
 	key.tcpm_keylen = (uint16_t)len;
 	if (len)
 		memcpy(key.tcpm_key, password, len);
-	if (setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof key) == 0)
+	if (setsockopt(fd, IPPROTO_TCP, option, &key, sizeof key) == 0)
 		return true;
 	/* There was none to take away. */
 	return !len && (errno == ENOENT || errno == ENOPROTOOPT);
 }
 
-static bool bind_local(int fd, const struct bgp_session_conf *conf, uint32_t ifindex, const char **what)
+static bool bind_local(int fd, const struct bgp_session_conf *conf, const char **what)
 {
 	union sock_addr sa;
 	socklen_t len;
@@ -178,20 +190,20 @@ static bool bind_local(int fd, const struct bgp_session_conf *conf, uint32_t ifi
 	if (addr_is_none(&conf->local))
 		return true;
 	set(fd, conf->local.af, &opt_late_port, 1, &ignored);
-	len = to_sockaddr(&sa, &conf->local, 0, ifindex);
+	len = to_sockaddr(&sa, &conf->local, 0, conf->ifindex);
 	*what = "bind to the source address";
 	return bind(fd, &sa.sa, len) == 0;
 }
 
 int socket_dial(const struct bgp_session_conf *conf, const char **what)
 {
-	uint32_t ifindex = conf->ifname[0] ? if_nametoindex(conf->ifname) : 0;
 	union sock_addr sa;
-	socklen_t len = to_sockaddr(&sa, &conf->remote, conf->remote_port, ifindex);
+	socklen_t len = to_sockaddr(&sa, &conf->remote, conf->remote_port, conf->ifindex);
 	int fd;
 
 	*what = "find the interface";
-	if (conf->ifname[0] && !ifindex)
+	errno = ENODEV;
+	if (conf->ifname[0] && !conf->ifindex)
 		return -1;
 	fd = spare(open_socket(conf->remote.af, what));
 	if (fd < 0)
@@ -199,9 +211,9 @@ int socket_dial(const struct bgp_session_conf *conf, const char **what)
 	if (!socket_apply(fd, conf, what))
 		return fail(fd);
 	*what = "set the password (RFC 2385)";
-	if (conf->password && !socket_password(fd, &conf->remote, conf->password))
+	if (conf->password && !socket_peer_password(fd, &conf->remote, conf->password))
 		return fail(fd);
-	if (!bind_local(fd, conf, ifindex, what))
+	if (!bind_local(fd, conf, what))
 		return fail(fd);
 	*what = "connect";
 	if (connect(fd, &sa.sa, len) < 0 && errno != EINPROGRESS)
@@ -209,16 +221,36 @@ int socket_dial(const struct bgp_session_conf *conf, const char **what)
 	return fd;
 }
 
-int socket_accept(int listening, struct addr *remote, uint32_t *ifindex)
+/* The TTL of the SYN, which the listening socket keeps; 0 if it did not (SYN cookies). */
+static uint8_t syn_ttl(int fd)
+{
+	uint8_t syn[256];
+	socklen_t len = sizeof syn;
+	struct rd r;
+	uint8_t version;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, syn, &len) < 0)
+		return 0;
+	r = rd_make(syn, len);
+	version = rd_u8(&r) >> 4;
+	/* TTL of IPv4, hop limit of IPv6. */
+	rd_take(&r, version == 4 ? 7 : 6);
+	return rd_u8(&r);
+}
+
+int socket_accept(int listening, struct bgp_caller *who)
 {
 	union sock_addr sa = {0};
 	socklen_t len = sizeof sa;
 	int fd = spare(accept4(listening, &sa.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC));
 
-	if (fd >= 0) {
-		*remote = from_sockaddr(&sa);
-		*ifindex = remote->af == AF_INET6 ? sa.in6.sin6_scope_id : 0;
-	}
+	if (fd >= 0)
+		*who = (struct bgp_caller){
+		    .remote = from_sockaddr(&sa),
+		    .local = socket_local(fd),
+		    .ifindex = sa.sa.sa_family == AF_INET6 ? sa.in6.sin6_scope_id : 0,
+		    .ttl = syn_ttl(fd),
+		};
 	return fd;
 }
 

@@ -8,12 +8,15 @@
 int socket_listen(const struct addr *a, uint16_t port, const char **what);
 /* Begins to connect; the descriptor becomes writable when it is decided. */
 int socket_dial(const struct bgp_session_conf *conf, const char **what);
-int socket_accept(int listening, struct addr *remote, uint32_t *ifindex);
+/* The next who calls; -1 with EAGAIN if nobody does. */
+int socket_accept(int listening, struct bgp_caller *who);
 
 /* The options of an accepted socket, or of a live one whose configuration changed. False with errno and *what. */
 bool socket_apply(int fd, const struct bgp_session_conf *conf, const char **what);
-/* RFC 2385 with this peer: password NULL takes the key away. False with errno. */
-bool socket_password(int fd, const struct addr *remote, const char *password);
+/* RFC 2385 with all peers of this prefix: password NULL takes the key away. False with errno. */
+bool socket_password(int fd, const struct prefix *remote, const char *password);
+/* The same with one peer. */
+bool socket_peer_password(int fd, const struct addr *remote, const char *password);
 /* The error of a connect that is decided: 0 if it went through. */
 int socket_error(int fd);
 struct addr socket_local(int fd);
