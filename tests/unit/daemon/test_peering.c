@@ -103,6 +103,38 @@ static const struct {
      NODE("a", "10.0.0.1", "    ipv6Address: fd00::1/64\n") NODE("b", "10.0.0.2", "    ipv6Address: fd00::2/64\n"), "a",
      "Mesh_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 passive both\n"
      "Mesh_fd00__2 [fd00::2]:179 as 64512 local 64512 fd00::1 passive sibling 10.0.0.2\n"},
+    {"ranges: of any AS and of one, on the node they select, with their options",
+     NODE("a", "10.0.0.1", "    ipv6Address: fd00::1/64\n") PEER("any", "peerRange: 10.9.0.0/16")
+	 PEER("six", "peerRange: \"fd00:9::/32\", asNumber: 65001, peerLimit: 7, "
+		     "ttlSecurity: 1, password: secret") PEER("elsewhere", "node: b, peerRange: 10.8.0.0/16"),
+     "a",
+     "BGPPeer any, range 10.9.0.0/16: at most 100 of 10.9.0.0/16, as Dynamic_10_9_0_1 10.9.0.1:179 as 0 local 64512 "
+     "none "
+     "passive both\n"
+     "BGPPeer six, range fd00:9::/32: at most 7 of fd00:9::/32, as Dynamic_fd00_9__1 [fd00:9::1]:179 as 65001 local "
+     "64512 none passive ttl 1 password\n"},
+    {"a reflector's range: clients by its cluster id, unless the BGPPeer says otherwise or the AS is another",
+     NODE_RR("r", "10.0.0.9", "1.0.0.1") PEER("a", "peerRange: 10.1.0.0/16")
+	 PEER("b", "peerRange: 10.2.0.0/16, routeReflectorClient: false")
+	     PEER("c", "peerRange: 10.3.0.0/16, asNumber: 65001"),
+     "r",
+     "BGPPeer a, range 10.1.0.0/16: at most 100 of 10.1.0.0/16, as Dynamic_10_1_0_1 10.1.0.1:179 as 0 local 64512 none "
+     "passive client\n"
+     "BGPPeer b, range 10.2.0.0/16: at most 100 of 10.2.0.0/16, as Dynamic_10_2_0_1 10.2.0.1:179 as 0 local 64512 none "
+     "passive\n"
+     "BGPPeer c, range 10.3.0.0/16: at most 100 of 10.3.0.0/16, as Dynamic_10_3_0_1 10.3.0.1:179 as 65001 local 64512 "
+     "none passive\n"},
+    {"a range is no reverse peer of a node without an IPv6 address",
+     NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") CONF("default", "nodeToNodeMeshEnabled: false")
+	 PEER("x", "node: b, peerRange: 10.9.0.0/16, asNumber: 64512"),
+     "a", ""},
+    {"of two equal ranges the first by name",
+     NODE("a", "10.0.0.1", "") PEER("two", "peerRange: 10.1.0.0/16, asNumber: 2")
+	 PEER("one", "peerRange: 10.1.2.3/16, asNumber: 1"),
+     "a",
+     "BGPPeer one, range 10.1.0.0/16: at most 100 of 10.1.0.0/16, as Dynamic_10_1_0_1 10.1.0.1:179 as 1 local 64512 "
+     "none "
+     "passive\n"},
     {"no Node object of this name", THREE, "nobody", ""},
 };
 
@@ -178,6 +210,18 @@ static void describe(struct strbuf *out, const struct peer_want *w)
 	strbuf_putc(out, '\n');
 }
 
+static void describe_range(struct strbuf *out, const struct peer_want *w)
+{
+	char text[PREFIX_STRLEN];
+	struct addr first = addr_add(&w->opt.range.addr, 1);
+	struct peer_want peer = peer_want_of_range(w, &first);
+
+	strbuf_printf(out, "%s: at most %u of %s, as ", w->name, w->opt.range_limit,
+		      prefix_format(&w->opt.range, text));
+	describe(out, &peer);
+	peer_want_free(&peer);
+}
+
 static struct config config_for(const char *node)
 {
 	struct config c;
@@ -203,6 +247,8 @@ START_TEST(test_case)
 	strbuf_puts(&got, "");
 	for (unsigned i = 0; i < p.count; i++)
 		describe(&got, &p.want[i]);
+	for (unsigned i = 0; i < p.range_count; i++)
+		describe_range(&got, &p.ranges[i]);
 	ck_assert_msg(strcmp(got.s, cases[_i].sessions) == 0, "%s:\ngot\n%swanted\n%s", cases[_i].what, got.s,
 		      cases[_i].sessions);
 	strbuf_free(&got);

@@ -34,6 +34,11 @@ struct end {
 	uint8_t last_words[BGP_MAX_MESSAGE]; /* ended.notification */
 	struct buf *message;		     /* what pull() gives, so often */
 	unsigned supply;
+	/* As the owner of a range: the session of the last caller, made with this configuration; or why there is none.
+	 */
+	struct bgp_session_conf callers;
+	const char *refuse;
+	unsigned calls;
 	/* Called in each callback, with its first letter. */
 	void (*hook)(struct end *e, char what);
 };
@@ -152,6 +157,22 @@ static unsigned rig_pull(void *arg, struct bgp_session *s, struct slice *out, un
 	return n;
 }
 
+static struct bgp_session *rig_caller(void *arg, const struct bgp_caller *who, const char **why)
+{
+	struct end *e = arg;
+
+	e->calls++;
+	if (e->refuse) {
+		*why = e->refuse;
+		return NULL;
+	}
+	ck_assert_ptr_null(e->s);
+	e->callers.remote = who->remote;
+	e->callers.passive = true;
+	e->s = bgp_session_new(rig.side[0].engine, &e->callers, e);
+	return e->s;
+}
+
 static const struct bgp_session_ops rig_ops = {
     .on_established = rig_established,
     .on_down = rig_down,
@@ -160,6 +181,7 @@ static const struct bgp_session_ops rig_ops = {
     .on_refresh = rig_refresh,
     .on_state = rig_state,
     .pull = rig_pull,
+    .on_caller = rig_caller,
 };
 
 static void rig_tick(void *arg)
