@@ -299,4 +299,4 @@ static bool ranges_start(struct request *r)
 	out_end(o);
 	return true;
 }
-const struct command_ops command_show_ranges = {.start = ranges_start};
+const struct command_ops command_show_dynamic = {.start = ranges_start};

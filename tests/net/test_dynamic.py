@@ -45,7 +45,7 @@ class Reflector:
 
     def wait_ranges(self, count=1):
         """They are in force."""
-        wait_for(lambda: len(self.node.show("ranges")["ranges"]) == count, lambda: self.node.show("ranges"))
+        wait_for(lambda: len(self.node.show("dynamic")["ranges"]) == count, lambda: self.node.show("dynamic"))
 
     def call(self, source):
         """A client of the test's own, at this address."""
@@ -168,7 +168,7 @@ def test_refused(reflector):
         assert extra.hear() is None
     reflector.node.wait_log(r"connection from 10\.128\.0\.3 refused: its 2 peers are there \(peerLimit\)")
     assert len(re.findall(r"connection from 10\.128\.0\.3 refused", reflector.node.log_text())) <= 5
-    assert reflector.node.show("ranges")["ranges"][0]["refused"] == 20
+    assert reflector.node.show("dynamic")["ranges"][0]["refused"] == 20
     # No range: closed.
     stranger = reflector.call("10.128.1.1")
     assert stranger.hear() is None
@@ -203,7 +203,7 @@ def test_ranges_in_ranges(reflector):
     reflector.cluster.delete(bgp_peer("narrow"))
     assert narrow.hear_of(NOTIFICATION)[0] == 6
     wait_for(lambda: set(reflector.peers()) == {"10.128.0.1", "10.128.7.7"}, reflector.peers)
-    assert reflector.node.show("ranges")["ranges"][0]["limit"] == 7
+    assert reflector.node.show("dynamic")["ranges"][0]["limit"] == 7
     assert reflector.peers()["10.128.0.1"]["since"] >= since
 
     # A neighbour is configured that is there already: it stays, under its new name. And the last range goes.
