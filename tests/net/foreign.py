@@ -51,6 +51,7 @@ FEATURES = {
     "md5": "TCP MD5 signatures (RFC 2385)",
     "gtsm": "TTL security (RFC 5082)",
     "shutdown message": "gives a reason when it shuts a session down (RFC 9003)",
+    "reads shutdown message": "shows the reason that its peer gives (RFC 9003)",
     "hears refusals": "understands a NOTIFICATION that comes before any OPEN (RFC 4486)",
     "hostname": "announces its host's name (draft-walton-bgp-hostname-capability)",
     "old": "can be a speaker of 2-octet AS numbers (RFC 6793)",

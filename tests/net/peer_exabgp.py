@@ -103,7 +103,8 @@ class ExabgpNode(Foreign):
              "long-lived": "it does not have it",
              "hostname": "the code for it is switched off",
              "shutdown message": "its API ends sessions with any code, but without a text",
-             "hears refusals": "it takes it for an UPDATE that it cannot decode",
+             "reads shutdown message": "it fails over any text, and takes the NOTIFICATION for broken",
+             "hears refusals": "the same",
              "max-prefix": "it counts nothing",
              "link-local": "neighbors are global addresses"}
 
@@ -172,6 +173,9 @@ class ExabgpNode(Foreign):
                 for row in rows:
                     out.pop(row["nlri"], None)
         return out
+
+    def tell(self):
+        return super().tell() + "".join(self.file(session, "heard").read_text()[-1500:] for session in self.sessions)
 
     def change(self, gone=(), new=()):
         """Takes routes back, and announces others."""

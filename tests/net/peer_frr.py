@@ -19,6 +19,7 @@ BGPD = """
  no bgp network import-check
  no bgp ebgp-requires-policy
  no bgp suppress-duplicates
+ bgp log-neighbor-changes
 {options}{neighbors} address-family ipv4 unicast
 {family4} exit-address-family
  address-family ipv6 unicast
@@ -175,4 +176,4 @@ class FrrNode(Foreign):
                    f"neighbor {session.remote} shutdown message {text}")
 
     def tell(self):
-        return "\n".join(self.vtysh(f"show bgp neighbors {session.remote}")[:3000] for session in self.sessions)
+        return "\n".join(self.vtysh(f"show bgp neighbors {session.remote}")[:3000] for session in self.sessions) + super().tell()

@@ -86,10 +86,18 @@ class Matrix:
         # Next hops that nobody has: what is announced with them is nobody's own.
         self.hops = {family: [str(ipaddress.ip_address(pair[family]) + 100) for pair in spare] for family in FAMILIES}
         cluster.write(ip_pool("10.0.0.0/8", "everything4"), ip_pool("fd00::/8", "everything6"))
-        cluster.write(bgp_peer("internal", node="ours", peerSelector="has(interop)"))
+        self.peer_all([row for row in ROWS if row.internal])
 
     def peer_with(self, name, address, as_number, **spec):
         self.cluster.write(bgp_peer(name, node="ours", peerIP=address, asNumber=as_number, **spec))
+
+    def peer_all(self, rows, **spec):
+        """Our sessions with these daemons; the internal ones have one BGPPeer together."""
+        if any(row.internal for row in rows):
+            self.cluster.write(bgp_peer("internal", node="ours", peerSelector="has(interop)", **spec))
+        for row in rows:
+            for session in () if row.internal else row.sessions:
+                self.peer_with(f"{row.name}-{session.families[0]}", session.local, row.as_number, passive=True, **spec)
 
     def scripted(self, name, as_number, updates=(), **options):
         """A speaker beside us with a session for each family; {family: scripted peer}."""
@@ -127,8 +135,7 @@ class Matrix:
             extra = [Session(them.address(family), twin[family], row.as_number, OUR_AS, (family,)) for family in FAMILIES]
             row.twins = {family: self.speaker.add(twin[family], OUR_AS, self.router_id(twin[family]),
                                                   families=(family,), keep=True) for family in FAMILIES}
-            for session in row.sessions:
-                self.peer_with(f"{row.name}-{session.families[0]}", session.local, row.as_number, passive=True)
+            self.peer_all([row])
         if row.kind.has("relay"):
             feeder_as = row.as_number if row.internal else 65200 + row.number
             extra.append(Session(them.ip4, feeder[4], row.as_number, feeder_as, **options))
@@ -363,7 +370,19 @@ def test_refused(matrix, row):
     wait_for(lambda: "carries both families" in row.host.tell(), lambda: f"our words\n{row.host.tell()}")
 
 
-@rows_with("shutdown message")
+def test_reason_we_give(matrix):
+    """To the internal ones; RFC 9003, and with those who have RFC 8538 inside a Hard Reset."""
+    rows = [row for row in ROWS if row.internal]
+    words = "back at noon, maybe"
+    matrix.peer_all(rows, shutdown=True, shutdownMessage=words)
+    for row in rows:
+        if row.kind.has("reads shutdown message"):
+            wait_for(lambda r=row: words in r.host.tell(), lambda r=row: f"{r.name} shows our words\n{r.host.tell()}")
+        for session in row.sessions:
+            wait_for(lambda r=row, s=session: not r.host.established(s), lambda r=row: f"{r.name}'s session has ended")
+
+
+@rows_with("shutdown message", internal=(False,))
 def test_reason_they_give(matrix, row):
     for session in row.sessions:
         text = f"rack {row.number} moves"
