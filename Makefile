@@ -27,7 +27,7 @@ ALL_CFLAGS := $(STD) -D_GNU_SOURCE -I. -DCALIDRIS_VERSION='"$(VERSION)"' $(WARN)
 ALL_LDFLAGS := $(SANFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
 # Libraries, from what uses others to what stands alone: the link order is the dependency order of docs/architecture.md.
-DIRS := daemon datastore fib rib bgp/session bgp/bfd bgp/mrt bgp/codec daemon/base
+DIRS := daemon datastore fib rib bgp/session bgp/bfd bgp/bmp bgp/mrt bgp/codec daemon/base
 lib   = $(BUILD)/lib$(subst /,-,$(1)).a
 LIBRARIES := $(foreach d,$(DIRS),$(call lib,$(d)))
 # The two programs' main files are not part of any library.
@@ -90,6 +90,7 @@ BELOW_base      := daemon/base
 BELOW_bgp       := bgp/session bgp/codec daemon/base
 BELOW_session   := bgp/session bgp/codec daemon/base
 BELOW_bfd       := bgp/bfd daemon/base
+BELOW_bmp       := bgp/bmp bgp/codec daemon/base
 BELOW_mrt       := bgp/mrt bgp/codec daemon/base
 BELOW_rib       := rib bgp/codec daemon/base
 BELOW_fib       := fib daemon/base

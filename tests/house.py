@@ -13,11 +13,12 @@ MAY_INCLUDE = {
     "bgp/codec": ["daemon/base"],
     "bgp/session": ["daemon/base", "bgp/codec"],
     "bgp/bfd": ["daemon/base"],
+    "bgp/bmp": ["daemon/base", "bgp/codec"],
     "bgp/mrt": ["daemon/base", "bgp/codec"],
     "rib": ["daemon/base", "bgp/codec"],
     "fib": ["daemon/base"],
     "datastore": ["daemon/base"],
-    "daemon": ["daemon/base", "bgp/codec", "bgp/session", "bgp/bfd", "bgp/mrt", "rib", "fib", "datastore"],
+    "daemon": ["daemon/base", "bgp/codec", "bgp/session", "bgp/bfd", "bgp/bmp", "bgp/mrt", "rib", "fib", "datastore"],
 }
 # Where a library's or the system's headers may be included.
 CONFINED = {
@@ -26,7 +27,7 @@ CONFINED = {
     r"yaml\.h": r"datastore/.*",
 }
 # Codecs are pure: bytes in, structs out.
-CODECS = ("bgp/codec", "bgp/mrt")
+CODECS = ("bgp/codec", "bgp/bmp", "bgp/mrt")
 CODEC_NEVER = re.compile(r"<(sys/socket|unistd|time|sys/time|poll|syslog|stdio_ext)\.h>|daemon/base/(log|loop|mono)\.h")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Data that changes and belongs to no struct: the log's level and destination, the process's hash key (drawn once, before

@@ -192,6 +192,11 @@ static inline void wr_fill16(struct wr *w, struct wr_mark m, uint16_t v)
 	w->start[m.at] = (uint8_t)(v >> 8);
 	w->start[m.at + 1] = (uint8_t)v;
 }
+static inline void wr_fill32(struct wr *w, struct wr_mark m, uint32_t v)
+{
+	wr_fill16(w, m, (uint16_t)(v >> 16));
+	wr_fill16(w, (struct wr_mark){m.at + 2}, (uint16_t)v);
+}
 static inline void wr_close8(struct wr *w, struct wr_mark m)
 {
 	size_t n = wr_len(w) - m.at - 1;
@@ -214,12 +219,10 @@ static inline void wr_close32(struct wr *w, struct wr_mark m)
 {
 	size_t n = wr_len(w) - m.at - 4;
 
-	if (w->bad || n > UINT32_MAX) {
+	if (w->bad || n > UINT32_MAX)
 		w->bad = true;
-	} else {
-		wr_fill16(w, m, (uint16_t)(n >> 16));
-		wr_fill16(w, (struct wr_mark){m.at + 2}, (uint16_t)n);
-	}
+	else
+		wr_fill32(w, m, (uint32_t)n);
 }
 /* Remember a position, and go back to it (bad is cleared: what did not fit is undone too). */
 static inline size_t wr_save(const struct wr *w)
