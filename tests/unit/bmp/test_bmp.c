@@ -217,8 +217,10 @@ START_TEST(test_peer_down)
 	enum bmp_down reason = (enum bmp_down)_i;
 	bool is_loc_rib = reason == BMP_DOWN_LOC_RIB;
 	struct bmp_peer p = is_loc_rib ? loc_rib() : peer6();
-	struct bmp_peer_down down = {
-	    .reason = reason, .notification = bgp_message(BGP_NOTIFICATION, _i % 2 ? 65516 : 2), .event = 29, .table_name = "global"};
+	struct bmp_peer_down down = {.reason = reason,
+				     .notification = bgp_message(BGP_NOTIFICATION, _i % 2 ? 65516 : 2),
+				     .event = 29,
+				     .table_name = "global"};
 	struct wr w = writer();
 	struct report m;
 	struct tlv t;
