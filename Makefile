@@ -62,8 +62,8 @@ endif
 
 $(BUILD)/calidrisd: $(BUILD)/daemon/main.o $(LIBRARIES)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS)
-$(BUILD)/calidris: $(BUILD)/daemon/client.o $(call lib,daemon/base)
-	$(CC) $(ALL_LDFLAGS) -o $@ $< $(call lib,daemon/base) -lbsd -lev
+$(BUILD)/calidris: $(BUILD)/daemon/client.o $(BUILD)/daemon/client_dump.o $(call lib,daemon/base)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lbsd -lev
 
 define library
 $(call lib,$(1)): $(call objects,$(1))

@@ -1,5 +1,7 @@
 /* calidris: asks the daemon through its control socket, and shows the answer. Knows nothing of what the answers mean.
  */
+#include "daemon/client.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
@@ -15,6 +17,7 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/mem.h"
+#include "daemon/client_dump.h"
 #include "daemon/command_table.h"
 #include "daemon/control.h"
 
@@ -22,8 +25,8 @@
 #define EXIT_USAGE 2	   /* wrong options, or no such command */
 #define EXIT_UNREACHABLE 3 /* no answer from a daemon */
 
-/* How long a daemon may say nothing. It answers within milliseconds, unless it is stopped or stuck. */
-#define PATIENCE_MS 30000
+/* The first line of an answer that is a file. */
+#define DATA "data\n"
 #define WIDTH 100u
 #define WIDTH_LEAST 60u
 
@@ -99,15 +102,16 @@ static int parse_options(struct options *o, int argc, char **argv)
 
 /* ---- Talking ---- */
 
-/* The line for the daemon. False if the words make none. */
-static bool make_line(struct strbuf *line, const struct options *o, char **words, int count)
+/* The line for the daemon, with "-" instead of a file's name. False if the words make none. */
+static bool make_line(struct strbuf *line, const struct options *o, char **words, int count, const char *file)
 {
 	if (o->json)
 		strbuf_puts(line, "json ");
 	for (int i = 0; i < count; i++) {
-		if (strpbrk(words[i], "\n\r"))
+		const char *word = words[i] == file ? "-" : words[i];
+		if (strpbrk(word, "\n\r"))
 			return false;
-		strbuf_printf(line, "%s%s", words[i], i + 1 < count ? " " : "\n");
+		strbuf_printf(line, "%s%s", word, i + 1 < count ? " " : "\n");
 	}
 	return line->len < CONTROL_LINE_MAX;
 }
@@ -136,15 +140,21 @@ static int say_unreachable(const char *path, int error)
 	return EXIT_UNREACHABLE;
 }
 
-/* Everything until the daemon closes. The whole answer is taken before any is shown, so that a pager does not keep the
- * daemon waiting. Returns 0 or an errno. */
-static int read_answer(int fd, struct strbuf *answer)
+/* Does a file follow, instead of an answer to be shown? */
+static bool is_data(const struct strbuf *answer)
+{
+	return answer->len >= sizeof DATA - 1 && memcmp(answer->s, DATA, sizeof DATA - 1) == 0;
+}
+
+/* Everything until the daemon closes, or a file begins where one is expected. The whole answer is taken before any is
+ * shown, so that a pager does not keep the daemon waiting. Returns 0 or an errno. */
+static int read_answer(int fd, struct strbuf *answer, bool file)
 {
 	char block[65536];
 
-	for (;;) {
+	while (!file || !is_data(answer)) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int ready = poll(&p, 1, PATIENCE_MS);
+		int ready = poll(&p, 1, CLIENT_PATIENCE_MS);
 		ssize_t n;
 
 		if (ready < 0 && errno == EINTR)
@@ -159,10 +169,12 @@ static int read_answer(int fd, struct strbuf *answer)
 		if (n > 0)
 			strbuf_add(answer, block, (size_t)n);
 	}
+	return 0;
 }
 
-/* Sends the line and takes the answer. Returns 0 or an errno. */
-static int ask(const char *path, const struct strbuf *line, struct strbuf *answer)
+/* Sends the line and takes the answer; if it is a file (NULL: that is not expected), writes it. Returns 0, an errno, or
+ * -1 if the file could not be written. */
+static int ask(const char *path, const struct strbuf *line, struct strbuf *answer, const char *file)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	int fd, error = 0;
@@ -179,7 +191,9 @@ static int ask(const char *path, const struct strbuf *line, struct strbuf *answe
 	else if (send(fd, line->s, line->len, MSG_NOSIGNAL) < 0 && errno != EPIPE)
 		error = errno;
 	else
-		error = read_answer(fd, answer);
+		error = read_answer(fd, answer, file != NULL);
+	if (!error && file && is_data(answer))
+		error = client_dump_receive(fd, answer->s + sizeof DATA - 1, answer->len - (sizeof DATA - 1), file);
 	close(fd);
 	if (!error && !memchr(answer->s ? answer->s : "", '\n', answer->len))
 		error = ECONNRESET;
@@ -410,16 +424,22 @@ int main(int argc, char **argv)
 	struct options o = {.socket = named && *named ? named : CONTROL_SOCKET};
 	struct strbuf line = {0}, answer = {0};
 	int status = parse_options(&o, argc, argv), error;
+	const char *file = NULL;
 
 	if (status >= 0)
 		return status;
-	if (!make_line(&line, &o, argv + optind, argc - optind)) {
+	if (client_dump_asked(argv + optind, argc - optind))
+		file = argv[argc - 1];
+	if (!make_line(&line, &o, argv + optind, argc - optind, file)) {
 		fputs("calidris: the command is too long, or holds a line break\n", stderr);
 		strbuf_free(&line);
 		return EXIT_USAGE;
 	}
-	error = ask(o.socket, &line, &answer);
-	status = error ? say_unreachable(o.socket, error) : show_answer(&o, &answer);
+	error = ask(o.socket, &line, &answer, file);
+	if (error)
+		status = error < 0 ? EXIT_REFUSED : say_unreachable(o.socket, error);
+	else
+		status = file && is_data(&answer) ? EXIT_SUCCESS : show_answer(&o, &answer);
 	strbuf_free(&line);
 	strbuf_free(&answer);
 	return status;

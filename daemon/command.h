@@ -21,6 +21,7 @@ struct request {
 	unsigned argc;
 	const char *argv[REQUEST_WORDS]; /* after the command's own words; borrows the line */
 	struct out out;
+	struct strbuf *data; /* where a command that gives a file's octets adds them */
 	/* Set by a command that fails: one line for the client, and more lines below it if there are. */
 	char error[256];
 	struct strbuf details;
@@ -35,6 +36,8 @@ struct command_ops {
 	/* The next piece of a long answer, some kilobytes; false when that was the last one. NULL: start() does it all.
 	 */
 	bool (*more)(struct request *r);
+	/* more() gives the octets of a file, which go to r->data; nothing goes to r->out. */
+	bool is_data;
 };
 
 struct command {

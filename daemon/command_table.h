@@ -15,6 +15,7 @@
 	X("show problems", "", 0, 0, "what keeps this node from working fully", show_problems)                     \
 	X("show memory", "", 0, 0, "what the memory is used for", show_memory)                                     \
 	X("explain", "ADDRESS", 1, 1, "this address from the object to the kernel, and why", explain)              \
+	X("dump mrt", "FILE", 1, 1, "all routes into an MRT table file; - is standard output", dump_mrt)           \
 	X("reload", "", 0, 0, "read the configuration again", reload)                                              \
 	X("help", "", 0, 0, "list the commands", help)
 

@@ -40,6 +40,10 @@ struct config {
 	char *interface_prefix;	 /* FELIX_INTERFACEPREFIX's first element */
 	/* control.* */
 	char *control_socket, *control_group;
+	/* mrt.* */
+	unsigned mrt_table_interval; /* s, 0 never */
+	char *mrt_table_file;	     /* a pattern, see mrt_schedule.h */
+	unsigned mrt_table_keep;     /* files, 0 all */
 	/* log.* */
 	enum log_level log_level; /* log.level; BGP_LOGSEVERITYSCREEN's values are understood too */
 	/* privileges: user to run as after start, "" none */

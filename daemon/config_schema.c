@@ -10,6 +10,7 @@
 
 #include "daemon/base/mem.h"
 #include "daemon/control.h"
+#include "daemon/mrt_schedule.h"
 
 /* ---- Types ---- */
 
@@ -287,6 +288,22 @@ static void path_allowed(const struct config_row *row, struct strbuf *out)
 
 static const struct config_type type_path = {path_parse, text_format, path_allowed, true};
 
+static bool pattern_parse(const struct config_row *row, const char *text, void *field)
+{
+	return text_set(row, text, field, is_plain(text, "") && mrt_pattern_is_good(text));
+}
+
+static void pattern_allowed(const struct config_row *row, struct strbuf *out)
+{
+	strbuf_printf(out,
+		      "an absolute path of at most %" PRIu64
+		      " ASCII characters without blanks, whose last part may hold "
+		      "%%Y %%m %%d %%H %%M %%S %%j and %%%%",
+		      row->max);
+}
+
+static const struct config_type type_pattern = {pattern_parse, text_format, pattern_allowed, true};
+
 static bool interface_parse(const struct config_row *row, const char *text, void *field)
 {
 	return text_set(row, text, field, *text && is_plain(text, "/:,"));
@@ -417,6 +434,18 @@ const struct config_row config_schema[] = {
      CONFIG_RESTART, "Unix socket on which calidris(8) talks to the daemon."},
     {"control.group", &type_name, .max = 32, .default_text = "", AT(control_group), CONFIG_RESTART,
      "Group that may use the control socket, by name or number. If empty only the daemon's own user and root may."},
+
+    {"mrt.table_interval", &type_number, .min = 1, .max = 604800, .or_word = "never", .default_text = "0",
+     AT(mrt_table_interval), CONFIG_AT_ONCE,
+     "Time between two dumps of all routes into files in MRT format, in seconds; at full multiples of it (UTC)."},
+    {"mrt.table_file", &type_pattern, .max = 1024, .default_text = "/var/lib/calidris/rib.%Y%m%d-%H%M%S.mrt",
+     AT(mrt_table_file), CONFIG_AT_ONCE,
+     "Name of these files, with the time (UTC) put in as strftime(3) does. The directory must be there, and the "
+     "daemon's "
+     "user must be able to write to it."},
+    {"mrt.table_keep", &type_number, .min = 1, .max = 100000, .or_word = "all", .default_text = "24",
+     AT(mrt_table_keep), CONFIG_AT_ONCE,
+     "How many of these files to keep: after each dump the oldest ones go that mrt.table_file can have named."},
 
     {"log.level", &type_level, .default_text = "info", .alias = "BGP_LOGSEVERITYSCREEN", AT(log_level), CONFIG_AT_ONCE,
      "Messages below this severity are not logged. Calico's names for severities are understood too."},

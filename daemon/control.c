@@ -17,6 +17,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/base/wire.h"
 #include "daemon/command.h"
 #include "daemon/daemon.h"
 
@@ -63,7 +64,7 @@ static void client_close(struct client *c)
 	TAILQ_REMOVE(&control->clients, c, next);
 	control->count--;
 	close(c->fd);
-	if (c->unfinished)
+	if (c->unfinished && !c->request.data)
 		out_finish(&c->request.out);
 	request_free(&c->request);
 	strbuf_free(&c->out);
@@ -80,6 +81,26 @@ static void client_be_patient(struct client *c)
 	loop_timer_set(c->control->d->loop, &c->patience, CLIENT_PATIENCE, client_impatient, c);
 }
 
+/* A piece of a file: its length and octets; behind the last one, a length of 0. */
+static bool data_more(struct client *c)
+{
+	static const uint8_t zero[4];
+	size_t head = c->out.len, len;
+	struct wr field;
+	bool more;
+
+	strbuf_add(&c->out, zero, sizeof zero);
+	more = c->request.command->ops->more(&c->request);
+	len = c->out.len - head - sizeof zero;
+	field = wr_make(c->out.s + head, sizeof zero);
+	wr_u32(&field, (uint32_t)len);
+	if (len == 0)
+		c->out.len = head; /* it would say that this is the end */
+	if (!more)
+		strbuf_add(&c->out, zero, sizeof zero);
+	return more;
+}
+
 /* Makes the next piece of the answer if the client is about to run dry. */
 static void client_refill(struct client *c)
 {
@@ -87,6 +108,10 @@ static void client_refill(struct client *c)
 		return;
 	strbuf_consume(&c->out, c->sent);
 	c->sent = 0;
+	if (c->request.data) {
+		c->unfinished = data_more(c);
+		return;
+	}
 	c->unfinished = c->request.command->ops->more(&c->request);
 	if (!c->unfinished)
 		out_finish(&c->request.out);
@@ -140,17 +165,22 @@ static void client_answer(struct client *c)
 	ops = r->command->ops;
 	/* Into a buffer of its own first: whether the command can be done decides on the line above its text. */
 	out_begin(&r->out, &body, r->json);
-	if (ops->start(r)) {
+	if (!ops->start(r)) {
+		out_finish(&r->out);
+		client_status(c, "error", r->error);
+		strbuf_add(&c->out, r->details.s, r->details.len);
+	} else if (ops->is_data) {
+		out_finish(&r->out);
+		client_status(c, "data", "");
+		r->data = &c->out;
+		c->unfinished = true;
+	} else {
 		client_status(c, "ok", "");
 		strbuf_add(&c->out, body.s, body.len);
 		r->out.to = &c->out;
 		c->unfinished = ops->more != NULL;
 		if (!c->unfinished)
 			out_finish(&r->out);
-	} else {
-		out_finish(&r->out);
-		client_status(c, "error", r->error);
-		strbuf_add(&c->out, r->details.s, r->details.len);
 	}
 	strbuf_free(&body);
 }

@@ -4,6 +4,10 @@
  * (the command could not be done) or "usage MESSAGE" (there is no such command, or not with these arguments), then the
  * answer's body until the daemon closes. Text bodies hold tab-separated cells that the client aligns (out.h).
  *
+ * A command that gives a file (dump) has "data" as its first line instead of "ok". Pieces follow: a length of 4 octets,
+ * most significant first, and so many octets; the file is whole when a length of 0 has come, and only then. The file is
+ * the client's to write: for the daemon its name is always "-".
+ *
  * Clients are not trusted: lines, their number and the time they may do nothing are bounded, and a body is made piece
  * by piece, only as far as the client reads it. */
 #ifndef DAEMON_CONTROL_H

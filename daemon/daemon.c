@@ -12,6 +12,7 @@
 #include "daemon/cluster.h"
 #include "daemon/control.h"
 #include "daemon/dataplane.h"
+#include "daemon/mrt_schedule.h"
 #include "daemon/notify.h"
 #include "daemon/privileges.h"
 #include "daemon/speaker.h"
@@ -108,6 +109,7 @@ struct daemon *daemon_new(struct config *c, const char *config_file, struct strb
 	d->engine = bgp_engine_new(d->loop, &speaker_session_ops);
 	d->speaker = speaker_new(d);
 	d->cluster = cluster_new(d);
+	d->mrt = mrt_schedule_new(d);
 	d->store = store_new(d->loop, &store_callbacks, d->cluster);
 	if (*d->config.user && !privileges_drop(d->config.user, text, sizeof text))
 		goto failed;
@@ -137,6 +139,8 @@ void daemon_free(struct daemon *d)
 	 * until the cluster has let go of them. */
 	if (d->control)
 		control_free(d->control);
+	if (d->mrt)
+		mrt_schedule_free(d->mrt);
 	if (d->speaker)
 		speaker_free(d->speaker, d->config.graceful_restart);
 	if (d->cluster)
@@ -197,6 +201,7 @@ bool daemon_reload(struct daemon *d, struct strbuf *err)
 	fib = dataplane_fib_conf(&d->config);
 	fib_configure(d->fib, &fib);
 	cluster_reconfigure(d->cluster);
+	mrt_schedule_configure(d->mrt);
 	notify_send("READY=1");
 	return true;
 }

@@ -9,9 +9,10 @@
 #include "fib/fib.h"
 #include "rib/rib.h"
 
-struct speaker; /* speaker.h: sessions joined with the RIB */
-struct cluster; /* cluster.h: objects into local routes, policies, peers */
-struct control; /* control.h: the control socket */
+struct speaker;	     /* speaker.h: sessions joined with the RIB */
+struct cluster;	     /* cluster.h: objects into local routes, policies, peers */
+struct control;	     /* control.h: the control socket */
+struct mrt_schedule; /* mrt_schedule.h: tables written to files */
 
 struct daemon {
 	struct loop *loop;
@@ -27,6 +28,7 @@ struct daemon {
 	struct speaker *speaker;
 	struct cluster *cluster;
 	struct control *control;
+	struct mrt_schedule *mrt;
 	struct loop_timer watchdog;
 	struct loop_signal signals[3];
 };

@@ -36,33 +36,57 @@ static void put_state(struct strbuf *out, const struct rib_view *v)
 		strbuf_puts(out, ", stale");
 }
 
-/* Attributes that JSON has all of, as the table of attributes writes them. */
+/* Attributes that nobody here knows: "99:aabb", type code and value. */
+static void put_unknown(struct strbuf *out, struct span unknown)
+{
+	struct rd r = rd_span(unknown);
+
+	while (rd_left(&r)) {
+		bool extended = rd_u8(&r) & BGP_ATTR_EXTENDED;
+		struct rd value;
+
+		strbuf_printf(out, "%s%u:", out->len ? " " : "", rd_u8(&r));
+		value = rd_sub(&r, extended ? rd_u16(&r) : rd_u8(&r));
+		while (rd_left(&value))
+			strbuf_printf(out, "%02x", rd_u8(&value));
+	}
+}
+
+/* Attributes that only JSON has all of, as the table of attributes writes them. */
 static void put_attributes(struct request *r, const struct bgp_attrs *a)
 {
-	static const struct {
-		enum bgp_attr_id id;
-		const char *key;
-	} shown[] = {
-	    {BA_ORIGIN, "origin"},
-	    {BA_MED, "med"},
-	    {BA_COMMUNITIES, "communities"},
-	    {BA_LARGE_COMMUNITIES, "large_communities"},
-	    {BA_EXT_COMMUNITIES, "extended_communities"},
-	    {BA_ORIGINATOR_ID, "originator_id"},
-	    {BA_CLUSTER_LIST, "cluster_list"},
+	/* AS_PATH and LOCAL_PREF have values of their own; the next hop is none of the set. */
+	static const char *const keys[BA_COUNT] = {
+	    [BA_ORIGIN] = "origin",
+	    [BA_MED] = "med",
+	    [BA_ATOMIC_AGGREGATE] = "atomic_aggregate",
+	    [BA_AGGREGATOR] = "aggregator",
+	    [BA_COMMUNITIES] = "communities",
+	    [BA_ORIGINATOR_ID] = "originator_id",
+	    [BA_CLUSTER_LIST] = "cluster_list",
+	    [BA_EXT_COMMUNITIES] = "extended_communities",
+	    [BA_IPV6_EXT_COMMUNITIES] = "ipv6_extended_communities",
+	    [BA_AIGP] = "aigp",
+	    [BA_LARGE_COMMUNITIES] = "large_communities",
+	    [BA_OTC] = "otc",
+	    [BA_PREFIX_SID] = "prefix_sid",
 	};
 	struct strbuf text = {0};
 
 	if (!r->json)
 		return;
-	for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
-		if (!bgp_attrs_have(a, shown[i].id))
+	for (int id = 0; id < BA_COUNT; id++) {
+		if (!keys[id] || !bgp_attrs_have(a, (enum bgp_attr_id)id))
 			continue;
 		strbuf_reset(&text);
 		strbuf_puts(&text, "");
-		bgp_attr_table[shown[i].id].format(&text, a);
-		out_text(&r->out, shown[i].key, NULL, text.s);
+		bgp_attr_table[id].format(&text, a);
+		out_text(&r->out, keys[id], NULL, text.s);
 	}
+	strbuf_reset(&text);
+	put_unknown(&text, a->unknown);
+	if (text.len)
+		out_text(&r->out, "unknown_attributes", NULL, text.s);
 	strbuf_free(&text);
 }
 

@@ -8,6 +8,7 @@
 
 #include "daemon/base/mono.h"
 #include "daemon/cluster.h"
+#include "daemon/mrt_schedule.h"
 #include "daemon/show.h"
 #include "daemon/speaker.h"
 
@@ -66,6 +67,14 @@ static void kernel_problems(struct daemon *d, struct strbuf *out)
 	fib_problems(d->fib, out);
 }
 
+static void mrt_problems(struct daemon *d, struct strbuf *out)
+{
+	struct mrt_schedule_status s = mrt_schedule_status(d->mrt);
+
+	if (*s.problem)
+		strbuf_printf(out, "%s\n", s.problem);
+}
+
 void show_collect_problems(struct daemon *d, struct strbuf *out)
 {
 	strbuf_puts(out, "");
@@ -73,6 +82,7 @@ void show_collect_problems(struct daemon *d, struct strbuf *out)
 	datastore_problems(d, out);
 	peer_problems(d, out);
 	kernel_problems(d, out);
+	mrt_problems(d, out);
 }
 
 static bool problems_start(struct request *r)
@@ -200,6 +210,31 @@ static void status_kernel(struct request *r)
 	out_end(&r->out);
 }
 
+/* Nothing, unless tables are dumped on a schedule. */
+static void status_mrt(struct request *r)
+{
+	struct mrt_schedule_status s = mrt_schedule_status(r->d->mrt);
+	char ago[16], next[16];
+
+	if (!s.on)
+		return;
+	out_section(&r->out, "mrt", NULL);
+	out_bool(&r->out, "running", NULL, s.running);
+	out_duration(&r->out, "next", NULL, s.next);
+	out_text(&r->out, "last_file", NULL, s.last_file);
+	out_number(&r->out, "last_routes", NULL, s.last_routes);
+	out_number(&r->out, "last_octets", NULL, s.last_octets);
+	out_duration(&r->out, "last_took", NULL, s.last_took);
+	out_text(&r->out, "problem", NULL, s.problem);
+	mono_format(s.next, next);
+	if (*s.last_file)
+		out_printf(&r->out, NULL, "Table dumps", "last %s, %" PRIu64 " routes, %s ago; next in %s", s.last_file,
+			   s.last_routes, mono_format(show_age(s.last_at), ago), next);
+	else
+		out_printf(&r->out, NULL, "Table dumps", "none yet; next in %s", next);
+	out_end(&r->out);
+}
+
 static void status_loop(struct request *r)
 {
 	const struct loop_stats *s = loop_stats(r->d->loop);
@@ -242,6 +277,7 @@ static bool status_start(struct request *r)
 	status_restart(r);
 	status_routes(r);
 	status_kernel(r);
+	status_mrt(r);
 	status_loop(r);
 	status_problems(r);
 	return true;

@@ -83,6 +83,7 @@ struct rib_peer {
 	void *arg;
 	struct rib_peer_conf conf;
 	uint16_t index;
+	uint64_t serial;
 	bool up, freed;
 	bool scanning;	    /* on rib->scans */
 	uint8_t scan_flags; /* SCAN_*: what the walk does besides removing dead routes */
@@ -145,7 +146,8 @@ struct rib {
 
 	struct rib_peer **peers; /* by index; [LOCAL_PEER] is the local one */
 	unsigned n_peers, n_freed;
-	unsigned free_from;	 /* no lower index is free */
+	unsigned free_from; /* no lower index is free */
+	uint64_t next_serial;
 	struct htab by_address;	 /* peers by remote address */
 	struct own_address *own; /* addresses of ours that up sessions use */
 	unsigned n_own;

@@ -342,6 +342,7 @@ struct rib_peer *peer_make(struct rib *r, const struct rib_peer_conf *conf, void
 	p->rib = r;
 	p->arg = arg;
 	p->index = (uint16_t)index_find(r);
+	p->serial = r->next_serial++;
 	r->peers[p->index] = p;
 	conf_take(p, conf);
 	if (p->index != LOCAL_PEER)
@@ -370,7 +371,7 @@ void peer_destroy(struct rib_peer *p)
 	free(p);
 }
 
-struct rib_peer *rib_local_peer(struct rib *r)
+struct rib_peer *rib_local_peer(const struct rib *r)
 {
 	return r->peers[LOCAL_PEER];
 }
@@ -429,6 +430,28 @@ void *rib_peer_arg(const struct rib_peer *p)
 const struct rib_peer_conf *rib_peer_config(const struct rib_peer *p)
 {
 	return &p->conf;
+}
+
+const struct bgp_codec *rib_peer_codec(const struct rib_peer *p)
+{
+	return &p->codec;
+}
+
+uint32_t rib_peer_router_id(const struct rib_peer *p)
+{
+	return p->router_id;
+}
+
+uint64_t rib_peer_serial(const struct rib_peer *p)
+{
+	return p->serial;
+}
+
+void rib_each_peer(const struct rib *r, void (*cb)(void *arg, const struct rib_peer *p), void *arg)
+{
+	for (unsigned i = 0; i < r->n_peers; i++)
+		if (r->peers[i] && !r->peers[i]->freed)
+			cb(arg, r->peers[i]);
 }
 
 /* Does what import makes of the peer's routes, or how they compare, depend on a setting that differs? */

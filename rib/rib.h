@@ -70,13 +70,20 @@ struct rib_peer_conf {
 };
 
 /* The pseudo peer of routes originated here. */
-struct rib_peer *rib_local_peer(struct rib *r);
+struct rib_peer *rib_local_peer(const struct rib *r);
 /* A peer that is not up yet. arg is for rib_peer_arg(). */
 struct rib_peer *rib_peer_new(struct rib *r, const struct rib_peer_conf *conf, void *arg);
 /* Withdraws all its routes and frees it (when the last route is gone). */
 void rib_peer_free(struct rib_peer *p);
 void *rib_peer_arg(const struct rib_peer *p);
 const struct rib_peer_conf *rib_peer_config(const struct rib_peer *p);
+/* What the last session negotiated, and the peer's identifier in it; zero before the first. */
+const struct bgp_codec *rib_peer_codec(const struct rib_peer *p);
+uint32_t rib_peer_router_id(const struct rib_peer *p);
+/* Rises with each peer that is made, and is never used again. */
+uint64_t rib_peer_serial(const struct rib_peer *p);
+/* Calls back for each peer, the local one first; not for those that were freed and have routes left. */
+void rib_each_peer(const struct rib *r, void (*cb)(void *arg, const struct rib_peer *p), void *arg);
 /* A changed import policy re-evaluates the peer's routes (soft), changed export settings move it to another group,
  * which sends only what differs. */
 void rib_peer_configure(struct rib_peer *p, const struct rib_peer_conf *conf);

@@ -80,6 +80,18 @@ def update(prefixes, next_hop, as_path=(), local_pref=NORMAL_PREFERENCE, width=4
     return message(UPDATE, struct.pack("!HH", 0, len(attributes)) + attributes + routes)
 
 
+def announcement(attributes, prefixes, next_hop):
+    """One UPDATE with these attributes, NEXT_HOP or MP_REACH_NLRI added; prefixes of one family."""
+    family = ipaddress.ip_network(prefixes[0]).version
+    hop, routes = ipaddress.ip_address(next_hop).packed, b"".join(map(nlri, prefixes))
+    if family == 4 and len(hop) == 4:
+        attributes += attribute(NEXT_HOP, hop)
+    else:
+        value = struct.pack("!HBB", AFI[family], 1, len(hop)) + hop + b"\0" + routes
+        attributes, routes = attribute(MP_REACH, value, 0x80) + attributes, b""
+    return message(UPDATE, struct.pack("!HH", 0, len(attributes)) + attributes + routes)
+
+
 def end_of_rib(family):
     if family == 4:
         return message(UPDATE, struct.pack("!HH", 0, 0))

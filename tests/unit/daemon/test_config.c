@@ -143,6 +143,12 @@ static const struct {
     {"kernel.interface_prefix", "tap", "tap", {"\"\"", "a/b", "fifteen-letters", "\"cali,tap\""}},
     {"control.socket", "/tmp/c.sock", "/tmp/c.sock", {"c.sock", "\"\""}},
     {"control.group", "wheel", "wheel", {"\"a b\""}},
+    {"mrt.table_interval", "7200", "7200", {"604801", "often"}},
+    {"mrt.table_file",
+     "/srv/mrt/rib.%Y%j.mrt",
+     "/srv/mrt/rib.%Y%j.mrt",
+     {"rib.mrt", "/srv/%Y/rib", "/srv/rib.%N", "/srv/.rib"}},
+    {"mrt.table_keep", "All", "0", {"100001"}},
     {"log.level", "Warn", "warning", {"loud", "7"}},
     {"user", "calidris", "calidris", {"a:b c"}},
 };
