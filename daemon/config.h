@@ -25,13 +25,14 @@ struct config {
 	/* bgp.* */
 	char *router_id;      /* bgp.router_id, CALICO_ROUTER_ID: "auto" (the node's IPv4), "hash" or an IPv4 literal */
 	unsigned listen_port; /* bgp.listen_port: used when BGPConfiguration says none */
-	unsigned hold_time, keepalive_time, connect_retry_time, idle_hold_time, idle_hold_max; /* s */
-	bool graceful_restart;	       /* bgp.graceful_restart.enabled */
-	unsigned restart_time;	       /* bgp.graceful_restart.restart_time, s */
-	bool graceful_shutdown;	       /* bgp.graceful_shutdown.announce */
-	bool honour_graceful_shutdown; /* bgp.graceful_shutdown.honour */
-	bool both_families;	       /* bgp.both_families: offer IPv4 and IPv6 on every session */
-	unsigned max_paths;	       /* bgp.max_paths */
+	unsigned hold_time, keepalive_time, send_hold_time;	    /* s; the latter two 0: made of the hold time */
+	unsigned connect_retry_time, idle_hold_time, idle_hold_max; /* s */
+	bool graceful_restart;					    /* bgp.graceful_restart.enabled */
+	unsigned restart_time;					    /* bgp.graceful_restart.restart_time, s */
+	bool graceful_shutdown;					    /* bgp.graceful_shutdown.announce */
+	bool honour_graceful_shutdown;				    /* bgp.graceful_shutdown.honour */
+	bool both_families; /* bgp.both_families: offer IPv4 and IPv6 on every session */
+	unsigned max_paths; /* bgp.max_paths */
 	/* kernel.* */
 	bool programming, workload_routes, onlink;
 	unsigned protocol, table;

@@ -383,6 +383,10 @@ const struct config_row config_schema[] = {
     {"bgp.keepalive_time", &type_number, .min = 1, .max = 21845, .or_word = "auto", .default_text = "0",
      AT(keepalive_time), CONFIG_NEXT_SESSION,
      "Time between KEEPALIVE messages, in seconds. 0 is a third of the hold time that was agreed upon."},
+    {"bgp.send_hold_time", &type_number, .min = 1, .max = UINT16_MAX, .or_word = "auto", .default_text = "0",
+     AT(send_hold_time), CONFIG_AT_ONCE,
+     "How long a peer may take nothing of what is sent to it before its session ends (RFC 9687), in seconds. 0 is "
+     "twice the hold time, and 8 minutes at least."},
     {"bgp.connect_retry_time", &type_number, .min = 1, .max = UINT16_MAX, .default_text = "5", AT(connect_retry_time),
      CONFIG_AT_ONCE, "Time until a connection that did not come up is tried again, in seconds."},
     {"bgp.idle_hold_time", &type_number, .min = 1, .max = UINT16_MAX, .default_text = "1", AT(idle_hold_time),

@@ -49,6 +49,7 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 	    .connect_retry = (uint16_t)c->connect_retry_time,
 	    .idle_hold = (uint16_t)c->idle_hold_time,
 	    .idle_hold_max = (uint16_t)c->idle_hold_max,
+	    .send_hold = (uint16_t)c->send_hold_time,
 	    .passive = w->passive || p->held == PEER_HELD_PASSIVE,
 	    .ttl = w->ttl_security ? 255 : 64,
 	    .min_ttl = w->ttl_security ? (uint8_t)(256 - w->ttl_security) : 0,

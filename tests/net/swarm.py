@@ -1,4 +1,4 @@
-"""Many scripted peers that dial, driven by the test itself: no thread, nothing happens but inside turn() and wait().
+"""Many scripted peers, driven by the test itself: no thread, nothing happens but inside turn() and wait().
 
     swarm = Swarm(host, node)
     link = swarm.dial(address)
@@ -162,12 +162,14 @@ class Swarm:
         """host: where the peers are, with all their addresses; node: whom they dial."""
         self.host, self.node = host, node
         self.selector = selectors.DefaultSelector()
-        self.links = []
+        self.links, self.listeners = [], []
 
     def close_all(self):
         for link in self.links:
             if not link.over:
                 self.close(link, "the end")
+        for listener in self.listeners:
+            listener.close()
         self.selector.close()
 
     def dial(self, address, watch=False, receive_buffer=None):
@@ -189,6 +191,27 @@ class Swarm:
         self.links.append(link)
         self.selector.register(sock, selectors.EVENT_WRITE, link)
         return link
+
+    def listen(self, address, watch=False):
+        """A list that the daemon's connections to this address are added to."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with self.host.inside():
+            listener = socket.create_server((address, 179), family=family, backlog=64)
+        listener.setblocking(False)
+        self.listeners.append(listener)
+        accepted = []
+
+        def accept():
+            sock, _peer = listener.accept()
+            sock.setblocking(False)
+            link = Link(self, sock, address, watch)
+            link.connected = True
+            self.links.append(link)
+            accepted.append(link)
+            self.selector.register(sock, selectors.EVENT_READ, link)
+
+        self.selector.register(listener, selectors.EVENT_READ, accept)
+        return accepted
 
     def interest(self, link):
         if link.over:
@@ -215,6 +238,9 @@ class Swarm:
     def turn(self, timeout=0.02):
         for key, events in self.selector.select(timeout):
             link = key.data
+            if not isinstance(link, Link):
+                link()
+                continue
             try:
                 if events & selectors.EVENT_WRITE:
                     self.write(link)

@@ -124,6 +124,7 @@ static const struct {
     {"bgp.listen_port", "1790", "1790", {"0", "65536", "bgp"}},
     {"bgp.hold_time", "9", "9", {"1", "2", "65536", "90s"}},
     {"bgp.keepalive_time", "3", "3", {"21846", "-3"}},
+    {"bgp.send_hold_time", "5", "5", {"65536", "never"}},
     {"bgp.connect_retry_time", "7", "7", {"0", "x"}},
     {"bgp.idle_hold_time", "2", "2", {"0"}},
     {"bgp.idle_hold_max", "60", "60", {"0", "99999"}},
