@@ -88,8 +88,9 @@ class Player:
 
 
 class Arena:
-    def __init__(self, players, config=None, kinds="ie"):
-        """kinds: the ASes of the players in turn, i for ours and e for the other one."""
+    def __init__(self, players, config=None, kinds="ie", passive=True):
+        """kinds: the ASes of the players in turn, i for ours and e for the other one. passive: the daemon dials none of
+        them; otherwise all but the observers and witnesses."""
         self.cluster = Cluster(mesh=False, pools=False)
         self.players = [Player(index,
                                OUR_AS if kinds[index % len(kinds)] == "i" else OTHER_AS) for index in range(players)]
@@ -105,9 +106,11 @@ class Arena:
             address for player in everybody for address in (f"{player.ip4}/16", f"{player.ip6}/64")])
         self.cluster.write(ip_pool("10.0.0.0/8"), ip_pool("fd00:10::/32"))
         for player in everybody:
+            role = "player" if player in self.players else "observer"
             self.cluster.write(node_object(f"player-{player.index}", [f"{player.ip4}/16", f"{player.ip6}/64"],
-                                           as_number=player.as_number, labels={"player": "yes"}))
-        self.cluster.write(bgp_peer("players", node="node-1", peerSelector="player == 'yes'", passive=True))
+                                           as_number=player.as_number, labels={"role": role}))
+        for role, waits in (("player", passive), ("observer", True)):
+            self.cluster.write(bgp_peer(f"{role}s", node="node-1", peerSelector=f"role == '{role}'", passive=waits))
         self.swarm = Swarm(self.host, self.node)
 
     def __enter__(self):
@@ -123,7 +126,7 @@ class Arena:
         """The daemon, the observers' sessions and the witnesses'."""
         self.node.start()
         count = len(self.players) + len(self.observers) + len(self.witnesses)
-        wait_for(lambda: sum(peer["state"] == "Active" for peer in self.peers().values()) == count,
+        wait_for(lambda: sum(peer["state"] != "Idle" for peer in self.peers().values()) == count,
                  "the daemon knows its peers")
         for observer in self.observers:
             observer.greet(self.swarm, watch=True)
