@@ -63,8 +63,9 @@ class Link:
         self.connected, self.blocked = False, False
         self.outbox, self.inbox = bytearray(), b""
         self.piece = None  # at most so many octets a write
-        self.reading = True
+        self.reading, self.last_words = True, False
         self.opening, self.notification, self.end = None, None, None
+        self.judge = None  # is shown the attributes of each route that is learned
         self.keepalives, self.updates, self.refreshes = 0, 0, []
         self.routes, self.markers, self.changes = {}, set(), collections.Counter()
 
@@ -94,6 +95,10 @@ class Link:
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.swarm.close(self, "reset by us")
+
+    def half_close_when_said(self):
+        """Once all is sent that is to be said."""
+        self.last_words = True
 
     def half_close(self):
         with contextlib.suppress(OSError):
@@ -151,6 +156,8 @@ class Link:
             value = attributes[MP_REACH][1]
             kept = {**attributes, MP_REACH: (attributes[MP_REACH][0], value[4:4 + value[3]])}
             found.update((prefix, kept) for prefix in prefixes_of(value[5 + value[3]:], 4 if value[1] == 1 else 6))
+        if found and self.judge:
+            self.judge(attributes)
         for prefix in lost:
             self.routes.pop(prefix, None)
         self.routes.update(found)
@@ -262,6 +269,8 @@ class Swarm:
         if link.outbox:
             with contextlib.suppress(BlockingIOError):
                 del link.outbox[:link.sock.send(link.outbox[:link.piece] if link.piece else link.outbox)]
+            if link.last_words and not link.outbox:
+                link.half_close()
         self.interest(link)
 
     def read(self, link):
