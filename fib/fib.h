@@ -19,6 +19,7 @@
 #include "daemon/base/loop.h"
 
 struct fib;
+struct fib_link;
 
 struct fib_conf {
 	bool programming;	      /* false: read only (a route reflector) */
@@ -36,7 +37,19 @@ struct fib_ops {
 	/* A watched next hop changed, or its place did (also called once after fib_nexthop_watch, when known). metric:
 	 * of the route that resolves it, 0 if directly connected. */
 	void (*on_nexthop)(void *arg, const struct addr *nh, bool reachable, uint32_t metric);
+	/* An interface came or went, went up or down, or has another name (then old_name is what it was called, else
+	 * NULL). May be NULL. */
+	void (*on_link)(void *arg, const struct fib_link *l, const char *old_name);
 };
+
+/* An interface of this node. */
+struct fib_link {
+	uint32_t ifindex; /* 0: it is gone */
+	bool up;	  /* and has a carrier */
+	char name[16];
+};
+/* By name; false if there is none. */
+bool fib_link_find(const struct fib *f, const char *name, struct fib_link *l);
 
 /* Opens the sockets and reads the kernel (synchronously: links, addresses, routes). NULL with a message in err if
  * the kernel refuses. conf is copied. */
@@ -54,7 +67,7 @@ enum fib_type { FIB_VIA, FIB_DEV, FIB_BLACKHOLE };
 struct fib_hop {
 	struct addr gateway;	/* FIB_VIA: the next hop as BGP knows it; resolved here */
 	struct addr link_local; /* FIB_VIA, IPv6: used as gateway if set and the next hop is on a connected network */
-	char ifname[16];	/* FIB_DEV, and FIB_VIA with a link-local gateway: the interface's name */
+	char ifname[16]; /* FIB_DEV, and FIB_VIA with a link-local gateway without a scope: the interface's name */
 };
 
 struct fib_route {

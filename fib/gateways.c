@@ -104,8 +104,11 @@ bool fib_gateway_is_down(const struct fib *f, const struct addr *a)
 /* By the route that the kernel would take, the one with the lowest metric. A default route names no network. */
 enum fib_place fib_place_of(const struct fib *f, const struct addr *a)
 {
-	const struct foreign *r = foreign_match(&f->foreign, a);
+	const struct foreign *r;
 
+	if (addr_scope(a))
+		return links_by_index(&f->links, addr_scope(a)) ? FIB_CONNECTED : FIB_NOWHERE;
+	r = foreign_match(&f->foreign, a);
 	while (r && r->tos)
 		r = r->next;
 	if (!r || r->to->key.type != RTN_UNICAST || !r->to->key.count)

@@ -21,21 +21,49 @@
 
 /* ---- links and addresses ---- */
 
+static struct fib_link link_view(const struct link *l)
+{
+	struct fib_link view = {.ifindex = l->ifindex, .up = link_is_running(l)};
+
+	memcpy(view.name, l->name, sizeof view.name);
+	return view;
+}
+
+bool fib_link_find(const struct fib *f, const char *name, struct fib_link *l)
+{
+	const struct link *found = links_by_name(&f->links, name);
+
+	if (found)
+		*l = link_view(found);
+	return found;
+}
+
+static void tell_link(struct fib *f, const struct fib_link *l, const char *old_name)
+{
+	if (f->ops && f->ops->on_link)
+		f->ops->on_link(f->arg, l, old_name);
+}
+
 static void link_lost(struct fib *f, struct link *l)
 {
 	struct link gone = *l;
+	struct fib_link view = link_view(l);
 
 	links_remove(&f->links, l);
 	picture_link_gone(f, gone.ifindex);
 	resolve_link_changed(f, &gone, NULL);
 	neigh_link_changed(f, &gone);
 	settings_forget(f, &gone);
+	view.ifindex = 0;
+	view.up = false;
+	tell_link(f, &view, NULL);
 }
 
 static void link_put(struct fib *f, const struct rtmsg_link *m)
 {
 	struct link *l = links_by_index(&f->links, m->ifindex);
 	struct link old = l ? *l : (struct link){0};
+	struct fib_link view;
 	bool renamed = l && strcmp(old.name, m->name) != 0;
 
 	l = links_put(&f->links, m);
@@ -47,6 +75,8 @@ static void link_put(struct fib *f, const struct rtmsg_link *m)
 	if (!old.ifindex || renamed || ((old.flags ^ l->flags) & (IFF_UP | IFF_RUNNING))) {
 		resolve_link_changed(f, l, renamed ? old.name : NULL);
 		neigh_link_changed(f, l);
+		view = link_view(l);
+		tell_link(f, &view, renamed ? old.name : NULL);
 	}
 }
 

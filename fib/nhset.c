@@ -6,8 +6,8 @@
 
 #include "daemon/base/mem.h"
 
-_Static_assert(sizeof(struct nhop) == 24, "nhop is compared as bytes");
-_Static_assert(sizeof(struct nhset_key) == 28, "nhset_key is compared as bytes");
+_Static_assert(sizeof(struct nhop) == 28, "nhop is compared as bytes");
+_Static_assert(sizeof(struct nhset_key) == 32, "nhset_key is compared as bytes");
 
 static int nhop_cmp(const void *a, const void *b)
 {

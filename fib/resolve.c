@@ -46,8 +46,10 @@ static enum nexthop_trouble link_trouble(const struct link *l)
 /* A link-local gateway says nothing without its interface. */
 static void find_link_local(struct fib *f, const struct nexthop *h, const struct addr *gateway, struct outcome *o)
 {
-	const struct link *l = links_by_name(&f->links, h->key.ifname);
-	struct nhop hop = {.gateway = *gateway, .onlink = f->conf.onlink};
+	uint32_t scope = addr_scope(gateway);
+	const struct link *l = scope ? links_by_index(&f->links, scope) : links_by_name(&f->links, h->key.ifname);
+	/* The kernel's routes have the interface beside the gateway. */
+	struct nhop hop = {.gateway = addr_on_link(gateway, 0), .onlink = f->conf.onlink};
 
 	o->trouble = link_trouble(l);
 	if (l)

@@ -114,7 +114,9 @@ bool export_next_hop(const struct export *x, struct bgp_nexthop *nh)
 	    [true] = {[RIB_NEXT_HOP_AUTO] = true, [RIB_NEXT_HOP_SELF] = true},
 	};
 
-	if (!x->attrs->next_hop || self[x->key->ebgp][x->key->next_hop_mode]) {
+	/* A link-local next hop is for those on its link: nobody else can be told it, whatever the mode. */
+	if (!x->attrs->next_hop || self[x->key->ebgp][x->key->next_hop_mode] ||
+	    addr_scope(&x->attrs->next_hop->addr.addr)) {
 		*nh = x->key->self[x->family];
 		return true;
 	}

@@ -96,6 +96,7 @@ struct bgp_codec {
 	bool as4;	       /* both sides speak 4-octet AS numbers */
 	bool enforce_first_as; /* eBGP: the leftmost AS must be peer_as (row 22 of the malformed-input table) */
 	uint32_t peer_as;
+	uint32_t link;	      /* the interface of a session over link-local addresses: where next hops are; 0 none */
 	uint8_t families;     /* bit per enum family: negotiated */
 	uint8_t add_path_rx;  /* bit per enum family: the peer sends path identifiers */
 	uint8_t add_path_tx;  /* bit per enum family: we send path identifiers */

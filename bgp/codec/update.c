@@ -105,21 +105,26 @@ static void mp_broken(struct decoder *d, struct mp *mp, const struct attr *at, c
 	note_attr(d, at, BGP_AFI_DISABLE, 9, reason);
 }
 
-/* A 16 or 32 octet next hop. What is used is the global address; the link-local one beside it takes its place where a
- * peer on an unnumbered link has no global address to give (RFC 2545 3, RFC 8950 3). */
-static void next_hop_ipv6(struct bgp_nexthop *nh, struct rd *r)
+/* A 16 or 32 octet next hop (RFC 2545 3, RFC 8950 3). What is used is the global address; the link-local one takes its
+ * place where the peer has no global address to give, and where the session itself is one over the link that both are
+ * on: then it leads there, whatever routes there are to the global one. */
+static void next_hop_ipv6(struct bgp_nexthop *nh, struct rd *r, uint32_t link)
 {
 	static const uint8_t unspecified[16];
 	const uint8_t *global = rd_take(r, 16), *second = rd_left(r) >= 16 ? rd_take(r, 16) : NULL;
 
 	nh->addr = addr_make(AF_INET6, global);
-	if (!second)
-		return;
-	nh->link_local = addr_make(AF_INET6, second);
-	if (!addr_is_link_local(&nh->link_local))
+	if (second)
+		nh->link_local = addr_make(AF_INET6, second);
+	if (!addr_is_link_local(&nh->link_local)) {
 		nh->link_local = (struct addr){0};
-	else if (memcmp(global, unspecified, 16) == 0)
+	} else if (link) {
 		nh->addr = nh->link_local;
+		nh->link_local = (struct addr){0};
+	} else if (memcmp(global, unspecified, 16) == 0) {
+		nh->addr = nh->link_local;
+	}
+	nh->addr = addr_on_link(&nh->addr, link);
 }
 
 /* RFC 4760 3, RFC 2545 3, RFC 8950 3. False if the length is none that this family may have. */
@@ -136,7 +141,7 @@ static bool next_hop_decode(const struct decoder *d, struct bgp_nexthop *nh, enu
 		return false;
 	if (len != 16 && len != 32)
 		return false;
-	next_hop_ipv6(nh, &r);
+	next_hop_ipv6(nh, &r, d->codec->link);
 	return true;
 }
 

@@ -56,8 +56,7 @@ static const struct field fields[] = {
     {CONF(remote), PLAIN, EFFECT_RESET},
     {CONF(remote_port), PLAIN, EFFECT_NEXT_OPEN},
     {CONF(local), PLAIN, EFFECT_RESET, local_fits},
-    {CONF(ifname), STRING, EFFECT_NONE}, /* itself: another interface has another number */
-    {CONF(ifindex), PLAIN, EFFECT_RESET},
+    {CONF(ifname), STRING, EFFECT_NONE}, /* itself: on another link the remote is another */
     {CONF(local_as), PLAIN, EFFECT_RESET},
     {CONF(remote_as), PLAIN, EFFECT_RESET, remote_as_fits},
     {CONF(router_id), PLAIN, EFFECT_RESET},
@@ -143,7 +142,7 @@ static unsigned effects(struct bgp_session *s, const struct bgp_session_conf *ol
 static bool swap_conf(struct bgp_session *s, const struct bgp_session_conf *conf, unsigned *set)
 {
 	struct bgp_session_conf old = s->conf;
-	bool rekey = !addr_equal(&old.remote, &conf->remote) || old.ifindex != conf->ifindex;
+	bool rekey = !addr_equal(&old.remote, &conf->remote);
 
 	if (rekey)
 		engine_table_remove(s);

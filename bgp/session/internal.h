@@ -145,7 +145,7 @@ struct farewell {
 struct bgp_engine {
 	struct loop *loop;
 	struct bgp_session_ops ops;
-	struct htab sessions;	       /* by remote address, and interface if it is link-local */
+	struct htab sessions;	       /* by remote address */
 	struct htab keys;	       /* by prefix */
 	LIST_HEAD(, bgp_range) ranges; /* longest first */
 	LIST_HEAD(, listener) listeners;

@@ -18,23 +18,14 @@
 
 /* The table of sessions */
 
-/* What a session is found by: link-local addresses mean something on their interface only. */
-static uint32_t hash_remote(const struct addr *remote, uint32_t ifindex)
+static uint32_t hash_remote(const struct addr *remote)
 {
-	struct {
-		struct addr remote;
-		uint32_t ifindex;
-	} key;
-
-	memset(&key, 0, sizeof key);
-	key.remote = *remote;
-	key.ifindex = addr_is_link_local(remote) ? ifindex : 0;
-	return (uint32_t)hash_bytes(&key, sizeof key);
+	return (uint32_t)hash_bytes(remote, sizeof *remote);
 }
 
 void engine_table_add(struct bgp_session *s)
 {
-	s->hash = hash_remote(&s->conf.remote, s->conf.ifindex);
+	s->hash = hash_remote(&s->conf.remote);
 	htab_insert(&s->engine->sessions, s->hash, s);
 }
 
@@ -45,11 +36,7 @@ void engine_table_remove(struct bgp_session *s)
 
 static bool is_of(const void *item, const void *key)
 {
-	const struct bgp_session *s = item;
-	const struct bgp_caller *who = key;
-
-	return addr_equal(&s->conf.remote, &who->remote) &&
-	       (!addr_is_link_local(&who->remote) || s->conf.ifindex == who->ifindex);
+	return addr_equal(&((const struct bgp_session *)item)->conf.remote, &((const struct bgp_caller *)key)->remote);
 }
 
 /* Several sessions may have one remote address: with own addresses or ports of the peer that differ. */
@@ -58,7 +45,7 @@ static bool is_for(const void *item, const void *key)
 	const struct bgp_session *s = item;
 	const struct bgp_caller *who = key;
 
-	return is_of(item, key) && (addr_is_none(&s->conf.local) || addr_equal(&s->conf.local, &who->local));
+	return is_of(item, who) && (addr_is_none(&s->conf.local) || addr_equal(&s->conf.local, &who->local));
 }
 
 /* Of two that differ in the port alone, which the caller's does not tell, the one that waits for a connection has it.
@@ -73,7 +60,7 @@ static bool waits_for(const void *item, const void *key)
 
 static struct bgp_session *session_find(const struct bgp_engine *e, const struct bgp_caller *who)
 {
-	uint32_t hash = hash_remote(&who->remote, who->ifindex);
+	uint32_t hash = hash_remote(&who->remote);
 	struct bgp_session *s = htab_find(&e->sessions, hash, waits_for, who);
 
 	return s ? s : htab_find(&e->sessions, hash, is_for, who);
@@ -81,7 +68,7 @@ static struct bgp_session *session_find(const struct bgp_engine *e, const struct
 
 static bool is_known(const struct bgp_engine *e, const struct bgp_caller *who)
 {
-	return htab_find(&e->sessions, hash_remote(&who->remote, who->ifindex), is_of, who);
+	return htab_find(&e->sessions, hash_remote(&who->remote), is_of, who);
 }
 
 /* Accepting */

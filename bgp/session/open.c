@@ -149,6 +149,7 @@ void open_accept(struct conn *c, const struct bgp_open *o)
 	c->peer = *o;
 	c->have_peer = true;
 	c->codec = open_negotiate(&c->mine, o, conf->local_as);
+	c->codec.link = addr_scope(&conf->remote);
 	open_first_as(c);
 	c->hold_time = hold;
 	/* Hold time 0 means Established without timers; getting there may not take forever. */

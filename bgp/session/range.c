@@ -3,10 +3,10 @@
 
 #include "bgp/session/internal.h"
 
-/* How near a range is to a caller that it holds: its length, and then that it names the interface. */
+/* How near a range is to a caller that it holds: its length, and then that it names the link. */
 static unsigned weight(const struct bgp_range *r)
 {
-	return r->conf.prefix.len * 2u + (r->conf.ifindex != 0);
+	return r->conf.prefix.len * 2u + (addr_scope(&r->conf.prefix.addr) != 0);
 }
 
 static void link_by_weight(struct bgp_engine *e, struct bgp_range *r)
@@ -40,6 +40,15 @@ static void clear(struct bgp_range_conf *c)
 	free(c->password);
 }
 
+/* For the kernel, which knows no links here. */
+static void claim_key(struct bgp_range *r)
+{
+	struct prefix p = r->conf.prefix;
+
+	p.addr = addr_on_link(&p.addr, 0);
+	key_claim(r->engine, &r->key, &p, r->conf.password, r->conf.name);
+}
+
 struct bgp_range *bgp_range_new(struct bgp_engine *e, const struct bgp_range_conf *conf, void *arg)
 {
 	struct bgp_range *r = mem_calloc(1, sizeof *r);
@@ -48,7 +57,7 @@ struct bgp_range *bgp_range_new(struct bgp_engine *e, const struct bgp_range_con
 	r->arg = arg;
 	copy(&r->conf, conf);
 	link_by_weight(e, r);
-	key_claim(e, &r->key, &r->conf.prefix, r->conf.password, r->conf.name);
+	claim_key(r);
 	return r;
 }
 
@@ -59,7 +68,7 @@ void bgp_range_configure(struct bgp_range *r, const struct bgp_range_conf *conf)
 	copy(&r->conf, conf);
 	LIST_REMOVE(r, entry);
 	link_by_weight(r->engine, r);
-	key_claim(r->engine, &r->key, &r->conf.prefix, r->conf.password, r->conf.name);
+	claim_key(r);
 	clear(&old);
 }
 
@@ -77,8 +86,7 @@ struct bgp_range *range_find(const struct bgp_engine *e, const struct bgp_caller
 
 	LIST_FOREACH(r, &e->ranges, entry)
 	{
-		if (prefix_contains(&r->conf.prefix, &who->remote) &&
-		    (!r->conf.ifindex || r->conf.ifindex == who->ifindex))
+		if (prefix_contains(&r->conf.prefix, &who->remote))
 			return r;
 	}
 	return NULL;

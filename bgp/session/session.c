@@ -323,7 +323,9 @@ void session_notify(struct conn *c, const struct cause *why)
 
 void session_claim_key(struct bgp_session *s)
 {
-	struct prefix p = prefix_make(&s->conf.remote, addr_bits(s->conf.remote.af));
+	/* The kernel knows no links here. */
+	struct addr remote = addr_on_link(&s->conf.remote, 0);
+	struct prefix p = prefix_make(&remote, addr_bits(remote.af));
 
 	/* The range has one for all. */
 	if (s->conf.range || addr_is_none(&s->conf.remote))

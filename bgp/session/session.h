@@ -26,8 +26,7 @@ struct bgp_session_conf {
 	struct addr remote;
 	uint16_t remote_port; /* 179 */
 	struct addr local;    /* source address, none: the kernel's choice */
-	char ifname[16];      /* for link-local peers, "" otherwise */
-	uint32_t ifindex;     /* its number now; 0 while there is no such interface */
+	char ifname[16];      /* the link of a link-local peer; while there is no such interface, remote has no scope */
 	uint32_t local_as;
 	uint32_t remote_as;		   /* 0: any (taken from the OPEN) */
 	uint32_t router_id;		   /* host order */
@@ -55,8 +54,7 @@ struct bgp_session_conf {
 /* Who connects. */
 struct bgp_caller {
 	struct addr remote, local;
-	uint32_t ifindex; /* of a link-local address; else 0 */
-	uint8_t ttl;	  /* of its SYN; 0 if the kernel does not tell */
+	uint8_t ttl; /* of its SYN; 0 if the kernel does not tell */
 };
 
 /* Why a session left Established. */
@@ -114,12 +112,11 @@ void bgp_engine_set_hostname(struct bgp_engine *e, const char *hostname);
 /* Dynamic neighbours: peers of which only a range of addresses is known. The longest range that has the caller's
  * address decides; a session with that address, wherever it listens, beats them all. */
 struct bgp_range_conf {
-	char *name; /* for logs; copied */
-	struct prefix prefix;
-	uint32_t ifindex; /* of a link-local range: its interface; 0 any */
-	char *password;	  /* RFC 2385, NULL none; copied. The kernel demands it of the whole range, longer ones included
-			   */
-	uint8_t min_ttl;  /* RFC 5082; 0 off */
+	char *name;	      /* for logs; copied */
+	struct prefix prefix; /* of link-local addresses: with a scope only that link's */
+	char *password;	 /* RFC 2385, NULL none; copied. The kernel demands it of the whole range, longer ones included
+			  */
+	uint8_t min_ttl; /* RFC 5082; 0 off */
 };
 struct bgp_range *bgp_range_new(struct bgp_engine *e, const struct bgp_range_conf *conf, void *arg);
 /* What changes holds for those who connect from now on. */

@@ -30,15 +30,14 @@ union sock_addr {
 	struct sockaddr_storage storage;
 };
 
-static socklen_t to_sockaddr(union sock_addr *out, const struct addr *a, uint16_t port, uint32_t ifindex)
+static socklen_t to_sockaddr(union sock_addr *out, const struct addr *a, uint16_t port)
 {
 	memset(out, 0, sizeof *out);
 	if (a->af == AF_INET6) {
 		out->in6.sin6_family = AF_INET6;
 		out->in6.sin6_port = htons(port);
 		memcpy(&out->in6.sin6_addr, a->b, 16);
-		if (addr_is_link_local(a))
-			out->in6.sin6_scope_id = ifindex;
+		out->in6.sin6_scope_id = addr_scope(a);
 		return sizeof out->in6;
 	}
 	out->in.sin_family = AF_INET;
@@ -49,8 +48,12 @@ static socklen_t to_sockaddr(union sock_addr *out, const struct addr *a, uint16_
 
 static struct addr from_sockaddr(const union sock_addr *sa)
 {
-	if (sa->sa.sa_family == AF_INET6)
-		return addr_make(AF_INET6, &sa->in6.sin6_addr);
+	struct addr a;
+
+	if (sa->sa.sa_family == AF_INET6) {
+		a = addr_make(AF_INET6, &sa->in6.sin6_addr);
+		return addr_on_link(&a, sa->in6.sin6_scope_id);
+	}
 	if (sa->sa.sa_family == AF_INET)
 		return addr_make(AF_INET, &sa->in.sin_addr);
 	return (struct addr){0};
@@ -115,7 +118,7 @@ static int spare(int fd)
 int socket_listen(const struct addr *a, uint16_t port, const char **what)
 {
 	union sock_addr sa;
-	socklen_t len = to_sockaddr(&sa, a, port, 0);
+	socklen_t len = to_sockaddr(&sa, a, port);
 	const char *ignored;
 	int fd = open_socket(a->af, what), on = 1;
 
@@ -169,8 +172,8 @@ bool socket_password(int fd, const struct prefix *remote, const char *password)
 		errno = EMSGSIZE;
 		return false;
 	}
-	/* The port is no part of the key; neither is the interface: the kernel compares the address alone. */
-	to_sockaddr(&sa, &remote->addr, 0, 0);
+	/* The port is no part of the key; neither is the link: the kernel compares the address alone. */
+	to_sockaddr(&sa, &remote->addr, 0);
 	memcpy(&key.tcpm_addr, &sa.storage, sizeof key.tcpm_addr);
 	key.tcpm_keylen = (uint16_t)len;
 	if (len)
@@ -190,7 +193,7 @@ static bool bind_local(int fd, const struct bgp_session_conf *conf, const char *
 	if (addr_is_none(&conf->local))
 		return true;
 	set(fd, conf->local.af, &opt_late_port, 1, &ignored);
-	len = to_sockaddr(&sa, &conf->local, 0, conf->ifindex);
+	len = to_sockaddr(&sa, &conf->local, 0);
 	*what = "bind to the source address";
 	return bind(fd, &sa.sa, len) == 0;
 }
@@ -198,12 +201,12 @@ static bool bind_local(int fd, const struct bgp_session_conf *conf, const char *
 int socket_dial(const struct bgp_session_conf *conf, const char **what)
 {
 	union sock_addr sa;
-	socklen_t len = to_sockaddr(&sa, &conf->remote, conf->remote_port, conf->ifindex);
+	socklen_t len = to_sockaddr(&sa, &conf->remote, conf->remote_port);
 	int fd;
 
 	*what = "find the interface";
 	errno = ENODEV;
-	if (conf->ifname[0] && !conf->ifindex)
+	if (conf->ifname[0] && !addr_scope(&conf->remote))
 		return -1;
 	fd = spare(open_socket(conf->remote.af, what));
 	if (fd < 0)
@@ -248,7 +251,6 @@ int socket_accept(int listening, struct bgp_caller *who)
 		*who = (struct bgp_caller){
 		    .remote = from_sockaddr(&sa),
 		    .local = socket_local(fd),
-		    .ifindex = sa.sa.sa_family == AF_INET6 ? sa.in6.sin6_scope_id : 0,
 		    .ttl = syn_ttl(fd),
 		};
 	return fd;

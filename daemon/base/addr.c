@@ -1,6 +1,7 @@
 #include "daemon/base/addr.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,23 @@ uint32_t addr_to_u32(const struct addr *a)
 	return ntohl(n);
 }
 
+uint32_t addr_scope(const struct addr *a)
+{
+	uint32_t ifindex;
+
+	memcpy(&ifindex, a->scope, sizeof ifindex);
+	return ifindex;
+}
+
+struct addr addr_on_link(const struct addr *a, uint32_t ifindex)
+{
+	struct addr out = *a;
+
+	if (a->af == AF_INET6 && addr_is_link_local(a))
+		memcpy(out.scope, &ifindex, sizeof ifindex);
+	return out;
+}
+
 bool addr_parse(struct addr *a, const char *text)
 {
 	uint8_t bytes[16];
@@ -50,16 +68,28 @@ bool addr_parse(struct addr *a, const char *text)
 
 const char *addr_format(const struct addr *a, char buf[static ADDR_STRLEN])
 {
-	if (addr_is_none(a) || !inet_ntop(a->af, a->b, buf, ADDR_STRLEN))
+	uint32_t scope = addr_scope(a);
+	size_t len;
+
+	if (addr_is_none(a) || !inet_ntop(a->af, a->b, buf, ADDR_STRLEN)) {
 		memcpy(buf, "none", sizeof "none");
+	} else if (scope) {
+		len = strlen(buf);
+		buf[len++] = '%';
+		if (!if_indextoname(scope, buf + len))
+			snprintf(buf + len, ADDR_STRLEN - len, "%u", scope);
+	}
 	return buf;
 }
 
 int addr_cmp(const struct addr *a, const struct addr *b)
 {
+	int c;
+
 	if (a->af != b->af)
 		return a->af < b->af ? -1 : 1;
-	return memcmp(a->b, b->b, addr_bytes(a->af));
+	c = memcmp(a->b, b->b, addr_bytes(a->af));
+	return c ? c : memcmp(a->scope, b->scope, sizeof a->scope);
 }
 
 bool addr_equal(const struct addr *a, const struct addr *b)
@@ -185,6 +215,8 @@ bool prefix_covers(const struct prefix *a, const struct prefix *b)
 	unsigned whole = a->len / 8, rest = a->len % 8;
 
 	if (a->addr.af != b->addr.af || a->len > b->len || memcmp(a->addr.b, b->addr.b, whole) != 0)
+		return false;
+	if (addr_scope(&a->addr) && addr_scope(&a->addr) != addr_scope(&b->addr))
 		return false;
 	return rest == 0 || ((a->addr.b[whole] ^ b->addr.b[whole]) & (0xff00 >> rest) & 0xff) == 0;
 }

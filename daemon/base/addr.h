@@ -10,10 +10,15 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-/* An IPv4 or IPv6 address in network byte order. af is AF_INET, AF_INET6, or AF_UNSPEC (0) for "none". */
+/* An IPv4 or IPv6 address in network byte order. af is AF_INET, AF_INET6, or AF_UNSPEC (0) for "none".
+ *
+ * An IPv6 link-local address means something on its link only: one that is used has the interface's index as its scope,
+ * and is another address than the same octets on another link. What was only written down (an object, a message) has
+ * none, as have all other addresses. */
 struct addr {
 	uint8_t af;
 	uint8_t b[16];
+	uint8_t scope[4]; /* see addr_scope() */
 };
 
 /* A prefix. Host bits beyond len are zero for every prefix that prefix_make() or prefix_parse() returned. */
@@ -22,8 +27,8 @@ struct prefix {
 	uint8_t len;
 };
 
-#define ADDR_STRLEN 46	 /* longest text of an address, NUL included */
-#define PREFIX_STRLEN 50 /* longest text of a prefix, NUL included */
+#define ADDR_STRLEN 62	 /* longest text of an address, NUL included */
+#define PREFIX_STRLEN 66 /* longest text of a prefix, NUL included */
 
 /* The two families the daemon routes, as a dense index. */
 enum family { FAM_IPV4, FAM_IPV6, FAM_COUNT };
@@ -55,11 +60,15 @@ struct addr addr_make(uint8_t af, const void *bytes);
 /* An IPv4 address from a host-order number, and back (0 if not IPv4). */
 struct addr addr_from_u32(uint32_t host_order);
 uint32_t addr_to_u32(const struct addr *a);
-/* Parses a numeric address of either family. False, and *a untouched, if the text is anything else. */
+/* The interface of a link-local address, 0 if it says none. */
+uint32_t addr_scope(const struct addr *a);
+/* The address on this link (0: on none), if it is an IPv6 link-local one; any other stays as it is. */
+struct addr addr_on_link(const struct addr *a, uint32_t ifindex);
+/* Parses a numeric address of either family, without a scope. False, and *a untouched, if the text is anything else. */
 bool addr_parse(struct addr *a, const char *text);
-/* Writes the text form ("none" for AF_UNSPEC) and returns buf. */
+/* Writes the text form ("none" for AF_UNSPEC, "fe80::1%eth0" with a scope) and returns buf. */
 const char *addr_format(const struct addr *a, char buf[static ADDR_STRLEN]);
-/* Total order: none < IPv4 < IPv6, then by bytes. */
+/* Total order: none < IPv4 < IPv6, then by bytes, then by scope. */
 int addr_cmp(const struct addr *a, const struct addr *b);
 bool addr_equal(const struct addr *a, const struct addr *b);
 bool addr_is_none(const struct addr *a);
@@ -81,6 +90,7 @@ int prefix_cmp(const struct prefix *a, const struct prefix *b);
 bool prefix_equal(const struct prefix *a, const struct prefix *b);
 /* Is b equal to or more specific than a? Families must match. */
 bool prefix_covers(const struct prefix *a, const struct prefix *b);
+/* A prefix of link-local addresses without a scope contains those of all links. */
 bool prefix_contains(const struct prefix *p, const struct addr *a);
 /* Is it a /32 or /128? */
 bool prefix_is_host(const struct prefix *p);

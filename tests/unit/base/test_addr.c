@@ -141,6 +141,38 @@ START_TEST(test_martians)
 }
 END_TEST
 
+/* A link-local address belongs to its link; what was only written down belongs to none. */
+START_TEST(test_scope)
+{
+	struct addr plain = adr("fe80::1"), here = addr_on_link(&plain, 1), there = addr_on_link(&plain, 4000000000u);
+	struct addr global = adr("fd00::1"), four = adr("169.254.0.1"), a;
+	struct prefix any = pfx("fe80::/10"), on_here = prefix_make(&here, 10);
+	char text[ADDR_STRLEN], prefix[PREFIX_STRLEN];
+
+	ck_assert_uint_eq(addr_scope(&plain), 0);
+	ck_assert_uint_eq(addr_scope(&here), 1);
+	ck_assert(!addr_equal(&plain, &here) && !addr_equal(&here, &there));
+	ck_assert_int_lt(addr_cmp(&plain, &here) * addr_cmp(&here, &plain), 0);
+	ck_assert(addr_is_link_local(&here));
+	a = addr_on_link(&here, 0);
+	ck_assert(addr_equal(&a, &plain));
+	ck_assert_int_eq(memcmp(&a, &plain, sizeof a), 0);
+	/* Others have none. */
+	a = addr_on_link(&global, 1);
+	ck_assert(addr_equal(&a, &global));
+	a = addr_on_link(&four, 1);
+	ck_assert(addr_equal(&a, &four));
+	ck_assert_str_eq(addr_format(&plain, text), "fe80::1");
+	ck_assert_str_eq(addr_format(&here, text), "fe80::1%lo");
+	ck_assert_str_eq(addr_format(&there, text), "fe80::1%4000000000");
+	ck_assert_str_eq(prefix_format(&on_here, prefix), "fe80::%lo/10");
+	ck_assert(prefix_contains(&any, &here) && prefix_contains(&any, &there) && prefix_contains(&any, &plain));
+	ck_assert(prefix_contains(&on_here, &here));
+	ck_assert(!prefix_contains(&on_here, &there) && !prefix_contains(&on_here, &plain));
+	ck_assert(!prefix_equal(&any, &on_here));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("addr");
@@ -148,6 +180,7 @@ int main(void)
 	SRunner *sr = srunner_create(s);
 	int failed;
 
+	tcase_add_test(t, test_scope);
 	tcase_add_loop_test(t, test_prefix_text, 0, sizeof prefixes / sizeof *prefixes);
 	tcase_add_loop_test(t, test_covers, 0, sizeof covers / sizeof *covers);
 	tcase_add_test(t, test_order);

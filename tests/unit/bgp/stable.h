@@ -22,6 +22,7 @@ static inline struct bgp_codec stable_codec(unsigned bits)
 	    .families = bits & 32 ? 1u << FAM_IPV4 : (1u << FAM_IPV4) | (1u << FAM_IPV6),
 	    .enforce_first_as = bits & 64,
 	    .peer_as = 65001,
+	    .link = bits >> 8 & 1,
 	    .ignored = bits & 128 ? 1u << FAM_IPV6 : 0,
 	    .max_message = BGP_MAX_EXTENDED,
 	};

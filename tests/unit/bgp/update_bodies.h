@@ -27,7 +27,8 @@ enum {
 	OPT_NH6 = 16,
 	OPT_ONLY4 = 32,
 	OPT_FIRST = 64,
-	OPT_IGN6 = 128
+	OPT_IGN6 = 128,
+	OPT_LINK = 256 /* over the link of interface 1 */
 };
 
 static inline struct span update_body(struct wr *w, const char *withdrawn, const char *attrs, const char *nlri)

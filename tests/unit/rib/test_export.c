@@ -259,8 +259,9 @@ static const struct {
 START_TEST(test_next_hop)
 {
 	struct bgp_attrs in = with(ALWAYS), own = with(ALWAYS);
-	struct addr their = addr_of("2001:db8::9"), ours = addr_of(OUR_V6);
-	struct attrs *set, *local;
+	struct addr their = addr_of("2001:db8::9"), ours = addr_of(OUR_V6), link_local = addr_of("fe80::9");
+	struct addr on_lo = addr_on_link(&link_local, 1);
+	struct attrs *set, *local, *linked;
 	struct bgp_nexthop nh;
 	struct export x;
 
@@ -280,6 +281,13 @@ START_TEST(test_next_hop)
 	x = to_export(CLIENT, FAM_IPV6, set);
 	ck_assert(export_next_hop(&x, &nh) == next_hops[_i].self);
 	ck_assert(addr_equal(&nh.addr, next_hops[_i].self ? &ours : &their));
+	/* Nor is a next hop that is link-local itself. */
+	in.next_hop = (struct bgp_nexthop){.addr = on_lo};
+	linked = attrs_intern(table, &in);
+	x = to_export(CLIENT, FAM_IPV6, linked);
+	ck_assert(export_next_hop(&x, &nh));
+	ck_assert(addr_equal(&nh.addr, &ours));
+	attrs_unref(table, linked);
 	/* What originates here has no other next hop than ours, whatever the mode. */
 	x = to_export(LOCAL, FAM_IPV6, local);
 	ck_assert(export_next_hop(&x, &nh));
