@@ -1,10 +1,11 @@
 """What hosts with another project's routing daemon have in common: the sessions they are told to have, and what can be
 asked of them. peer_*.py has a class for each daemon."""
 
+import contextlib
 import dataclasses
 
 from harness import Host
-from netns import wait_for
+from netns import is6, wait_for
 
 
 @dataclasses.dataclass
@@ -22,6 +23,7 @@ class Session:
     password: str = None
     ttl_security: int = None    # hops
     restart_time: int = 120     # graceful restart; None: not offered
+    notification: bool = False  # graceful restart over NOTIFICATIONs too (RFC 8538)
     four_octets: bool = True
     next_hops: dict = None      # {family: address} that own routes carry where the session's address is of another family
     max_prefix: int = None
@@ -46,7 +48,8 @@ FEATURES = {
     "enhanced refresh": "marks where a refresh begins and ends (RFC 7313)",
     "graceful restart": "restarts, and its routes stay (RFC 4724)",
     "helper": "keeps the routes of a peer that restarts (RFC 4724)",
-    "notification restart": "keeps routes over NOTIFICATIONs too (RFC 8538)",
+    "notification restart": "its routes stay over NOTIFICATIONs too (RFC 8538)",
+    "notification helper": "keeps a peer's routes over NOTIFICATIONs too (RFC 8538)",
     "long-lived": "long-lived graceful restart (RFC 9494)",
     "md5": "TCP MD5 signatures (RFC 2385)",
     "gtsm": "TTL security (RFC 5082)",
@@ -68,6 +71,7 @@ class Foreign(Host):
     """Sessions are known by the remote's address."""
 
     package = None  # the distribution's
+    kernel = False  # it writes the routes it learns to the kernel
     lacks = {}      # {feature: reason}
     hides = {}      # {field of Route: why its listing does not have it}
 
@@ -89,6 +93,17 @@ class Foreign(Host):
         """Starts what crash() or stop() ended, with the same configuration."""
         raise NotImplementedError
 
+    def forget(self, network):
+        """Before begin(): what it would remember of a network that it no longer shall have."""
+
+    @contextlib.contextmanager
+    def apart(self):
+        """No session comes up meanwhile; what is forwarded is not affected."""
+        routes = [f"unreachable {session.remote}/{128 if is6(session.remote) else 32}" for session in self.sessions]
+        self.ip(*(f"route add {route}" for route in routes))
+        yield
+        self.ip(*(f"route del {route}" for route in routes))
+
     def established(self, session):
         raise NotImplementedError
 
@@ -109,6 +124,10 @@ class Foreign(Host):
 
     def shut(self, session, text=""):
         """Administrative shutdown, with a reason."""
+        raise NotImplementedError
+
+    def reset(self, session):
+        """Ends a session with a NOTIFICATION that is no Hard Reset, and begins it anew."""
         raise NotImplementedError
 
     def tell(self):

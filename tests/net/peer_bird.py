@@ -8,7 +8,9 @@ GLOBAL = """
 log stderr all;
 router id {router_id};
 protocol device {{ scan time 2; }}
-protocol direct {{ ipv4; ipv6; interface "*"; }}
+protocol direct {{ ipv4; ipv6; interface -"cali*", "*"; }}
+protocol kernel kernel4 {{ ipv4 {{ import none; export where source = RTS_BGP; }}; persist; graceful restart; }}
+protocol kernel kernel6 {{ ipv6 {{ import none; export where source = RTS_BGP; }}; persist; graceful restart; }}
 """
 
 SESSION = """
@@ -30,7 +32,9 @@ class BirdNode(Foreign):
     """A host with the distribution's BIRD 2."""
 
     package = "bird2"
+    kernel = True
     lacks = {"notification restart": "BIRD 2 does not have it",
+             "notification helper": "BIRD 2 does not have it",
              "default originate": "there is no such option; a static route and a filter do it"}
 
     def start(self, config):

@@ -100,6 +100,7 @@ class ExabgpNode(Foreign):
              "reflector": "it is no router",
              "helper": "it has no table to keep routes in",
              "notification restart": "it does not have it",
+             "notification helper": "it does not have it",
              "long-lived": "it does not have it",
              "hostname": "the code for it is switched off",
              "shutdown message": "its API ends sessions with any code, but without a text",
@@ -118,7 +119,7 @@ class ExabgpNode(Foreign):
     def begin(self):
         config = self.directory / "exabgp.conf"
         for session in self.sessions:
-            self.file(session, "commands").touch()
+            self.file(session, "commands").write_text("")
         config.write_text("".join(map(self.neighbor_text, self.sessions)))
         listen = {"exabgp_tcp_bind": self.sessions[0].local} if any(session.passive for session in self.sessions) else {}
         self.listen("/usr/sbin/exabgp", [config], "exabgp.log", env={**ENVIRONMENT, **listen})
@@ -132,7 +133,7 @@ class ExabgpNode(Foreign):
         ]
         routes = [route_text(route) for route in self.announced if route.family in session.families]
         routes += [f"route {prefix} next-hop {(session.next_hops or {}).get(6 if is6(prefix) else 4, 'self')}"
-                   for prefix in self.networks]
+                   for prefix in self.networks if (6 if is6(prefix) else 4) in session.families]
         return NEIGHBOR.format(
             name=session.name, remote=session.remote, router_id=self.ip4, local=session.local, local_as=session.local_as,
             remote_as=session.remote_as, hold=session.hold, hostname=self.name, commands=self.file(session, "commands"),
@@ -175,7 +176,7 @@ class ExabgpNode(Foreign):
         return out
 
     def tell(self):
-        return super().tell() + "".join(self.file(session, "heard").read_text()[-1500:] for session in self.sessions)
+        return super().tell() + "".join(str(self.heard(session)[-5:]) for session in self.sessions)
 
     def change(self, gone=(), new=()):
         """Takes routes back, and announces others."""

@@ -27,6 +27,12 @@ BGPD = """
 """
 
 
+GRACEFUL = """ bgp graceful-restart
+ bgp graceful-restart preserve-fw-state
+ bgp graceful-restart restart-time {time}
+"""
+
+
 def prepare_frr():
     """FRR wants its user in the group of its sockets, and writes below /var/tmp: both made so in our mount namespace."""
     if Path("/run/group").exists():
@@ -62,6 +68,7 @@ class FrrNode(Foreign):
     """A host with the distribution's FRR."""
 
     package = "frr"
+    kernel = True
     lacks = {"hears refusals": "it takes it for an error of the state machine (RFC 4271 8.2.2 says so), without its words"}
     hides = {"others": "show bgp names no attribute that it does not know"}
 
@@ -120,12 +127,18 @@ class FrrNode(Foreign):
         local_as, = {session.local_as for session in self.sessions}
         restart, = {session.restart_time for session in self.sessions}
         cluster = {session.cluster_id for session in self.sessions} - {None}
-        options = f" bgp graceful-restart\n bgp graceful-restart restart-time {restart}\n" if restart else ""
+        options = GRACEFUL.format(time=restart) if restart else ""
+        if any(session.notification for session in self.sessions):
+            options += " no bgp hard-administrative-reset\n"
         options += "".join(f" bgp cluster-id {one}\n" for one in cluster)
         maps = "".join(f"route-map own{session.name} permit 10\n set ipv6 next-hop global {session.next_hops[6]}\n"
                        for session in self.sessions if (session.next_hops or {}).get(6))
         self.start(BGPD.format(defaults=maps, local_as=local_as, router_id=self.ip4, options=options, neighbors=neighbors,
                                family4=families[4], family6=families[6]))
+
+    def forget(self, network):
+        path = self.directory / "bgpd.conf"
+        path.write_text(path.read_text().replace(f"  network {network}\n", ""))
 
     def neighbor_text(self, session):
         options = [
@@ -174,6 +187,9 @@ class FrrNode(Foreign):
     def shut(self, session, text=""):
         self.vtysh("configure terminal", f"router bgp {session.local_as}",
                    f"neighbor {session.remote} shutdown message {text}")
+
+    def reset(self, session):
+        self.vtysh(f"clear bgp {session.remote}")
 
     def tell(self):
         return "\n".join(self.vtysh(f"show bgp neighbors {session.remote}")[:3000] for session in self.sessions) + super().tell()

@@ -68,20 +68,28 @@ class GobgpNode(Foreign):
     package = "gobgpd"
     lacks = {"asks again": "it looks again at the routes it has kept, and asks nobody",
              "enhanced refresh": "it does not announce the capability",
+             "notification restart": "it says that it kept forwarding only after a restart of its own (RFC 4724 4.2)",
              "hears refusals": "it ends the attempt and says nothing of the reason",
              "old": "it always announces 4-octet AS numbers",
              "default originate": "there is no such option",
              "extended messages": "it does not announce the capability"}
+
+    started = False
 
     def begin(self):
         local_as, = {session.local_as for session in self.sessions}
         config = self.directory / "gobgpd.toml"
         config.write_text(toml("global.config", **{"as": local_as}, router_id=self.ip4, port=179)
                           + "".join(map(self.neighbor_text, self.sessions)))
-        self.listen("gobgpd", ["-f", config, "--api-hosts", "127.0.0.1:50051", "--pprof-disable", "--log-plain"], "gobgpd.log")
-        wait_for(lambda: self.run("gobgp", "global", check=False).returncode == 0, f"{self.name}: gobgpd answers")
-        for prefix in self.networks:
-            self.gobgp("global", "rib", "add", prefix, "-a", "ipv6" if ":" in prefix else "ipv4")
+        # -r: a start after the first is a graceful restart.
+        again, self.started = ["-r"] if self.started else [], True
+        # It originates what its API is told to: before the sessions come up, and their End-of-RIB goes out.
+        with self.apart():
+            self.listen("gobgpd", [*again, "-f", config, "--api-hosts", "127.0.0.1:50051", "--pprof-disable", "--log-plain"],
+                        "gobgpd.log")
+            wait_for(lambda: self.run("gobgp", "global", check=False).returncode == 0, f"{self.name}: gobgpd answers")
+            for prefix in self.networks:
+                self.gobgp("global", "rib", "add", prefix, "-a", "ipv6" if ":" in prefix else "ipv4")
 
     def neighbor_text(self, session):
         text = "[[neighbors]]\n" + toml(
@@ -94,7 +102,8 @@ class GobgpNode(Foreign):
                      ttl_min=256 - session.ttl_security if session.ttl_security else None)
         text += toml("neighbors.route-reflector.config", route_reflector_client=session.client,
                      route_reflector_cluster_id=session.cluster_id if session.client else None)
-        text += toml("neighbors.graceful-restart.config", enabled=bool(session.restart_time), restart_time=session.restart_time)
+        text += toml("neighbors.graceful-restart.config", enabled=bool(session.restart_time), restart_time=session.restart_time,
+                     notification_enabled=session.notification)
         for family in session.families:
             text += "[[neighbors.afi-safis]]\n" + toml("neighbors.afi-safis.config", afi_safi_name=FAMILY_NAMES[family])
             text += toml("neighbors.afi-safis.mp-graceful-restart.config", enabled=bool(session.restart_time))

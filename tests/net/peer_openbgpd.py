@@ -50,6 +50,7 @@ class OpenbgpdNode(Foreign):
     package = "openbgpd"
     lacks = {"graceful restart": "it announces the capability for its End-of-RIB alone, with no family",
              "notification restart": "OpenBGPD 7.7 does not have it",
+             "notification helper": "OpenBGPD 7.7 does not have it",
              "long-lived": "it does not have it",
              "hostname": "it does not have it",
              "ipv6 next hops": "OpenBGPD 7.7 does not have them",
