@@ -15,6 +15,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
 #include "daemon/export.h"
+#include "daemon/overlay.h"
 #include "daemon/speaker.h"
 
 #define LISTEN_RETRY (5 * MONO_SEC)
@@ -184,6 +185,7 @@ void cluster_on_change(void *arg, const struct object *before, const struct obje
 		kinds[kind].claims(c, after, claim_add);
 	if (before && kinds[kind].claims)
 		kinds[kind].claims(c, before, claim_drop);
+	overlay_on_change(c->d->overlay, before, after);
 	if (concerns_self(c, before) || concerns_self(c, after)) {
 		c->dirty_self = true;
 		loop_work_schedule(c->d->loop, &c->work);
@@ -375,6 +377,7 @@ static void apply_self(struct cluster *c)
 	if (priorities)
 		mark_all_dirty(c);
 	update_export(c);
+	overlay_apply(c->d->overlay, &c->self);
 	p = peering_compute(c->d->store, &c->d->config, &c->self);
 	strbuf_free(&c->peering_notes);
 	c->peering_notes = p.notes;
@@ -478,22 +481,6 @@ void cluster_origin(const struct cluster *c, const struct prefix *p, struct strb
 		      claim->object->source);
 }
 
-static void encapsulation_problems(const struct cluster *c, struct strbuf *out)
-{
-	const struct object *o;
-	unsigned pos = 0;
-
-	while ((o = store_next(c->d->store, OBJ_IP_POOL, &pos))) {
-		const struct obj_ip_pool *pool = (const void *)o;
-		if (pool->ipip != ENCAP_NEVER || pool->vxlan != ENCAP_NEVER)
-			strbuf_printf(
-			    out,
-			    "IPPool %s: %s is not honoured yet, its routes are plain: pods reach each other only "
-			    "where the network between the nodes routes their addresses\n",
-			    o->name, pool->ipip != ENCAP_NEVER ? "ipipMode" : "vxlanMode");
-	}
-}
-
 void cluster_problems(const struct cluster *c, struct strbuf *out)
 {
 	if (c->synced && !c->self.node)
@@ -506,7 +493,7 @@ void cluster_problems(const struct cluster *c, struct strbuf *out)
 	if (*c->listen_problem)
 		strbuf_printf(out, "%s; tried again every %u s\n", c->listen_problem,
 			      (unsigned)(LISTEN_RETRY / MONO_SEC));
-	encapsulation_problems(c, out);
+	overlay_problems(c->d->overlay, out);
 	if (c->peering_notes.len)
 		strbuf_add(out, c->peering_notes.s, c->peering_notes.len);
 }

@@ -36,9 +36,11 @@ struct config {
 	/* kernel.* */
 	bool programming, workload_routes, onlink;
 	unsigned protocol, table;
-	int64_t metric;		 /* kernel.metric: "priority" (-1) or a number */
-	unsigned audit_interval; /* s, 0 off */
-	char *interface_prefix;	 /* FELIX_INTERFACEPREFIX's first element */
+	int64_t metric;				  /* kernel.metric: "priority" (-1) or a number */
+	unsigned audit_interval;		  /* s, 0 off */
+	unsigned ipip_mtu, vxlan_mtu, vxlan_mtu6; /* 0: from the uplink */
+	unsigned vxlan_vni, vxlan_port;
+	char *interface_prefix; /* FELIX_INTERFACEPREFIX's first element */
 	/* control.* */
 	char *control_socket, *control_group;
 	/* mrt.* */

@@ -14,6 +14,7 @@
 #include "daemon/dataplane.h"
 #include "daemon/mrt_schedule.h"
 #include "daemon/notify.h"
+#include "daemon/overlay.h"
 #include "daemon/privileges.h"
 #include "daemon/speaker.h"
 
@@ -108,6 +109,7 @@ struct daemon *daemon_new(struct config *c, const char *config_file, struct strb
 	d->rib = rib_new(d->loop, &rib, &dataplane_rib_sink, d);
 	d->engine = bgp_engine_new(d->loop, &speaker_session_ops);
 	d->speaker = speaker_new(d);
+	d->overlay = overlay_new(d);
 	d->cluster = cluster_new(d);
 	d->mrt = mrt_schedule_new(d);
 	d->store = store_new(d->loop, &store_callbacks, d->cluster);
@@ -145,6 +147,8 @@ void daemon_free(struct daemon *d)
 		speaker_free(d->speaker, d->config.graceful_restart);
 	if (d->cluster)
 		cluster_free(d->cluster);
+	if (d->overlay)
+		overlay_free(d->overlay);
 	if (d->store)
 		store_free(d->store);
 	if (d->engine)

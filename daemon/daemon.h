@@ -11,6 +11,7 @@
 
 struct speaker;	     /* speaker.h: sessions joined with the RIB */
 struct cluster;	     /* cluster.h: objects into local routes, policies, peers */
+struct overlay;	     /* overlay.h: encapsulation */
 struct control;	     /* control.h: the control socket */
 struct mrt_schedule; /* mrt_schedule.h: tables written to files */
 
@@ -27,6 +28,7 @@ struct daemon {
 	struct bgp_engine *engine;
 	struct speaker *speaker;
 	struct cluster *cluster;
+	struct overlay *overlay;
 	struct control *control;
 	struct mrt_schedule *mrt;
 	struct loop_timer watchdog;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/base/mono.h"
+#include "daemon/overlay.h"
 #include "daemon/speaker.h"
 
 #define MAX_HOPS 64u
@@ -26,9 +27,18 @@ static void on_best(void *arg, const struct prefix *p, const struct rib_route *r
 	}
 	for (unsigned i = 0; i < n && r.hop_count < MAX_HOPS; i++) {
 		const struct nexthop *nh = routes[i].attrs->next_hop;
-		if (!nh)
+		enum overlay_way way = nh ? overlay_choose(d->overlay, p, &nh->addr.addr) : OVERLAY_OWN;
+		if (way == OVERLAY_OWN)
 			continue;
-		hops[r.hop_count++] = (struct fib_hop){.gateway = nh->addr.addr, .link_local = nh->addr.link_local};
+		hops[r.hop_count++] = (struct fib_hop){
+		    .gateway = nh->addr.addr,
+		    .link_local = nh->addr.link_local,
+		    .tunnel = way == OVERLAY_IPIP ? FIB_IPIP : FIB_NO_TUNNEL,
+		};
+	}
+	if (!r.hop_count) {
+		fib_unset(d->fib, p, FIB_BGP);
+		return;
 	}
 	r.metric = priority_of(routes[0].attrs);
 	fib_set(d->fib, &r);

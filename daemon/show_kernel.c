@@ -14,6 +14,7 @@ static const char *class_name(const struct fib_view *v)
 {
 	static const char *const names[FIB_CLASS_COUNT] = {
 	    [FIB_WORKLOAD] = "workload",
+	    [FIB_OVERLAY] = "overlay",
 	    [FIB_BGP] = "bgp",
 	    [FIB_BLOCK] = "block",
 	};

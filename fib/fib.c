@@ -347,6 +347,7 @@ void fib_sync_done(struct fib *f, enum family family)
 	for (struct route *r; (r = htab_next(&f->routes, &pos));)
 		if (r->have && family_of_af(r->prefix.addr.af) == family)
 			route_queue(f, r);
+	neigh_check_all(f);
 	write_schedule(f);
 }
 
@@ -419,6 +420,7 @@ void fib_configure(struct fib *f, const struct fib_conf *conf)
 	resolve_all(f);
 	check_all(f);
 	neigh_check_all(f);
+	tunnels_check(f);
 	if (conf->programming)
 		settings_forwarding(f);
 	kernel_arm_audit(f);
@@ -492,6 +494,7 @@ struct fib *fib_new(struct loop *loop, const struct fib_conf *conf, const struct
 	TAILQ_INIT(&f->problems);
 	resolver_init(f);
 	neighs_init(f);
+	tunnels_init(f);
 	write_init(f);
 	if (!start(f, err, err_size)) {
 		fib_free(f);
@@ -531,6 +534,7 @@ void fib_free(struct fib *f)
 	kernel_stop(f);
 	free_intents(f);
 	write_free(f);
+	tunnels_free(f);
 	neighs_free(f);
 	resolver_free(f);
 	foreign_clear(&f->foreign, &f->nhsets);

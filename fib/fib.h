@@ -61,11 +61,16 @@ void fib_free(struct fib *f);
 void fib_configure(struct fib *f, const struct fib_conf *conf);
 
 /* Lower wins where two classes want the same prefix at the same metric. */
-enum fib_class { FIB_WORKLOAD, FIB_BGP, FIB_BLOCK, FIB_CLASS_COUNT };
+enum fib_class { FIB_WORKLOAD, FIB_OVERLAY, FIB_BGP, FIB_BLOCK, FIB_CLASS_COUNT };
 enum fib_type { FIB_VIA, FIB_DEV, FIB_BLACKHOLE };
+
+/* Devices for encapsulated routes, one of each kind. */
+enum fib_tunnel { FIB_NO_TUNNEL, FIB_IPIP, FIB_VXLAN, FIB_VXLAN6, FIB_TUNNEL_COUNT };
+const char *fib_tunnel_name(enum fib_tunnel t); /* "tunl0", "vxlan.calico", "vxlan-v6.calico" */
 
 struct fib_hop {
 	struct addr gateway;	/* FIB_VIA: the next hop as BGP knows it; resolved here */
+	enum fib_tunnel tunnel; /* FIB_VIA: not resolved, but the other end on this device */
 	struct addr link_local; /* FIB_VIA, IPv6: used as gateway if set and the next hop is on a connected network */
 	char ifname[16]; /* FIB_DEV, and FIB_VIA with a link-local gateway without a scope: the interface's name */
 };
@@ -89,6 +94,29 @@ void fib_unset(struct fib *f, const struct prefix *p, enum fib_class class);
  * they are left (adopted) in place. Per family. */
 void fib_sync_done(struct fib *f, enum family family);
 bool fib_is_synced(const struct fib *f, enum family family);
+
+/* What a tunnel device must be like. */
+struct fib_tunnel_conf {
+	struct addr addr;  /* its own address, with all bits of prefix; none: it has none */
+	struct addr local; /* this node's address on the network between the nodes; the MTU comes from its interface */
+	uint8_t mac[6];	   /* VXLAN; all zero: the kernel's choice */
+	uint32_t vni;	   /* VXLAN */
+	uint16_t port;	   /* VXLAN: UDP */
+	uint32_t mtu;	   /* 0: what the interface of `local` leaves after encapsulation */
+	char users[160];   /* who needs it, for messages: "IPPool a, b" */
+};
+/* Makes the device and keeps it so, whoever changes it; a device that is there and right is taken as it is. NULL: it is
+ * not needed any more: VXLAN devices go, tunl0 stays (it is the kernel's) without our address. */
+void fib_tunnel_set(struct fib *f, enum fib_tunnel t, const struct fib_tunnel_conf *conf);
+
+/* Another node's end of a VXLAN: neighbour and forwarding entries. Keyed by addr; set again to change it. */
+struct fib_vtep {
+	struct addr addr; /* its tunnel address: the gateway of routes through it */
+	struct addr node; /* its address on the network between the nodes */
+	uint8_t mac[6];
+};
+void fib_vtep_set(struct fib *f, enum fib_tunnel t, const struct fib_vtep *v);
+void fib_vtep_unset(struct fib *f, enum fib_tunnel t, const struct addr *addr);
 
 /* Asks to be told whether a next hop can be reached, until unwatched as often as watched. */
 void fib_nexthop_watch(struct fib *f, const struct addr *nh);

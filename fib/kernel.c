@@ -49,10 +49,12 @@ static void link_lost(struct fib *f, struct link *l)
 	struct link gone = *l;
 	struct fib_link view = link_view(l);
 
+	gone.tunnel = NULL;
 	links_remove(&f->links, l);
 	picture_link_gone(f, gone.ifindex);
 	resolve_link_changed(f, &gone, NULL);
 	neigh_link_changed(f, &gone);
+	tunnels_link_changed(f, &gone);
 	settings_forget(f, &gone);
 	view.ifindex = 0;
 	view.up = false;
@@ -78,6 +80,7 @@ static void link_put(struct fib *f, const struct rtmsg_link *m)
 		view = link_view(l);
 		tell_link(f, &view, renamed ? old.name : NULL);
 	}
+	tunnels_link_changed(f, l);
 }
 
 static void on_link(struct fib *f, const struct nlmsghdr *h)
@@ -105,13 +108,28 @@ static void addr_lost(struct fib *f, const struct rtmsg_addr *m)
 	if (!links_addr_remove(&f->links, m))
 		return;
 	resolve_addr_changed(f, &m->addr);
+	if (l)
+		tunnels_link_changed(f, l);
 	if (m->addr.af != AF_INET)
 		return;
-	if (l && !l->ipv4_count)
+	if (l && !l->ipv4_count) {
 		picture_ipv4_disabled(f, l->ifindex);
+		neigh_ipv4_disabled(f, l->ifindex);
+	}
 	/* Older kernels drop routes with this preferred source without a word. */
 	if (picture_has_source(f, &m->addr))
 		kernel_resync_soon(f);
+}
+
+static void addr_put(struct fib *f, const struct rtmsg_addr *m)
+{
+	const struct link *l = links_by_index(&f->links, m->ifindex);
+
+	if (!links_addr_put(&f->links, m, f->resync.generation))
+		return;
+	resolve_addr_changed(f, &m->addr);
+	if (l)
+		tunnels_link_changed(f, l);
 }
 
 static void on_addr(struct fib *f, const struct nlmsghdr *h)
@@ -121,8 +139,7 @@ static void on_addr(struct fib *f, const struct nlmsghdr *h)
 	if (!rtmsg_parse_addr(h, &m))
 		return;
 	if (h->nlmsg_type == RTM_NEWADDR) {
-		if (links_addr_put(&f->links, &m, f->resync.generation))
-			resolve_addr_changed(f, &m.addr);
+		addr_put(f, &m);
 		return;
 	}
 	addr_lost(f, &m);
@@ -204,10 +221,20 @@ static void put_own6(struct fib *f, struct wr *w)
 {
 	rtmsg_put_route_dump(w, AF_INET6, f->conf.table);
 }
-static void put_neighs(struct fib *f, struct wr *w)
+static void put_neighs4(struct fib *f, struct wr *w)
 {
 	(void)f;
-	rtmsg_put_neigh_dump(w);
+	rtmsg_put_neigh_dump(w, AF_INET);
+}
+static void put_neighs6(struct fib *f, struct wr *w)
+{
+	(void)f;
+	rtmsg_put_neigh_dump(w, AF_INET6);
+}
+static void put_fdb(struct fib *f, struct wr *w)
+{
+	(void)f;
+	rtmsg_put_neigh_dump(w, AF_BRIDGE);
 }
 
 static void dumped_link(struct fib *f, const struct nlmsghdr *h)
@@ -226,8 +253,8 @@ static void dumped_addr(struct fib *f, const struct nlmsghdr *h)
 {
 	struct rtmsg_addr m;
 
-	if (rtmsg_parse_addr(h, &m) && links_addr_put(&f->links, &m, f->resync.generation))
-		resolve_addr_changed(f, &m.addr);
+	if (rtmsg_parse_addr(h, &m))
+		addr_put(f, &m);
 }
 
 static void dumped_neigh(struct fib *f, const struct nlmsghdr *h)
@@ -282,7 +309,9 @@ static const struct stage {
     {DUMP(RTM_GETROUTE), put_main6, picture_dumped, NULL, false},
     {DUMP(RTM_GETROUTE), put_own4, picture_dumped, NULL, true},
     {DUMP(RTM_GETROUTE), put_own6, picture_dumped, NULL, true},
-    {DUMP(RTM_GETNEIGH), put_neighs, dumped_neigh, neigh_sweep, false},
+    {DUMP(RTM_GETNEIGH), put_neighs4, dumped_neigh, NULL, false},
+    {DUMP(RTM_GETNEIGH), put_neighs6, dumped_neigh, NULL, false},
+    {DUMP(RTM_GETNEIGH), put_fdb, dumped_neigh, neigh_sweep, false},
 #undef DUMP
 };
 #define STAGES (sizeof stages / sizeof *stages)
@@ -400,6 +429,7 @@ static void on_audit(void *arg)
 	if (f->conf.programming)
 		settings_forwarding(f);
 	resolve_all(f);
+	tunnels_check(f);
 	if (!f->resync.running)
 		kernel_resync(f);
 	kernel_arm_audit(f);

@@ -52,6 +52,26 @@ bool link_is_running(const struct link *l)
 	return l && (l->flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
 }
 
+/* A node has thousands of interfaces, and at most three tunnels. */
+static void put_tunnel(struct link *link, const struct rtmsg_link *m)
+{
+	if (strcmp(m->kind, "vxlan") != 0 && strcmp(m->kind, "ipip") != 0) {
+		free(link->tunnel);
+		link->tunnel = NULL;
+		return;
+	}
+	if (!link->tunnel)
+		link->tunnel = mem_calloc(1, sizeof *link->tunnel);
+	*link->tunnel = (struct link_tunnel){
+	    .vni = m->vni,
+	    .port = m->port,
+	    .learning = m->learning,
+	    .local = m->local,
+	};
+	memcpy(link->tunnel->kind, m->kind, sizeof m->kind);
+	memcpy(link->tunnel->mac, m->mac, sizeof m->mac);
+}
+
 struct link *links_put(struct links *l, const struct rtmsg_link *m)
 {
 	struct link *link = links_by_index(l, m->ifindex);
@@ -69,6 +89,8 @@ struct link *links_put(struct links *l, const struct rtmsg_link *m)
 		htab_insert(&l->by_name, hash_str(link->name), link);
 	}
 	link->flags = m->flags;
+	link->mtu = m->mtu;
+	put_tunnel(link, m);
 	return link;
 }
 
@@ -76,6 +98,7 @@ void links_remove(struct links *l, struct link *link)
 {
 	htab_remove(&l->by_index, index_hash(link->ifindex), link);
 	htab_remove(&l->by_name, hash_str(link->name), link);
+	free(link->tunnel);
 	free(link);
 }
 
@@ -135,6 +158,13 @@ bool links_addr_remove(struct links *l, const struct rtmsg_addr *m)
 	return true;
 }
 
+struct link *links_by_addr(const struct links *l, const struct addr *a)
+{
+	const struct link_addr *found = htab_find(&l->addrs, addr_hash(a), addr_eq, a);
+
+	return found ? links_by_index(l, found->ifindex) : NULL;
+}
+
 bool links_is_own(const struct links *l, const struct addr *a)
 {
 	return htab_find(&l->addrs, addr_hash(a), addr_eq, a) != NULL;
@@ -151,7 +181,11 @@ static void free_all(struct htab *t)
 
 void links_clear(struct links *l)
 {
+	uint32_t pos = 0;
+
 	htab_clear(&l->by_name);
+	for (struct link *link; (link = htab_next(&l->by_index, &pos));)
+		free(link->tunnel);
 	free_all(&l->by_index);
 	free_all(&l->addrs);
 }

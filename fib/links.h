@@ -9,13 +9,25 @@
 #include "daemon/base/hash.h"
 #include "fib/rtmsg.h"
 
+/* What a tunnel device is like. */
+struct link_tunnel {
+	char kind[RTMSG_KIND_LEN];
+	uint8_t mac[6];
+	uint32_t vni;
+	uint16_t port;
+	bool learning;
+	struct addr local;
+};
+
 struct link {
 	uint32_t ifindex;
 	unsigned flags; /* IFF_* */
 	char name[IFNAMSIZ];
-	uint32_t ipv4_count; /* its IPv4 addresses */
-	bool configured;     /* a workload's settings were made (or tried) */
-	uint8_t seen;	     /* the resync that saw it last */
+	uint32_t mtu;
+	struct link_tunnel *tunnel; /* of devices that can be tunnels of ours; NULL otherwise */
+	uint32_t ipv4_count;	    /* its IPv4 addresses */
+	bool configured;	    /* a workload's settings were made (or tried) */
+	uint8_t seen;		    /* the resync that saw it last */
 };
 
 /* One address on one interface. */
@@ -46,6 +58,8 @@ void links_remove(struct links *l, struct link *link);
 /* Adds an address; false if it was there. Removes it; false if it was not. */
 bool links_addr_put(struct links *l, const struct rtmsg_addr *m, uint8_t seen);
 bool links_addr_remove(struct links *l, const struct rtmsg_addr *m);
+/* The interface that has this address, NULL if none has. */
+struct link *links_by_addr(const struct links *l, const struct addr *a);
 /* Is it an address of this node? */
 bool links_is_own(const struct links *l, const struct addr *a);
 

@@ -18,7 +18,8 @@ static bool neigh_eq(const void *item, const void *key)
 {
 	const struct neigh *n = item, *k = key;
 
-	return addr_equal(&n->addr, &k->addr) && strcmp(n->ifname, k->ifname) == 0 && memcmp(n->mac, k->mac, 6) == 0;
+	return addr_equal(&n->addr, &k->addr) && n->fdb == k->fdb && strcmp(n->ifname, k->ifname) == 0 &&
+	       memcmp(n->mac, k->mac, 6) == 0;
 }
 
 /* Where the entry should be: 0 for nowhere. */
@@ -40,9 +41,9 @@ static void neigh_check(struct fib *f, struct neigh *n)
 	write_schedule(f);
 }
 
-struct neigh *neigh_get(struct fib *f, const struct addr *a, const char *ifname, const uint8_t mac[static 6])
+struct neigh *neigh_get(struct fib *f, const struct addr *a, const char *ifname, const uint8_t mac[static 6], bool fdb)
 {
-	struct neigh key = {.addr = *a}, *n;
+	struct neigh key = {.addr = *a, .fdb = fdb}, *n;
 
 	memcpy(key.ifname, ifname, strnlen(ifname, IFNAMSIZ - 1));
 	memcpy(key.mac, mac, 6);
@@ -85,6 +86,19 @@ void neigh_link_changed(struct fib *f, const struct link *l)
 	}
 }
 
+void neigh_ipv4_disabled(struct fib *f, uint32_t ifindex)
+{
+	uint32_t pos = 0;
+
+	for (struct neigh *n; (n = htab_next(&f->neighs.all, &pos));) {
+		if (n->have != ifindex || n->fdb || n->addr.af != AF_INET)
+			continue;
+		n->have = 0;
+		if (n->refs)
+			neigh_check(f, n);
+	}
+}
+
 static bool neigh_addr_eq(const void *item, const void *key)
 {
 	return addr_equal(&((const struct neigh *)item)->addr, key);
@@ -94,11 +108,11 @@ static bool neigh_addr_eq(const void *item, const void *key)
 void neigh_seen(struct fib *f, const struct rtmsg_neigh *m)
 {
 	const struct link *l = links_by_index(&f->links, m->ifindex);
-	struct neigh key = {.addr = m->addr}, *n;
+	struct neigh key = {.addr = m->addr, .fdb = m->fdb}, *n;
 
 	if (!l || !(m->state & NUD_PERMANENT) || !m->has_mac)
 		return;
-	if (!settings_is_workload(f, l->name) &&
+	if (!settings_is_workload(f, l->name) && !tunnels_is_device(l->name) &&
 	    !htab_find(&f->neighs.all, neigh_hash(&m->addr), neigh_addr_eq, &m->addr))
 		return;
 	memcpy(key.ifname, l->name, sizeof key.ifname);
@@ -113,6 +127,12 @@ void neigh_seen(struct fib *f, const struct rtmsg_neigh *m)
 	n->seen = f->resync.generation;
 }
 
+/* On a tunnel device, what nobody wants once all is known. Workloads' entries go with their interfaces. */
+static bool is_left_over(const struct fib *f, const struct neigh *n)
+{
+	return !n->refs && n->have && f->synced[FAM_IPV4] && f->synced[FAM_IPV6] && tunnels_is_device(n->ifname);
+}
+
 void neigh_sweep(struct fib *f)
 {
 	uint32_t pos = 0;
@@ -122,7 +142,7 @@ void neigh_sweep(struct fib *f)
 			continue;
 		if (n->seen != f->resync.generation)
 			n->have = 0;
-		if (n->refs)
+		if (n->refs || is_left_over(f, n))
 			neigh_check(f, n);
 	}
 }
@@ -132,7 +152,7 @@ void neigh_check_all(struct fib *f)
 	uint32_t pos = 0;
 
 	for (struct neigh *n; (n = htab_next(&f->neighs.all, &pos));)
-		if (n->refs)
+		if (n->refs || is_left_over(f, n))
 			neigh_check(f, n);
 }
 
@@ -140,18 +160,20 @@ static bool replaces(const void *item, const void *key)
 {
 	const struct neigh *n = item, *old = key;
 
-	return n != old && n->refs && addr_equal(&n->addr, &old->addr) && strcmp(n->ifname, old->ifname) == 0;
+	return n != old && n->refs && !n->fdb && addr_equal(&n->addr, &old->addr) &&
+	       strcmp(n->ifname, old->ifname) == 0;
 }
 
 /* Does somebody want another MAC for this address on this interface? Then the entry was replaced, not left over. */
 static bool is_replaced(const struct fib *f, const struct neigh *old)
 {
-	return htab_find(&f->neighs.all, neigh_hash(&old->addr), replaces, old) != NULL;
+	return !old->fdb && htab_find(&f->neighs.all, neigh_hash(&old->addr), replaces, old) != NULL;
 }
 
 static void send_neigh(struct fib *f, struct neigh *n, uint16_t type, uint16_t flags, uint32_t ifindex)
 {
-	rtmsg_put_neigh(netlink_begin(f->netlink, type, flags, write_neigh_cookie(f, n)), &n->addr, ifindex, n->mac);
+	rtmsg_put_neigh(netlink_begin(f->netlink, type, flags, write_neigh_cookie(f, n)), &n->addr, ifindex, n->mac,
+			n->fdb);
 	netlink_end(f->netlink);
 	n->flight = true;
 }
@@ -159,13 +181,14 @@ static void send_neigh(struct fib *f, struct neigh *n, uint16_t type, uint16_t f
 bool neigh_write(struct fib *f)
 {
 	struct neigh *n = TAILQ_FIRST(&f->neighs.queue);
-	bool on = f->conf.programming && f->conf.workload_routes;
 	uint32_t target;
+	bool on;
 
 	if (!n)
 		return false;
 	TAILQ_REMOVE(&f->neighs.queue, n, queue);
 	n->dirty = false;
+	on = f->conf.programming && (f->conf.workload_routes || tunnels_is_device(n->ifname));
 	target = neigh_target(f, n);
 	if (on && target && n->have != target) {
 		send_neigh(f, n, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, target);

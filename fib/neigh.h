@@ -1,8 +1,9 @@
-/* Permanent neighbour entries of workloads: the node does not ask a pod for its MAC address, it is told.
+/* Permanent neighbour entries of workloads, since the node does not ask a pod for its MAC address but is told; and
+ * those of the other ends of VXLANs, with the entries of the forwarding table that say to which node their frames go.
  *
- * An entry belongs to the wants of its route and is written when its interface is up. The kernel drops entries with
- * their interface. Events of neighbours are not followed (every ARP reply of the node would be one): entries are read
- * at start and by each resync, which puts back what is missing. */
+ * A workload's entry belongs to the wants of its route. Entries are written when their interface is up. The kernel
+ * drops them with their interface. Events of neighbours are not followed (every ARP reply of the node would be one):
+ * entries are read at start and by each resync, which puts back what is missing. */
 #ifndef FIB_NEIGH_H
 #define FIB_NEIGH_H
 
@@ -23,6 +24,7 @@ struct neigh {
 	struct addr addr;
 	char ifname[IFNAMSIZ];
 	uint8_t mac[6];
+	bool fdb; /* of the forwarding table: addr is the node that frames for mac go to */
 	uint32_t refs;
 	uint32_t have; /* the interface (index) on which the kernel has it; 0 nowhere */
 	uint8_t seen;
@@ -41,11 +43,13 @@ struct neighs {
 
 void neighs_init(struct fib *f);
 void neighs_free(struct fib *f);
-struct neigh *neigh_get(struct fib *f, const struct addr *a, const char *ifname, const uint8_t mac[static 6]);
+struct neigh *neigh_get(struct fib *f, const struct addr *a, const char *ifname, const uint8_t mac[static 6], bool fdb);
 /* With the last reference the entry is removed from the kernel, too. */
 void neigh_put(struct fib *f, struct neigh *n);
 /* The interface came, went or changed its state. */
 void neigh_link_changed(struct fib *f, const struct link *l);
+/* The interface lost its last IPv4 address: the kernel has dropped its IPv4 neighbours without telling. */
+void neigh_ipv4_disabled(struct fib *f, uint32_t ifindex);
 /* A permanent entry that the kernel has. */
 void neigh_seen(struct fib *f, const struct rtmsg_neigh *m);
 /* A resync is over: what was not seen is not there. */

@@ -16,7 +16,7 @@
 /* More than the kernel takes from anyone in practice; what is beyond is cut off and marks the set odd. */
 #define NHSET_MAX 128
 
-/* One final hop: a neighbour (or none) on an interface. Encapsulation will be a further property of it. */
+/* One final hop: a neighbour (or none) on an interface, be it a tunnel's. */
 struct nhop {
 	struct addr gateway; /* AF_UNSPEC: directly on the interface */
 	uint8_t onlink;

@@ -59,8 +59,7 @@ static void find_link_local(struct fib *f, const struct nexthop *h, const struct
 }
 
 /* Takes the usable hops of the route that the look-up found. On a connected network the next hop itself is the gateway
- * (or the link-local address it told us with it); otherwise the route's gateway is, as the kernel has it. Encapsulation
- * will come in here: a hop through a tunnel keeps the next hop as gateway, whatever route leads to it. */
+ * (or the link-local address it told us with it); otherwise the route's gateway is, as the kernel has it. */
 static void take_hops(struct fib *f, const struct nexthop *h, const struct nhset *via, struct outcome *o)
 {
 	for (unsigned i = 0; i < via->key.count; i++) {
@@ -82,6 +81,19 @@ static void take_hops(struct fib *f, const struct nexthop *h, const struct nhset
 	}
 	if (o->to.key.count)
 		o->trouble = NEXTHOP_OK;
+}
+
+/* The other end of a tunnel: whatever route leads to it, the device finds it. */
+static void find_tunnel(struct fib *f, const struct nexthop *h, struct outcome *o)
+{
+	const struct link *l = links_by_name(&f->links, h->key.ifname);
+	struct nhop hop = {.gateway = h->key.gateway, .onlink = 1};
+
+	o->trouble = !l ? NEXTHOP_NO_LINK : link_is_up(l) ? NEXTHOP_OK : NEXTHOP_LINK_DOWN;
+	if (l)
+		o->ifindex = hop.ifindex = l->ifindex;
+	if (o->trouble == NEXTHOP_OK)
+		nhset_draft_add(&o->to, &hop);
 }
 
 /* Through the longest matching prefix; among its routes the kernel takes the lowest metric, and so do we, unless its
@@ -121,6 +133,8 @@ static void find(struct fib *f, const struct nexthop *h, struct outcome *o)
 	o->through = NULL;
 	if (h->key.kind == FIB_DEV)
 		find_device(f, h, o);
+	else if (h->key.tunnel)
+		find_tunnel(f, h, o);
 	else if (addr_is_none(gateway) || addr_is_link_local(gateway))
 		find_link_local(f, h, addr_is_none(&h->key.link_local) ? gateway : &h->key.link_local, o);
 	else
@@ -324,6 +338,12 @@ static struct nexthop *hop_nexthop(struct fib *f, const struct fib_route *r, con
 	struct nexthop_key key = {.kind = (uint8_t)r->type};
 	struct nexthop *h;
 
+	if (r->type == FIB_VIA && hop->tunnel) {
+		key.gateway = hop->gateway;
+		key.tunnel = (uint8_t)hop->tunnel;
+		strcpy(key.ifname, fib_tunnel_name(hop->tunnel));
+		return nexthop_get(f, &key);
+	}
 	/* An interface name only matters where it decides. */
 	if (r->type == FIB_VIA) {
 		key.gateway = hop->gateway;
@@ -346,7 +366,7 @@ static struct neigh *route_neigh(struct fib *f, const struct fib_route *r)
 	if (r->class != FIB_WORKLOAD || r->type != FIB_DEV || r->prefix.addr.af != AF_INET || !r->hop_count ||
 	    !prefix_is_host(&r->prefix) || memcmp(r->mac, none, 6) == 0)
 		return NULL;
-	return neigh_get(f, &r->prefix.addr, r->hops[0].ifname, r->mac);
+	return neigh_get(f, &r->prefix.addr, r->hops[0].ifname, r->mac, false);
 }
 
 struct want *want_get(struct fib *f, const struct fib_route *r)
@@ -364,7 +384,7 @@ struct want *want_get(struct fib *f, const struct fib_route *r)
 	w = htab_find(&f->resolver.wants, hash, want_eq, &k);
 	if (!w) {
 		w = want_new(f, &k, hash);
-		w->neigh = k.neigh ? neigh_get(f, &k.neigh->addr, k.neigh->ifname, k.neigh->mac) : NULL;
+		w->neigh = k.neigh ? neigh_get(f, &k.neigh->addr, k.neigh->ifname, k.neigh->mac, false) : NULL;
 	}
 	w->refs++;
 	/* The want holds what it needs. */

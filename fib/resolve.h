@@ -27,7 +27,8 @@ struct link;
 struct nexthop_key {
 	struct addr gateway, link_local;
 	char ifname[IFNAMSIZ];
-	uint8_t kind; /* of enum fib_type: FIB_VIA or FIB_DEV */
+	uint8_t kind;	/* of enum fib_type: FIB_VIA or FIB_DEV */
+	uint8_t tunnel; /* enum fib_tunnel */
 };
 
 /* Why it does not resolve. */

@@ -1,6 +1,8 @@
 #include "fib/rtmsg.h"
 
+#include <arpa/inet.h>
 #include <linux/if_addr.h>
+#include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
@@ -147,6 +149,35 @@ uint32_t rtmsg_route_table(const struct nlmsghdr *h)
 	return get_u32(a, &table) ? table : rtm->rtm_table;
 }
 
+/* The only kind whose details matter. */
+static void parse_vxlan(struct nlattr *data, struct rtmsg_link *l)
+{
+	struct nlattr *tb[IFLA_VXLAN_MAX + 1];
+
+	if (nla_parse_nested(tb, IFLA_VXLAN_MAX, data, NULL) < 0)
+		return;
+	get_u32(tb[IFLA_VXLAN_ID], &l->vni);
+	if (tb[IFLA_VXLAN_PORT] && nla_len(tb[IFLA_VXLAN_PORT]) == 2)
+		l->port = ntohs(nla_get_u16(tb[IFLA_VXLAN_PORT]));
+	l->learning =
+	    tb[IFLA_VXLAN_LEARNING] && nla_len(tb[IFLA_VXLAN_LEARNING]) == 1 && nla_get_u8(tb[IFLA_VXLAN_LEARNING]);
+	if (tb[IFLA_VXLAN_LOCAL])
+		get_addr(tb[IFLA_VXLAN_LOCAL], AF_INET, &l->local);
+	else if (tb[IFLA_VXLAN_LOCAL6])
+		get_addr(tb[IFLA_VXLAN_LOCAL6], AF_INET6, &l->local);
+}
+
+static void parse_link_info(struct nlattr *info, struct rtmsg_link *l)
+{
+	struct nlattr *tb[IFLA_INFO_MAX + 1];
+
+	if (!info || nla_parse_nested(tb, IFLA_INFO_MAX, info, NULL) < 0 || !tb[IFLA_INFO_KIND])
+		return;
+	nla_strlcpy(l->kind, tb[IFLA_INFO_KIND], sizeof l->kind);
+	if (strcmp(l->kind, "vxlan") == 0 && tb[IFLA_INFO_DATA])
+		parse_vxlan(tb[IFLA_INFO_DATA], l);
+}
+
 bool rtmsg_parse_link(const struct nlmsghdr *h, struct rtmsg_link *l)
 {
 	struct nlattr *tb[IFLA_MAX + 1];
@@ -157,6 +188,10 @@ bool rtmsg_parse_link(const struct nlmsghdr *h, struct rtmsg_link *l)
 		return false;
 	*l = (struct rtmsg_link){.ifindex = (uint32_t)ifi->ifi_index, .flags = ifi->ifi_flags};
 	nla_strlcpy(l->name, tb[IFLA_IFNAME], sizeof l->name);
+	get_u32(tb[IFLA_MTU], &l->mtu);
+	if (tb[IFLA_ADDRESS] && nla_len(tb[IFLA_ADDRESS]) == 6)
+		memcpy(l->mac, nla_data(tb[IFLA_ADDRESS]), 6);
+	parse_link_info(tb[IFLA_LINKINFO], l);
 	return true;
 }
 
@@ -172,6 +207,14 @@ bool rtmsg_parse_addr(const struct nlmsghdr *h, struct rtmsg_addr *a)
 	return get_addr(tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS], ifa->ifa_family, &a->addr);
 }
 
+/* Forwarding entries name their destination in either family. */
+static uint8_t neigh_af(const struct ndmsg *ndm, struct nlattr *dst)
+{
+	if (ndm->ndm_family != AF_BRIDGE)
+		return ndm->ndm_family;
+	return nla_len(dst) == 16 ? AF_INET6 : AF_INET;
+}
+
 bool rtmsg_parse_neigh(const struct nlmsghdr *h, struct rtmsg_neigh *n)
 {
 	struct nlattr *tb[NDA_MAX + 1];
@@ -180,7 +223,9 @@ bool rtmsg_parse_neigh(const struct nlmsghdr *h, struct rtmsg_neigh *n)
 	if (!parse(h, sizeof *ndm, tb, NDA_MAX))
 		return false;
 	*n = (struct rtmsg_neigh){.ifindex = (uint32_t)ndm->ndm_ifindex, .state = ndm->ndm_state};
-	if (!get_addr(tb[NDA_DST], ndm->ndm_family, &n->addr))
+	n->fdb = ndm->ndm_family == AF_BRIDGE;
+	/* Forwarding tables of bridges have entries without a destination. */
+	if (!tb[NDA_DST] || !get_addr(tb[NDA_DST], neigh_af(ndm, tb[NDA_DST]), &n->addr))
 		return false;
 	if (tb[NDA_LLADDR] && nla_len(tb[NDA_LLADDR]) == 6) {
 		memcpy(n->mac, nla_data(tb[NDA_LLADDR]), 6);
@@ -307,14 +352,99 @@ void rtmsg_put_route_removal(struct wr *w, const struct prefix *p, uint32_t metr
 		put_hops(w, to);
 }
 
-void rtmsg_put_neigh(struct wr *w, const struct addr *a, uint32_t ifindex, const uint8_t mac[static 6])
+void rtmsg_put_neigh(struct wr *w, const struct addr *a, uint32_t ifindex, const uint8_t mac[static 6], bool fdb)
 {
 	struct ndmsg ndm = {
-	    .ndm_family = a->af, .ndm_ifindex = (int)ifindex, .ndm_state = NUD_PERMANENT, .ndm_type = RTN_UNICAST};
+	    .ndm_family = fdb ? AF_BRIDGE : a->af,
+	    .ndm_ifindex = (int)ifindex,
+	    .ndm_state = fdb ? NUD_PERMANENT | NUD_NOARP : NUD_PERMANENT,
+	    .ndm_flags = fdb ? NTF_SELF : 0,
+	    .ndm_type = fdb ? 0 : RTN_UNICAST,
+	};
 
 	put_bytes(w, &ndm, sizeof ndm);
 	put_addr(w, NDA_DST, a);
 	put_attr(w, NDA_LLADDR, mac, 6);
+}
+
+/* An attribute of attributes: its length is known at its end. */
+static size_t nest_begin(struct wr *w, uint16_t type)
+{
+	struct rtattr a = {.rta_type = type};
+	size_t at = wr_save(w);
+
+	put_bytes(w, &a, sizeof a);
+	return at;
+}
+
+static void nest_end(struct wr *w, size_t at)
+{
+	unsigned short len = (unsigned short)(wr_len(w) - at);
+
+	if (!w->bad)
+		memcpy(w->start + at, &len, sizeof len);
+}
+
+static void put_vxlan(struct wr *w, const struct rtmsg_link *l)
+{
+	uint16_t port = htons(l->port);
+	uint8_t learning = l->learning;
+
+	put_u32(w, IFLA_VXLAN_ID, l->vni);
+	put_attr(w, IFLA_VXLAN_PORT, &port, sizeof port);
+	put_attr(w, IFLA_VXLAN_LEARNING, &learning, sizeof learning);
+	if (!addr_is_none(&l->local))
+		put_addr(w, l->local.af == AF_INET ? IFLA_VXLAN_LOCAL : IFLA_VXLAN_LOCAL6, &l->local);
+}
+
+void rtmsg_put_link_creation(struct wr *w, const struct rtmsg_link *l)
+{
+	static const uint8_t no_mac[6];
+	struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+	size_t info, data;
+
+	put_bytes(w, &ifi, sizeof ifi);
+	put_attr(w, IFLA_IFNAME, l->name, strlen(l->name) + 1);
+	if (l->mtu)
+		put_u32(w, IFLA_MTU, l->mtu);
+	if (memcmp(l->mac, no_mac, 6) != 0)
+		put_attr(w, IFLA_ADDRESS, l->mac, 6);
+	info = nest_begin(w, IFLA_LINKINFO);
+	put_attr(w, IFLA_INFO_KIND, l->kind, strlen(l->kind));
+	data = nest_begin(w, IFLA_INFO_DATA);
+	if (strcmp(l->kind, "vxlan") == 0)
+		put_vxlan(w, l);
+	nest_end(w, data);
+	nest_end(w, info);
+}
+
+void rtmsg_put_link_change(struct wr *w, uint32_t ifindex, uint32_t mtu, const uint8_t *mac)
+{
+	struct ifinfomsg ifi = {
+	    .ifi_family = AF_UNSPEC, .ifi_index = (int)ifindex, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+
+	put_bytes(w, &ifi, sizeof ifi);
+	if (mtu)
+		put_u32(w, IFLA_MTU, mtu);
+	if (mac)
+		put_attr(w, IFLA_ADDRESS, mac, 6);
+}
+
+void rtmsg_put_link_removal(struct wr *w, uint32_t ifindex)
+{
+	struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC, .ifi_index = (int)ifindex};
+
+	put_bytes(w, &ifi, sizeof ifi);
+}
+
+void rtmsg_put_addr(struct wr *w, const struct rtmsg_addr *a)
+{
+	struct ifaddrmsg ifa = {
+	    .ifa_family = a->addr.af, .ifa_prefixlen = a->len, .ifa_flags = IFA_F_PERMANENT, .ifa_index = a->ifindex};
+
+	put_bytes(w, &ifa, sizeof ifa);
+	put_addr(w, IFA_LOCAL, &a->addr);
+	put_addr(w, IFA_ADDRESS, &a->addr);
 }
 
 void rtmsg_put_route_dump(struct wr *w, uint8_t af, uint32_t table)
@@ -341,9 +471,9 @@ void rtmsg_put_addr_dump(struct wr *w)
 	put_bytes(w, &ifa, sizeof ifa);
 }
 
-void rtmsg_put_neigh_dump(struct wr *w)
+void rtmsg_put_neigh_dump(struct wr *w, uint8_t af)
 {
-	struct ndmsg ndm = {.ndm_family = AF_INET};
+	struct ndmsg ndm = {.ndm_family = af};
 
 	put_bytes(w, &ndm, sizeof ndm);
 }

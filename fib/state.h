@@ -5,6 +5,7 @@
  *   kernel.c   what the kernel has: start, events, resync
  *   write.c    the difference: batches, answers, retries
  *   neigh.c, settings.c  what a workload's interface needs besides its route
+ *   tunnel.c   the devices of encapsulated routes
  *   show.c     for people
  *
  * A change of any input ends in route_changed() or route_check(), which queue the route; at the end of the loop's turn
@@ -26,6 +27,7 @@
 #include "fib/netlink.h"
 #include "fib/nhset.h"
 #include "fib/resolve.h"
+#include "fib/tunnel.h"
 
 enum {
 	ROUTE_DIRTY = 1 << 0,	/* in one of the two queues */
@@ -117,6 +119,7 @@ struct fib {
 	struct foreign_table foreign;
 	struct resolver resolver;
 	struct neighs neighs;
+	struct tunnels tunnels;
 
 	struct htab routes;
 	struct slab route_slab;

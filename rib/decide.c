@@ -472,14 +472,16 @@ void decide_node(struct rib *r, enum family f, uint32_t id)
 	struct decision *d = r->decision;
 	struct prefix prefix;
 	unsigned selected;
-	bool changed;
+	bool changed, tell;
 
 	/* Still marked dirty, so that removing routes does not queue it again. */
 	remove_dead(r, f, id);
 	changed = n->flags & NODE_CHANGED;
-	n->flags &= (uint8_t) ~(NODE_DIRTY | NODE_CHANGED);
+	tell = n->flags & NODE_SINK;
+	n->flags &= (uint8_t) ~(NODE_DIRTY | NODE_CHANGED | NODE_SINK);
 	decide_weigh(r, f, n, d);
 	changed |= mark_selected(r, f, d);
+	tell |= changed;
 	relink(n, d);
 	/* A group that forgets a prefix nobody was told of must not free the node under our feet. */
 	n->held++;
@@ -490,10 +492,10 @@ void decide_node(struct rib *r, enum family f, uint32_t id)
 	selected = d->selected;
 	if (changed && r->observer)
 		observe_best(r, f, &prefix, selected ? d->c[0].id : ID_NONE);
-	for (unsigned i = 0; changed && i < selected; i++)
+	for (unsigned i = 0; tell && i < selected; i++)
 		d->views[i] = route_view(r, f, d->c[i].route);
 	node_release(r, f, id);
 	/* Last: the sink may come back into the RIB. */
-	if (changed && r->sink.on_best)
+	if (tell && r->sink.on_best)
 		r->sink.on_best(r->arg, &prefix, d->views, selected);
 }

@@ -218,6 +218,24 @@ void rib_release_routes(struct rib *r, enum family f)
 	rib_schedule(r);
 }
 
+void rib_reselect(struct rib *r, const struct prefix *within)
+{
+	enum family f = family_of_af(within->addr.af);
+
+	for (uint32_t id = 0; id < r->table[f].nodes.bound; id++) {
+		struct node *n = table_node(&r->table[f], id);
+		struct prefix p;
+
+		if (!(n->flags & NODE_USED) || n->routes == ID_NONE)
+			continue;
+		p = table_prefix(&r->table[f], n);
+		if (p.len < within->len || !prefix_contains(within, &p.addr))
+			continue;
+		n->flags |= NODE_SINK;
+		node_mark_dirty(r, f, id);
+	}
+}
+
 void rib_nexthop_update(struct rib *r, const struct addr *addr, bool reachable, uint32_t metric)
 {
 	for (struct nexthop *nh = attrs_nexthop_chain(r->attrs, addr); nh; nh = nh->sibling) {

@@ -122,6 +122,9 @@ void rib_local_unset(struct rib *r, const struct prefix *p);
 /* What is known about a next hop changed: routes over it are decided again. */
 void rib_nexthop_update(struct rib *r, const struct addr *nh, bool reachable, uint32_t metric);
 
+/* Tells the sink again what is selected for every prefix within this one: how it carries them out has changed. */
+void rib_reselect(struct rib *r, const struct prefix *within);
+
 /* The next slices of this peer's stream (a reference each goes to the caller), at most max; 0 when it is up to date. */
 unsigned rib_pull(struct rib_peer *p, struct slice *out, unsigned max);
 

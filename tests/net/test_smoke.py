@@ -3,7 +3,6 @@
 import pytest
 
 from harness import wait_for
-from objects import ip_pool
 
 
 @pytest.fixture(params=["mesh", "reflector"])
@@ -68,13 +67,3 @@ def test_status_speaks(cluster):
         want = 2 if len(cluster.nodes) == 3 else 1 if node.blocks else 3
         wait_for(lambda n=node, w=want: n.show("status")["peers"]["up"] == w,
                  lambda n=node: f"{want} sessions; {n.calidris('show', 'peers')}")
-
-
-def test_encapsulation_that_is_not_there_is_told(new_cluster):
-    cluster = new_cluster(families=(4,))
-    node = cluster.add_node("node-1")
-    cluster.start()
-    assert node.show("problems")["problems"] == []
-    cluster.write(ip_pool("10.245.0.0/16", name="tunnelled", ipipMode="CrossSubnet"))
-    wait_for(lambda: any("IPPool tunnelled: ipipMode is not honoured yet" in text
-                         for text in node.show("problems")["problems"]), lambda: node.calidris("show", "problems"))
