@@ -156,7 +156,9 @@ def test_what_others_break_is_mended(new_cluster):
     node.ip("link set eth0 mtu 1400")
     wait_for(lambda: (links(node)[DEVICES[4]]["mtu"], links(node)[DEVICES[6]]["mtu"]) == (1350, 1330), "the MTU follows")
     # A device with other settings is no use.
+    node.terminate()
     node.ip("link del vxlan.calico", "link add vxlan.calico type vxlan id 7 dstport 8472 local 172.18.0.1")
+    node.start()
     wait_for(lambda: links(node).get(DEVICES[4], {}).get("linkinfo", {}).get("info_data", {}).get("id") == 4096,
              lambda: f"the device is made anew: {links(node).get(DEVICES[4])}")
     wait_ways(cluster, "CrossSubnet")
