@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/daemon.h"
+#include "daemon/speaker.h"
 
 #define COMMAND_ROW(words, args, min, max, help, ops) {words, args, min, max, help, &command_##ops},
 static const struct command commands[] = {COMMAND_TABLE(COMMAND_ROW)};
@@ -129,7 +130,7 @@ void request_free(struct request *r)
 	*r = (struct request){0};
 }
 
-/* ---- help, reload ---- */
+/* ---- help, reload, reset ---- */
 
 static bool help_start(struct request *r)
 {
@@ -158,3 +159,17 @@ static bool reload_start(struct request *r)
 	return true;
 }
 const struct command_ops command_reload = {.start = reload_start};
+
+static bool reset_start(struct request *r)
+{
+	struct peer *p = speaker_find(r->d->speaker, r->argv[0]);
+
+	if (!p) {
+		snprintf(r->error, sizeof r->error, "there is no peer \"%.80s\"; show peers lists them", r->argv[0]);
+		return false;
+	}
+	speaker_reset(p);
+	out_text(&r->out, "reset", "Reset", p->want.name);
+	return true;
+}
+const struct command_ops command_reset = {.start = reset_start};

@@ -16,6 +16,7 @@
 	X("show memory", "", 0, 0, "what the memory is used for", show_memory)                                     \
 	X("explain", "ADDRESS", 1, 1, "this address from the object to the kernel, and why", explain)              \
 	X("dump mrt", "FILE", 1, 1, "all routes into an MRT table file; - is standard output", dump_mrt)           \
+	X("reset", "NAME", 1, 1, "end the session with a peer and begin a new one", reset)                         \
 	X("reload", "", 0, 0, "read the configuration again", reload)                                              \
 	X("help", "", 0, 0, "list the commands", help)
 

@@ -180,7 +180,7 @@ static bool ended_work(void *arg, uint64_t deadline)
 	while ((p = TAILQ_FIRST(&dyn->ended))) {
 		TAILQ_REMOVE(&dyn->ended, p, ended);
 		p->ending = false;
-		if (!bgp_session_is_connected(p->session) && !p->stale)
+		if (!bgp_session_is_connected(p->session) && !p->stale && !p->limit.down)
 			speaker_remove(p);
 	}
 	return false;

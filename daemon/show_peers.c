@@ -13,8 +13,21 @@
 
 /* ---- The table ---- */
 
+/* Held down for its limit: why, until when, and what to do. */
+static void put_limit(struct loop *loop, const struct peer *p, struct strbuf *out)
+{
+	uint64_t left = loop_timer_left(loop, &p->limit.timer);
+	char text[16];
+
+	strbuf_printf(out, "down: %s; ", p->limit.text);
+	if (left)
+		strbuf_printf(out, "tried again in %s", mono_format(left, text));
+	else
+		strbuf_printf(out, "raise its prefixLimit, or calidris reset %s", p->want.name);
+}
+
 /* Why it is as it is, in few words: of a session that is up, nothing. */
-static void put_info(const struct peer *p, const struct bgp_session_info *i, struct strbuf *out)
+static void put_info(struct loop *loop, const struct peer *p, const struct bgp_session_info *i, struct strbuf *out)
 {
 	char retry[16];
 
@@ -22,6 +35,8 @@ static void put_info(const struct peer *p, const struct bgp_session_info *i, str
 	if (i->state == BGP_ESTABLISHED) {
 		if (p->stale)
 			strbuf_puts(out, "has stale routes of its last session");
+	} else if (p->limit.down) {
+		put_limit(loop, p, out);
 	} else if (p->held == PEER_HELD_DOWN) {
 		strbuf_puts(out, "held back: the IPv4 session carries IPv6 too");
 	} else if (*i->last_error) {
@@ -46,7 +61,7 @@ static void put_peer(struct request *r, const struct peer *p)
 	struct strbuf info = {0};
 	struct out *o = &r->out;
 
-	put_info(p, &i, &info);
+	put_info(r->d->loop, p, &i, &info);
 	out_row(o);
 	out_text(o, "name", "NAME", p->want.name);
 	out_addr(o, "address", "ADDRESS", &p->want.remote);
@@ -103,7 +118,7 @@ static void detail_session(struct request *r, const struct peer *p, const struct
 	struct out *o = &r->out;
 	struct strbuf info = {0};
 
-	put_info(p, i, &info);
+	put_info(r->d->loop, p, i, &info);
 	out_text(o, "name", "Name", p->want.name);
 	out_text(o, "origin", "Origin", p->want.origin);
 	out_text(o, "kind", "Kind", peer_kind_name(p->want.kind));
@@ -206,6 +221,22 @@ static void detail_routes(struct request *r, const struct peer *p, const struct 
 	out_end(o);
 }
 
+static void detail_limit(struct request *r, const struct peer *p)
+{
+	const struct peer_options *opt = &p->want.opt;
+	struct out *o = &r->out;
+
+	if (!opt->prefix_limit)
+		return;
+	out_section(o, "prefix_limit", "Prefix limit");
+	out_number(o, "maximum", "Routes of each family", opt->prefix_limit);
+	out_number(o, "warning", "Warning at", prefix_limit_warning(opt));
+	out_text(o, "action", "Beyond", opt->prefix_warn_only ? "warn" : "end the session");
+	if (!opt->prefix_warn_only)
+		out_number(o, "restart_time", "Tried again after, s (0: not)", opt->prefix_restart);
+	out_end(o);
+}
+
 static void detail_messages(struct request *r, const struct bgp_session_info *i)
 {
 	struct out *o = &r->out;
@@ -254,6 +285,7 @@ static bool one_peer(struct request *r, const char *name)
 	if (i.state == BGP_ESTABLISHED)
 		detail_capabilities(r, bgp_session_peer(p->session), bgp_session_codec(p->session));
 	detail_routes(r, p, &s);
+	detail_limit(r, p);
 	detail_updates(r, &i, &s);
 	detail_messages(r, &i);
 	out_end(&r->out);

@@ -27,6 +27,7 @@ struct speaker {
 };
 
 static void recheck(void *arg);
+static void limits_check(struct peer *p);
 static void on_held_timer(void *arg);
 
 /* ---- Peers ---- */
@@ -60,8 +61,10 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 	    .gr_time = w->restart_time,
 	    /* The kernel keeps forwarding whatever happens to this process: from the first boot on. */
 	    .gr_forwarding = w->families,
-	    .admin_down = p->held == PEER_HELD_DOWN || w->opt.shutdown,
-	    .shutdown_text = p->held == PEER_HELD_DOWN ? s->held_text : w->shutdown_text,
+	    .admin_down = p->held == PEER_HELD_DOWN || w->opt.shutdown || p->limit.down,
+	    .shutdown_text = p->held == PEER_HELD_DOWN ? s->held_text
+			     : p->limit.down	       ? p->limit.text
+						       : w->shutdown_text,
 	    .range = p->range ? dynamic_bgp_range(p->range) : NULL,
 	};
 }
@@ -133,15 +136,28 @@ static void peer_free(struct peer *p, uint8_t cease)
 	dynamic_join(p, NULL);
 	loop_timer_stop(p->speaker->d->loop, &p->stale_timer);
 	loop_timer_stop(p->speaker->d->loop, &p->held_timer);
+	loop_timer_stop(p->speaker->d->loop, &p->limit.timer);
 	bgp_session_free(p->session, cease);
 	rib_peer_free(p->rib);
+	prefix_limit_lift(&p->limit);
 	peer_want_free(&p->want);
 	free(p);
+}
+
+static void limit_lift(struct peer *p)
+{
+	loop_timer_stop(p->speaker->d->loop, &p->limit.timer);
+	prefix_limit_lift(&p->limit);
+	if (p->range)
+		dynamic_check(p);
 }
 
 /* Another want for the same peer, whose texts it takes; in force with peer_configure(). */
 static void peer_take(struct peer *p, struct peer_want *w)
 {
+	/* Held down for its limit, it gets another try if that is another one, or if somebody shuts it down himself. */
+	if (p->limit.down && (w->opt.shutdown || !prefix_limit_same(&w->opt, &p->want.opt)))
+		limit_lift(p);
 	peer_want_free(&p->want);
 	p->want = *w;
 	*w = (struct peer_want){0};
@@ -180,6 +196,7 @@ static void peer_configure(struct peer *p)
 		peer_self(p, self);
 		rib_peer_self(p->rib, self);
 	}
+	limits_check(p);
 }
 
 static void stale_gone(struct peer *p, uint8_t families)
@@ -193,6 +210,48 @@ static void stale_gone(struct peer *p, uint8_t families)
 	loop_timer_stop(p->speaker->d->loop, &p->stale_timer);
 	if (p->range)
 		dynamic_check(p);
+}
+
+/* ---- Limits ---- */
+
+static void on_limit_timer(void *arg)
+{
+	struct peer *p = arg;
+
+	log_info("bgp", "%s: the restartTime of its prefixLimit is over: tried again", p->want.name);
+	limit_lift(p);
+	peer_configure(p);
+}
+
+/* RFC 4271 8.2.2 (AutomaticStop) and RFC 4486: the session ends, and is not tried again before the time for it. */
+static void limit_trip(struct peer *p, enum family f, unsigned count)
+{
+	uint8_t data[PREFIX_LIMIT_DATA];
+
+	prefix_limit_trip(&p->limit, &p->want.opt, f, count);
+	prefix_limit_data(&p->limit, data);
+	bgp_session_reset_with(p->session, BGP_ERR_CEASE, BGP_CEASE_MAX_PREFIXES, (struct span){data, sizeof data},
+			       p->limit.text);
+	if (p->want.opt.prefix_restart)
+		loop_timer_set(p->speaker->d->loop, &p->limit.timer, p->want.opt.prefix_restart * MONO_SEC,
+			       on_limit_timer, p);
+	peer_configure(p);
+}
+
+static void limits_check(struct peer *p)
+{
+	for (int i = 0; i < FAM_COUNT && peer_established(p); i++) {
+		enum family f = (enum family)i;
+		unsigned count = rib_peer_received(p->rib, f);
+
+		/* What is kept of an earlier session gives way first. */
+		if (p->want.opt.prefix_limit && count > p->want.opt.prefix_limit && p->stale & 1u << f) {
+			stale_gone(p, (uint8_t)(1u << f));
+			count = rib_peer_received(p->rib, f);
+		}
+		if (prefix_limit_judge(&p->limit, &p->want.opt, p->want.name, f, count))
+			limit_trip(p, f, count);
+	}
 }
 
 /* ---- One session for both families ---- */
@@ -446,6 +505,16 @@ struct peer *speaker_find(const struct speaker *s, const char *name)
 	return NULL;
 }
 
+void speaker_reset(struct peer *p)
+{
+	if (p->limit.down) {
+		limit_lift(p);
+		peer_configure(p);
+		return;
+	}
+	bgp_session_reset(p->session, BGP_ERR_CEASE, BGP_CEASE_RESET, "reset by an operator");
+}
+
 /* ---- What sessions say ---- */
 
 static void on_stale_timer(void *arg)
@@ -501,7 +570,7 @@ static void on_down(void *arg, struct bgp_session *session, const struct bgp_dow
 	unsigned wait = why->gr_time;
 
 	(void)session;
-	if (sibling_will_deliver(p)) {
+	if (!p->limit.down && sibling_will_deliver(p)) {
 		keep |= 1u << FAM_IPV6;
 		wait = p->want.restart_time;
 	}
@@ -549,6 +618,8 @@ static void on_update(void *arg, struct bgp_session *session, const struct bgp_u
 	rib_update(p->rib, u, e->action == BGP_TREAT_AS_WITHDRAW);
 	if (u->disable)
 		on_disable(p, u->disable);
+	if (p->want.opt.prefix_limit)
+		limits_check(p);
 }
 
 /* RFC 7313 4: before End-of-RIB a restarting peer's BoRR is not heard, nor is an EoRR whose BoRR was not: what is stale

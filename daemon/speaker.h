@@ -7,6 +7,7 @@
 
 #include "bgp/session/session.h"
 #include "daemon/daemon.h"
+#include "daemon/prefix_limit.h"
 
 struct speaker;
 struct dynamic; /* dynamic.h */
@@ -36,6 +37,7 @@ struct peer {
 	enum peer_held held;
 	struct loop_timer held_timer; /* until it no longer waits for a sibling that has never come up */
 	bool held_long;		      /* that time is over */
+	struct prefix_limit limit;
 };
 
 /* For bgp_engine_new() and the RIB's sink: sessions' and RIB peers' arg is a struct peer. */
@@ -54,6 +56,9 @@ void speaker_datastore_synced(struct speaker *s);
 /* Peers sorted by address; index from 0, NULL past the end. */
 struct peer *speaker_peer(const struct speaker *s, unsigned index);
 unsigned speaker_count(const struct speaker *s);
+/* An operator's wish: the session ends with a Cease and starts anew, also one that is held down for its prefix limit.
+ */
+void speaker_reset(struct peer *p);
 /* By session name or remote address; NULL if none. */
 struct peer *speaker_find(const struct speaker *s, const char *name);
 

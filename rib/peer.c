@@ -567,6 +567,11 @@ void rib_peer_mark_stale(struct rib_peer *p, enum family f)
 	epoch_begin(p, f);
 }
 
+unsigned rib_peer_received(const struct rib_peer *p, enum family f)
+{
+	return p->fam[f].tally[AGE_FRESH].routes + p->fam[f].tally[AGE_STALE].routes;
+}
+
 struct rib_peer_stats rib_peer_stats(const struct rib_peer *p)
 {
 	struct rib_peer_stats s = {
@@ -582,7 +587,7 @@ struct rib_peer_stats rib_peer_stats(const struct rib_peer *p)
 	for (int f = 0; f < FAM_COUNT; f++) {
 		const struct peer_family *pf = &p->fam[f];
 
-		s.received[f] = pf->tally[AGE_FRESH].routes + pf->tally[AGE_STALE].routes;
+		s.received[f] = rib_peer_received(p, (enum family)f);
 		s.accepted[f] = pf->tally[AGE_FRESH].accepted + pf->tally[AGE_STALE].accepted;
 		s.stale[f] = pf->tally[AGE_STALE].routes;
 		s.best[f] = pf->best;

@@ -190,6 +190,8 @@ struct rib_peer_stats {
 	struct rib_faults faults;
 };
 struct rib_peer_stats rib_peer_stats(const struct rib_peer *p);
+/* rib_peer_stats().received of one family, for those who ask after each UPDATE. */
+unsigned rib_peer_received(const struct rib_peer *p, enum family f);
 
 /* ---- Watching ---- */
 

@@ -407,7 +407,12 @@ static bool restarts_soon(uint8_t code, uint8_t subcode)
 
 void bgp_session_reset(struct bgp_session *s, uint8_t code, uint8_t subcode, const char *reason)
 {
-	struct cause why = {.code = code, .subcode = subcode, .text = reason};
+	bgp_session_reset_with(s, code, subcode, (struct span){0}, reason);
+}
+
+void bgp_session_reset_with(struct bgp_session *s, uint8_t code, uint8_t subcode, struct span data, const char *reason)
+{
+	struct cause why = {.code = code, .subcode = subcode, .data = data, .text = reason};
 
 	if (s->dead || s->conf.admin_down)
 		return;

@@ -134,6 +134,8 @@ void bgp_session_free(struct bgp_session *s, uint8_t cease_subcode);
 bool bgp_session_configure(struct bgp_session *s, const struct bgp_session_conf *conf);
 /* Drops the connection with a NOTIFICATION and starts anew. */
 void bgp_session_reset(struct bgp_session *s, uint8_t code, uint8_t subcode, const char *reason);
+/* The same, with data for the NOTIFICATION. */
+void bgp_session_reset_with(struct bgp_session *s, uint8_t code, uint8_t subcode, struct span data, const char *reason);
 /* pull() has something again. Cheap; the write happens at the end of the loop turn. */
 void bgp_session_kick(struct bgp_session *s);
 /* Asks the peer for its routes again (RFC 2918). False if it cannot. */

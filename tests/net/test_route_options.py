@@ -175,3 +175,31 @@ def test_first_as(rack):
     rack.say(0, enforceFirstAS=None)
     wait_for(lambda: not rack.routes(prefix), "and are no longer")
     assert rack.resets() == before
+
+
+def test_prefix_limit(rack):
+    """Two routes where one is allowed: the session ends, the router learns why, the operator sees when it comes back."""
+    tor = rack.tors[0]
+    before = rack.resets()
+    rack.say(0, prefixLimit={"maximum": 2, "warning": 100})
+    rack.node.wait_log(r"2 ipv4 routes received, its limit is 2\n")
+    rack.say(0, prefixLimit={"maximum": 1, "restartTime": "1h"})
+    peer = lambda: rack.node.show("peers", tor.ip4)["peer"]
+    wait_for(lambda: peer()["state"] == "Idle", "the session is over")
+    assert re.fullmatch(r"down: 2 ipv4 routes received, the limit is 1; tried again in (59m\d\ds|1h00m)", peer()["info"])
+    assert peer()["prefix_limit"] == {"maximum": 1, "warning": 1, "action": "end the session", "restart_time": 3600}
+    wait_for(lambda: "Maximum number of prefixes reached" in tor.logs()["bird.log"], lambda: tor.logs()["bird.log"])
+    assert "2 ipv4 routes received, the limit is 1" in rack.node.calidris("show", "problems")
+    rack.say(0, prefixLimit={"maximum": 1, "action": "Warn"})
+    wait_for(lambda: peer()["state"] == "Established", lambda: str(peer()), 30)
+    wait_for(lambda: rack.routes("10.60.0.0/24").get(peer()["name"]), "with all its routes")
+    rack.say(0, prefixLimit={"maximum": 1})
+    wait_for(lambda: peer()["state"] == "Idle", "and over again")
+    assert peer()["info"].endswith(f"calidris reset {peer()['name']}")
+    rack.say(0, prefixLimit={"maximum": 3})
+    wait_for(lambda: peer()["state"] == "Established", lambda: str(peer()), 30)
+    assert rack.resets() == [before[0] + 2, before[1]]
+    # The operator's way to the same.
+    assert rack.node.calidris("reset", "nobody", check=False).returncode == 1
+    assert peer()["name"] in rack.node.calidris("reset", tor.ip4)
+    wait_for(lambda: rack.resets() == [before[0] + 3, before[1]], "reset once", 30)
