@@ -107,8 +107,9 @@ class Arena:
         self.cluster.write(ip_pool("10.0.0.0/8"), ip_pool("fd00:10::/32"))
         for player in everybody:
             role = "player" if player in self.players else "observer"
-            self.cluster.write(node_object(f"player-{player.index}", [f"{player.ip4}/16", f"{player.ip6}/64"],
-                                           as_number=player.as_number, labels={"role": role}))
+            player.object = node_object(f"player-{player.index}", [f"{player.ip4}/16", f"{player.ip6}/64"],
+                                        as_number=player.as_number, labels={"role": role})
+            self.cluster.write(player.object)
         for role, waits in (("player", passive), ("observer", True)):
             self.cluster.write(bgp_peer(f"{role}s", node="node-1", peerSelector=f"role == '{role}'", passive=waits))
         self.swarm = Swarm(self.host, self.node)

@@ -1,0 +1,190 @@
+"""A night's worth of session events in a minute: many peers that do anything at random, good and bad, in any order; and now and
+then a moment of calm, in which the RIB and what two observers were told must be exactly what the peers' last words make.
+
+CALIDRIS_SEED: another seed; CALIDRIS_SECONDS: how long it takes, 45 unless said otherwise.
+"""
+
+import ipaddress
+import os
+import random
+import struct
+import time
+
+from arena import Arena
+from malformed import ORIGIN
+from netns import wait_for
+from storm import Actor
+
+SEED, SECONDS = int(os.environ.get("CALIDRIS_SEED", 4271)), float(os.environ.get("CALIDRIS_SECONDS", 45))
+PLAYERS, ROUND = 60, 8
+# In the order of preference: RFC 4271 9.1.2.2. There are no MEDs but of one AS, and no routes but of directly connected peers.
+
+
+def standing_routes(actors):
+    """{prefix: [(player, route)]} of all that stands."""
+    found = {}
+    for actor in actors:
+        talk = actor.standing()
+        for prefix, route in (talk.routes if talk else {}).items():
+            found.setdefault(prefix, []).append((actor.player, route))
+    return found
+
+
+def best_of(candidates):
+    """Of those that are no loops; None if there are no others."""
+    good = [(player, route) for player, route in candidates if not route.looped]
+    if not good:
+        return None
+    good.sort(key=lambda one: (-one[1].preference, len(one[1].path), one[1].origin))
+    rank = [one for one in good if rank_of(one) == rank_of(good[0])]
+    # MED counts between routes of the same neighbouring AS only: the first ASes that are there are one another's only.
+    rank = [one for one in rank if not any(other[1].path[0] == one[1].path[0] and (other[1].med or 0) < (one[1].med or 0)
+                                           for other in rank)]
+    rank.sort(key=lambda one: (not one[0].ebgp, one[0].identifier))
+    return rank[0]
+
+
+def rank_of(one):
+    return -one[1].preference, len(one[1].path), one[1].origin
+
+
+def path_octets(path):
+    return bytes([2, len(path)]) + b"".join(struct.pack("!I", number) for number in path)
+
+
+def differences(arena, expected):
+    """What the observers have been told and what they should have been, up to ten differences."""
+    wrong = []
+    for name, observer in (("inside", arena.inside), ("outside", arena.outside)):
+        told = {prefix: attributes for prefix,
+                attributes in observer.link.routes.items() if prefix not in arena.witnessed}
+        wanted = {prefix: best for prefix, best in expected.items() if best}
+        wrong += [f"{name}: {prefix} is told" for prefix in sorted(set(told) - set(wanted))]
+        wrong += [f"{name}: {prefix} is not told" for prefix in sorted(set(wanted) - set(told))]
+        for prefix in sorted(set(told) & set(wanted)):
+            player, route = wanted[prefix]
+            outside = observer is arena.outside
+            values = {ORIGIN: bytes([route.origin]), 2: path_octets((64512,) * outside + route.path),
+                      5: None if outside else struct.pack("!I", route.preference), 8: route.communities or None,
+                      4: struct.pack("!I", route.med) if route.med is not None and not outside else None,
+                      200: route.unknown}
+            if not outside:
+                values[14 if ":" in prefix else 3] = player.hop(6 if ":" in prefix else 4)
+            found = {code: told[prefix].get(code, (0, None))[1] for code in values}
+            if found != values:
+                wrong.append(f"{name}: {prefix} of {player.name}: {found}, not {values}")
+    return wrong[:10]
+
+
+def rib_differences(arena, standing):
+    """The same of all routes in the RIB, best or not."""
+    rows = arena.node.show("routes", "all")["routes"]
+    have = {(row["prefix"], row["from"]): row for row in rows if row["prefix"] not in arena.witnessed}
+    want = {(prefix, player.name): route for prefix, routes in standing.items() for player, route in routes}
+    wrong = [f"RIB: {key} is there" for key in sorted(set(have) - set(want))]
+    wrong += [f"RIB: {key} is not there" for key in sorted(set(want) - set(have))]
+    for key in sorted(set(have) & set(want)):
+        row, route = have[key], want[key]
+        if row["rejected"] != route.looped or row["stale"] or row["as_path"] != " ".join(map(str, route.path)):
+            wrong.append(f"RIB: {key}: {row}, not {route}")
+    return wrong[:10]
+
+
+def storm(arena, actors, noise, seconds):
+    """Everybody at once."""
+    deadline, events = time.monotonic() + seconds, 0
+    while time.monotonic() < deadline:
+        now = time.monotonic()
+        for actor in noise.sample(actors, 5):
+            # Who has not been heard yet waits, mostly.
+            if actor.talk and not actor.talk.link.over and len(actor.talk.link.outbox) > 100000:
+                continue
+            actor.act()
+            events += 1
+        for actor in actors:
+            actor.keep_alive(now)
+        if noise.random() < 0.01:
+            operate(arena, noise.choice(actors), now)
+        arena.swarm.turn(0.002)
+    return events
+
+
+def operate(arena, actor, now):
+    """A peer's object goes, or comes back once the daemon has seen that it was gone."""
+    if actor.left_at is None:
+        actor.leave()
+    elif now > actor.left_at + 1 and actor.player.name not in arena.peers():
+        actor.come_back()
+
+
+def calm(arena, actors):
+    """The peers fall silent; what they last said has been heard, and everybody was told."""
+    wait_for(lambda: not {actor.player.name for actor in actors if actor.left_at} & set(arena.peers()), "they are gone")
+    for actor in actors:
+        if actor.left_at:
+            actor.come_back()
+        actor.calm()
+
+    def quiet():
+        now = time.monotonic()
+        for actor in actors:
+            actor.keep_alive(now)
+        return all(actor.settled() for actor in actors)
+    arena.swarm.wait(quiet, lambda: str([(actor.player.name, [(talk.doomed, talk.link.end, len(talk.link.outbox))
+                                                              for talk in actor.talks])
+                                         for actor in actors if not actor.settled()][:5]), 30)
+    return standing_routes(actors)
+
+
+def test_storm(request):
+    noise = random.Random(SEED)
+    shared = [f"10.99.{number}.0/24" for number in range(1, 41)] + [f"fd00:10:99:{number:x}::/64" for number in range(1, 41)]
+    timers = {"idle_hold_time": 1, "idle_hold_max": 1, "send_hold_time": 5}
+    with Arena(PLAYERS, config={"bgp": timers, "log": {"level": "info"}}) as arena:
+        arena.start()
+        actors = [Actor(arena, player, random.Random(noise.random()), shared) for player in arena.players]
+        deadline, events, sizes = time.monotonic() + SECONDS, 0, []
+        while time.monotonic() < deadline:
+            events += storm(arena, actors, noise, ROUND)
+            check(arena, actors)
+            sizes.append(arena.node.resident())
+            print(f"{events} events, {sum(len(routes) for routes in standing_routes(actors).values())} routes, {sizes[-1]} KiB")
+        assert events > SECONDS * 100, events
+        for actor in actors:
+            for talk in actor.talks:
+                talk.link.hang_up()
+            for link in actor.others:
+                link.hang_up()
+        arena.swarm.wait(lambda: set(arena.inside.link.routes) == arena.witnessed == set(arena.outside.link.routes),
+                         "no route is left", 20)
+        # Whatever the storm was, all have a clean start afterwards.
+        time_over = time.monotonic() + 1.1
+        arena.swarm.wait(lambda: time.monotonic() > time_over, "idle hold time")
+        arena.swarm.wait(lambda: all(player.name in arena.peers() for player in arena.players), "all are known")
+        for player in arena.players:
+            player.old = False
+            player.greet(arena.swarm, player.announce(player.bystander))
+        arena.swarm.wait(lambda: all(player.bystander[6] in arena.outside.link.routes for player in arena.players),
+                         "all come back")
+        assert sizes[-1] < sizes[0] + 4096, sizes
+        arena.fence()
+        arena.assert_untouched()
+        assert ipaddress.ip_address(arena.node.ip4)
+
+
+def check(arena, actors):
+    """In the calm: what stands is in the RIB, and the best of it is what the observers were told."""
+    calm(arena, actors)
+    problems = []
+
+    def right():
+        now = time.monotonic()
+        for actor in actors:
+            actor.keep_alive(now)
+        standing = standing_routes(actors)
+        problems[:] = differences(arena, {prefix: best_of(routes) for prefix, routes in standing.items()})
+        return not problems
+    arena.swarm.wait(right, lambda: "\n".join(problems), 20)
+    # A session may end only now, by its hold timer: then what stands is less, for both.
+    wait_for(lambda: not rib_differences(arena, standing_routes(actors)), lambda: "\n".join(
+        rib_differences(arena, standing_routes(actors))), 5)
