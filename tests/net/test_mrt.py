@@ -47,9 +47,11 @@ LISTS = [
         attribute(10, address("10.8.8.8") + address("10.8.8.9"), OPTIONAL),
         attribute(16, bytes.fromhex("0002fde800000064") + struct.pack("!HHI", 0x4304, 1, n), TRANSITIVE),
         attribute(25, bytes.fromhex("0002" + "20010db8000000000000000000000001" + "0005"), TRANSITIVE),
+        attribute(26, bytes.fromhex("01000b0000000000000010"), OPTIONAL),
         attribute(32, struct.pack("!6I", 65010, 1, n, 4200000000, 2, 3), TRANSITIVE),
         attribute(35, struct.pack("!I", 65010), TRANSITIVE),
-        attribute(99, struct.pack("!I", n), TRANSITIVE)]),
+        attribute(40, bytes.fromhex("01000700000000000001"), TRANSITIVE),
+        attribute(200, struct.pack("!I", n), TRANSITIVE)]),
     # Long ones.
     lambda n: b"".join([
         attribute(1, b"\0"),
@@ -80,7 +82,8 @@ LINES = {
     "CLUSTER_LIST": "cluster_list", "COMMUNITY": "communities", "LARGE_COMMUNITY": "large_communities",
 }
 # What it does not know itself, by type code.
-CODES = {16: "extended_communities", 25: "ipv6_extended_communities", 35: "otc", 99: "unknown_attributes"}
+CODES = {16: "extended_communities", 25: "ipv6_extended_communities", 26: "aigp", 35: "otc", 40: "prefix_sid",
+         200: "unknown_attributes"}
 
 
 def bgpdump(file):
@@ -116,9 +119,9 @@ def expected(route):
         fields["aggregator"] = "AS" + route["aggregator"]
     if "extended_communities" in route:
         fields["extended_communities"] = b"".join(map(extended_community, route["extended_communities"].split()))
-    for key in ("ipv6_extended_communities", "unknown_attributes"):
+    for key in ("ipv6_extended_communities", "aigp", "prefix_sid", "unknown_attributes"):
         if key in route:
-            fields[key] = bytes.fromhex(route[key].removeprefix("99:").removeprefix("0x"))
+            fields[key] = bytes.fromhex(route[key].removeprefix("200:").removeprefix("0x"))
     if "otc" in route:
         fields["otc"] = struct.pack("!I", int(route["otc"]))
     return fields
