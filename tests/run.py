@@ -194,7 +194,7 @@ def fuzz_jobs(context):
         yield Job(f"fuzz/{source.stem}", lambda source=source: fuzz_program(context, source), [("clang", "fuzzers")])
 
 
-# System tests: each file in namespaces of its own.
+# System tests: each file in namespaces of its own; those that say KERNEL = "uml" on a kernel of their own.
 
 def net_file(context, path):
     name = f"net/{path.stem}"
@@ -204,7 +204,10 @@ def net_file(context, path):
     if context.only and not context.only.search(name):
         names = collected(context, path)
         command += ["--deselect=" + test for test in names if not context.only.search(f"{name}:{test.split('::', 1)[1]}")]
-    status, output = context.run(command, NET_SECONDS, env, isolated=True)
+    if re.search('^KERNEL = "uml"$', path.read_text(encoding="utf-8"), re.MULTILINE):
+        status, output = context.run([sys.executable, "-B", "tests/uml.py", *command], NET_SECONDS, env)
+    else:
+        status, output = context.run(command, NET_SECONDS, env, isolated=True)
     if not report.exists():
         return [failed(name, f"pytest gave no report (exit status {status})\n{tail(output)}")]
     results = []

@@ -1,0 +1,114 @@
+"""A kernel of one's own: Debian's user-mode Linux on the host's files, for what the host's kernel lacks (IP-in-IP).
+
+run(command) boots it in a few seconds, without privilege, and runs the command in there as root, in the same directory;
+what it prints and its exit status come back. As a program:  uml.py COMMAND [ARGUMENT...]
+
+The host's files are the kernel's root file system, so nothing has to be installed in it; /run and /dev are its own.
+Everything that was started in there ends with it.
+"""
+
+import ctypes
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+KERNEL = "linux.uml"
+MODULES = Path("/usr/lib/uml/modules")
+MEMORY = os.environ.get("CALIDRIS_UML_MEMORY", "512M")
+POWER_OFF = 0x4321FEDC
+
+# The kernel loads modules as it needs them; they are not where modprobe looks by itself.
+MODPROBE = """#!/bin/sh
+exec /sbin/modprobe -d {scratch} "$@"
+"""
+
+INIT = """#!/bin/sh
+export PATH={path}
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t tmpfs -o mode=755 run /run
+mount -t devtmpfs dev /dev
+mkdir -p /dev/pts /dev/shm /run/netns
+mount -t devpts devpts /dev/pts
+mount -t tmpfs shm /dev/shm
+echo {scratch}/modprobe >/proc/sys/kernel/modprobe
+{scratch}/modprobe ipv6
+ip link set lo up
+hostname calidris
+cd {directory}
+. {scratch}/environment
+{command} </dev/null >{scratch}/output 2>&1
+echo $? >{scratch}/status
+sync
+exec {python} -c 'import ctypes; ctypes.CDLL(None).reboot({power_off})'
+"""
+
+
+class Unavailable(Exception):
+    """The kernel is not installed; the text says what to do."""
+
+
+def available():
+    return shutil.which(KERNEL) is not None
+
+
+def write_environment(path):
+    names = [name for name in os.environ if name.startswith(("CALIDRIS_", "LANG", "LC_", "PYTEST"))]
+    path.write_text("".join(f"export {name}={shlex.quote(os.environ[name])}\n" for name in sorted(names)))
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def run(command, timeout=None):
+    """(exit status, output); the status is None if the kernel did not come to the end of the command in time."""
+    if not available():
+        raise Unavailable(f"{KERNEL} is missing: install the package user-mode-linux (.ci/install-packages check)")
+    with tempfile.TemporaryDirectory(prefix="calidris-uml-") as name:
+        scratch = Path(name)
+        init = scratch / "init"
+        init.write_text(INIT.format(
+            path=os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), 
+            directory=shlex.quote(os.getcwd()), scratch=scratch, command=shlex.join(map(str, command)),
+            python=sys.executable, power_off=POWER_OFF))
+        (scratch / "modprobe").write_text(MODPROBE.format(scratch=scratch))
+        for program in (init, scratch / "modprobe"):
+            program.chmod(0o755)
+        (scratch / "lib").mkdir()
+        (scratch / "lib/modules").symlink_to(MODULES)
+        write_environment(scratch / "environment")
+        with open(scratch / "console", "wb") as console:
+            # Its console is a file; its own directory for sockets is ours to remove.
+            process = subprocess.Popen(
+                [KERNEL, f"mem={MEMORY}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", f"init={init}",
+                 "con=null", "con0=null,fd:1", f"uml_dir={scratch}", "umid=kernel", "quiet"],
+                stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True,
+                preexec_fn=die_with_parent)
+            try:
+                process.wait(timeout)
+            except BaseException as error:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+        text = (scratch / "output").read_text(errors="replace") if (scratch / "output").exists() else ""
+        if not (scratch / "status").exists():
+            return None, text + "\nThe kernel ended before the command did:\n" + \
+                (scratch / "console").read_text(errors="replace")[-3000:]
+        return int((scratch / "status").read_text()), text
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    try:
+        code, printed = run(sys.argv[1:])
+    except Unavailable as unavailable:
+        sys.exit(str(unavailable))
+    sys.stdout.write(printed)
+    sys.exit(1 if code is None else code)
