@@ -557,7 +557,9 @@ static void on_established(void *arg, struct bgp_session *session)
 	if (p->stale)
 		loop_timer_set(s->d->loop, &p->stale_timer, open->gr_time * MONO_SEC, on_stale_timer, p);
 	rib_peer_up(p->rib, codec, open->router_id, self);
-	restart_session_up(s->restart);
+	/* A session that comes up again and again is no sign of others that will. */
+	if (bgp_session_info(session).established == 1)
+		restart_session_up(s->restart);
 	siblings_check(s, p);
 	recheck(s);
 }

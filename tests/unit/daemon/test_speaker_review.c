@@ -284,6 +284,34 @@ START_TEST(test_reset_while_peers_are_applied)
 }
 END_TEST
 
+/* One peer is down; while the other one's session ends and comes again all the time, the start must not wait for the whole
+ * restart time. */
+START_TEST(test_flapping_is_no_news)
+{
+	struct peer_want w[] = {want(ONE, V4), want(TWO, V4)};
+	uint64_t left;
+	int fd;
+
+	apply(w, 2);
+	speaker_datastore_synced(d.speaker);
+	fd = establish(ONE, V4);
+	end_of_rib(fd, FAM_IPV4);
+	settle();
+	left = speaker_restart(d.speaker).left;
+	ck_assert_uint_gt(left, 5 * MONO_SEC);
+	ck_assert_uint_lt(left, 11 * MONO_SEC);
+	mono_fake(mono_now() + 6 * MONO_SEC);
+	lose(fd, ONE);
+	fd = establish(ONE, V4);
+	end_of_rib(fd, FAM_IPV4);
+	settle();
+	ck_assert(speaker_restart(d.speaker).in_progress);
+	ck_assert_uint_lt(speaker_restart(d.speaker).left, 5 * MONO_SEC);
+	mono_fake(0);
+	close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("speaker");
@@ -299,5 +327,6 @@ int main(void)
 	tcase_add_test(tc, test_shared_session_gives_up_on_ipv6);
 	tcase_add_test(tc, test_ipv6_moves_without_a_gap);
 	tcase_add_test(tc, test_reset_while_peers_are_applied);
+	tcase_add_test(tc, test_flapping_is_no_news);
 	return rig_run(tc, "speaker");
 }
