@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "daemon/base/mono.h"
+#include "daemon/dynamic.h"
+#include "daemon/link.h"
 #include "daemon/overlay.h"
 #include "daemon/speaker.h"
 
@@ -61,6 +63,17 @@ static void on_fib_nexthop(void *arg, const struct addr *nh, bool reachable, uin
 	rib_nexthop_update(d->rib, nh, reachable, metric);
 }
 
+static void on_fib_link(void *arg, const struct fib_link *l, const char *old_name)
+{
+	struct daemon *d = arg;
+
+	/* The first ones are read before there are peers. */
+	if (!d->speaker)
+		return;
+	link_changed(speaker_links(d->speaker), l, old_name);
+	dynamic_link_changed(speaker_dynamic(d->speaker));
+}
+
 const struct rib_sink dataplane_rib_sink = {
     .on_best = on_best,
     .on_ready = speaker_on_ready,
@@ -69,6 +82,7 @@ const struct rib_sink dataplane_rib_sink = {
 
 const struct fib_ops dataplane_fib_ops = {
     .on_nexthop = on_fib_nexthop,
+    .on_link = on_fib_link,
 };
 
 struct fib_conf dataplane_fib_conf(const struct config *c)

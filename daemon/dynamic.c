@@ -1,7 +1,9 @@
 #include "daemon/dynamic.h"
 
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
@@ -29,11 +31,15 @@ struct dynamic {
 	struct loop_work work;
 };
 
+static bgp_caller_fn on_caller;
+
 /* ---- Ranges ---- */
 
 static void configure(struct range *r)
 {
 	const struct peer_want *w = &r->want;
+	/* As long as there is no such interface nobody is on it. */
+	struct fib_link link = {.ifindex = UINT32_MAX};
 	struct bgp_range_conf conf = {
 	    .name = w->name,
 	    .prefix = w->opt.range,
@@ -41,11 +47,15 @@ static void configure(struct range *r)
 	    .min_ttl = w->ttl_security ? (uint8_t)(256 - w->ttl_security) : 0,
 	};
 
+	if (w->interface) {
+		fib_link_find(r->dyn->d->fib, w->interface, &link);
+		conf.prefix.addr = addr_on_link(&conf.prefix.addr, link.ifindex);
+	}
 	snprintf(r->full, sizeof r->full, "its %u peers are there (peerLimit)", w->opt.range_limit);
 	if (r->range)
 		bgp_range_configure(r->range, &conf);
 	else
-		r->range = bgp_range_new(r->dyn->d->engine, &conf, r);
+		r->range = bgp_range_new(r->dyn->d->engine, &conf, on_caller, r);
 }
 
 static struct range *range_new(struct dynamic *dyn, struct peer_want *w)
@@ -101,6 +111,13 @@ void dynamic_apply(struct dynamic *dyn, struct peering *p)
 	free(old);
 }
 
+void dynamic_link_changed(struct dynamic *dyn)
+{
+	for (unsigned i = 0; i < dyn->count; i++)
+		if (dyn->ranges[i]->want.interface)
+			configure(dyn->ranges[i]);
+}
+
 void dynamic_sweep(struct dynamic *dyn)
 {
 	for (unsigned i = 0; i < dyn->gone_count; i++)
@@ -118,6 +135,7 @@ struct range *dynamic_find(const struct dynamic *dyn, const struct peer_want *w)
 		struct range *r = dyn->ranges[i];
 
 		if (prefix_contains(&r->want.opt.range, &w->remote) &&
+		    (!r->want.interface || (w->interface && strcmp(r->want.interface, w->interface) == 0)) &&
 		    (!best || r->want.opt.range.len > best->want.opt.range.len))
 			best = r;
 	}
@@ -140,10 +158,12 @@ void dynamic_join(struct peer *p, struct range *r)
 		r->peers++;
 }
 
-struct bgp_session *dynamic_on_caller(void *arg, const struct bgp_caller *who, const char **why)
+static struct bgp_session *on_caller(void *arg, const struct bgp_caller *who, const char **why)
 {
 	struct range *r = arg;
 	struct speaker *s = r->dyn->speaker;
+	const char *interface = r->want.interface;
+	char name[IFNAMSIZ];
 	struct peer_want w;
 
 	if (r->want.opt.shutdown) {
@@ -155,7 +175,10 @@ struct bgp_session *dynamic_on_caller(void *arg, const struct bgp_caller *who, c
 		*why = r->full;
 		return NULL;
 	}
-	w = peer_want_of_range(&r->want, &who->remote);
+	/* Of a range that names no interface, the caller's. */
+	if (addr_scope(&who->remote) && !interface)
+		interface = if_indextoname(addr_scope(&who->remote), name);
+	w = peer_want_of_range(&r->want, &who->remote, interface);
 	return speaker_add(s, &w, r)->session;
 }
 

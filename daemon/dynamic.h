@@ -18,6 +18,8 @@ void dynamic_free(struct dynamic *dyn);
  * dynamic_sweep(): its peers must find another home before. */
 void dynamic_apply(struct dynamic *dyn, struct peering *p);
 void dynamic_sweep(struct dynamic *dyn);
+/* Interfaces have changed: ranges on links are where these are. */
+void dynamic_link_changed(struct dynamic *dyn);
 /* The longest range that holds this peer; NULL if none does. */
 struct range *dynamic_find(const struct dynamic *dyn, const struct peer_want *w);
 
@@ -26,8 +28,7 @@ void dynamic_join(struct peer *p, struct range *r);
 /* Perhaps the peer has ended: looked at soon, and then it goes. */
 void dynamic_check(struct peer *p);
 
-/* For sessions: ops.on_caller, and what they come by. */
-struct bgp_session *dynamic_on_caller(void *arg, const struct bgp_caller *who, const char **why);
+/* What its sessions come by. */
 struct bgp_range *dynamic_bgp_range(const struct range *r);
 /* What its peers have in common. */
 const struct peer_want *dynamic_want(const struct range *r);

@@ -14,6 +14,7 @@
 #define DEFAULT_AS 64512u
 #define DEFAULT_PRIORITY 1024u
 #define DEFAULT_RANGE_LIMIT 100u
+#define BOTH_FAMILIES ((uint8_t)(1u << FAM_IPV4 | 1u << FAM_IPV6))
 
 static const char *const kind_names[] = {
     [PEER_MESH] = "node-to-node mesh",
@@ -123,19 +124,30 @@ struct build {
 	unsigned cap, range_cap;
 };
 
-static uint32_t remote_hash(const struct addr *a, uint16_t port)
+static const char *interface_of(const struct peer_want *w)
 {
-	uint8_t key[19] = {a->af, (uint8_t)(port >> 8), (uint8_t)port};
-
-	memcpy(key + 3, a->b, 16);
-	return (uint32_t)hash_bytes(key, sizeof key);
+	return w->interface ? w->interface : "";
 }
 
-static bool remote_eq(const void *item, const void *key)
+int peer_want_cmp(const struct peer_want *a, const struct peer_want *b)
 {
-	const struct peer_want *a = item, *b = key;
+	int c = addr_cmp(&a->remote, &b->remote);
 
-	return a->remote_port == b->remote_port && addr_equal(&a->remote, &b->remote);
+	if (!c)
+		c = strcmp(interface_of(a), interface_of(b));
+	return c ? c : (int)a->remote_port - (int)b->remote_port;
+}
+
+static uint32_t want_hash(const struct peer_want *w)
+{
+	uint64_t of_interface = w->interface ? hash_str(w->interface) : 0;
+
+	return (uint32_t)(hash_bytes(&w->remote, sizeof w->remote) ^ of_interface) + w->remote_port;
+}
+
+static bool want_eq(const void *item, const void *key)
+{
+	return peer_want_cmp(item, key) == 0;
 }
 
 static bool is_own_address(const struct self *self, const struct addr *a)
@@ -143,27 +155,35 @@ static bool is_own_address(const struct self *self, const struct addr *a)
 	return addr_equal(a, &self->ip[FAM_IPV4].addr) || addr_equal(a, &self->ip[FAM_IPV6].addr);
 }
 
-/* "Mesh_10_0_0_2", "Global_10_0_0_9_port_1179": as Calico names BIRD's protocols. */
+/* "Mesh_10_0_0_2", "Global_10_0_0_9_port_1179": as Calico names BIRD's protocols; "Global_fe80__1_eth0", "Global_eth0".
+ */
 static char *session_name(const struct peer_want *w)
 {
 	static const char *const heads[] = {
 	    [PEER_MESH] = "Mesh", [PEER_GLOBAL] = "Global", [PEER_NODE] = "Node", [PEER_DYNAMIC] = "Dynamic"};
-	char a[ADDR_STRLEN];
+	struct strbuf name = {0};
+	char a[ADDR_STRLEN], *text;
 
-	addr_format(&w->remote, a);
-	for (char *p = a; *p; p++)
+	strbuf_puts(&name, heads[w->kind]);
+	if (!addr_is_none(&w->remote))
+		strbuf_printf(&name, "_%s", addr_format(&w->remote, a));
+	if (w->interface)
+		strbuf_printf(&name, "_%s", w->interface);
+	if (w->remote_port != BGP_PORT)
+		strbuf_printf(&name, "_port_%u", w->remote_port);
+	for (char *p = name.s; *p; p++)
 		if (*p == '.' || *p == ':')
 			*p = '_';
-	if (w->remote_port != BGP_PORT)
-		return mem_printf("%s_%s_port_%u", heads[w->kind], a, w->remote_port);
-	return mem_printf("%s_%s", heads[w->kind], a);
+	text = mem_strdup(name.s);
+	strbuf_free(&name);
+	return text;
 }
 
 /* Takes w's allocated texts. A remote that is taken already is noted and dropped. */
 static void add(struct build *b, struct peer_want *w)
 {
-	uint32_t hash = remote_hash(&w->remote, w->remote_port);
-	const struct peer_want *there = htab_find(&b->by_remote, hash, remote_eq, w);
+	uint32_t hash = want_hash(w);
+	const struct peer_want *there = htab_find(&b->by_remote, hash, want_eq, w);
 	char a[ADDR_STRLEN];
 
 	if (there) {
@@ -336,23 +356,24 @@ static uint32_t node_as(const struct build *b, const struct obj_node *n)
 	return global && global->as_number ? global->as_number : DEFAULT_AS;
 }
 
-/* A BGPPeer that names its peer by address. */
+/* A BGPPeer that names its peer by address, or, without one, by the interface that it is at. */
 static void add_by_address(struct build *b, const struct obj_bgp_peer *p, enum peer_kind kind, const char *origin)
 {
-	const struct obj_node *node = node_by_address(b, &p->peer_ip);
+	const struct obj_node *node = addr_is_none(&p->peer_ip) ? NULL : node_by_address(b, &p->peer_ip);
 	enum family f = family_of_af(p->peer_ip.af);
 	struct peer_want w = from_bgp_peer(b, p, kind);
+	bool on_link = p->interface;
 	char a[ADDR_STRLEN];
 
-	if (is_own_address(b->self, &p->peer_ip))
+	if (!addr_is_none(&p->peer_ip) && is_own_address(b->self, &p->peer_ip))
 		return;
-	if (addr_is_none(&b->self->ip[f].addr) && !p->no_source_address) {
+	if (addr_is_none(&b->self->ip[f].addr) && !p->no_source_address && !on_link) {
 		strbuf_printf(&b->out->notes, "%s: this node has no %s address to speak to %s from\n", origin,
 			      family_name(f), addr_format(&p->peer_ip, a));
 		return;
 	}
 	w.remote = p->peer_ip;
-	w.local = p->no_source_address ? (struct addr){0} : b->self->ip[f].addr;
+	w.local = p->no_source_address || on_link ? (struct addr){0} : b->self->ip[f].addr;
 	w.remote_as = p->as_number;
 	w.remote_port = p->peer_port ? p->peer_port : BGP_PORT;
 	if (!p->peer_port && node && node_as(b, node) == p->as_number)
@@ -363,10 +384,11 @@ static void add_by_address(struct build *b, const struct obj_bgp_peer *p, enum p
 	/* keepOriginalNextHop is the older form, for eBGP only. */
 	if (w.next_hop_mode == NEXT_HOP_AUTO && p->keep_original_next_hop && w.remote_as != w.local_as)
 		w.next_hop_mode = NEXT_HOP_KEEP;
-	w.families = p->opt.families ? p->opt.families : (uint8_t)(1u << f);
+	/* A link has one session, whatever is on it. */
+	w.families = p->opt.families ? p->opt.families : (uint8_t)(on_link ? BOTH_FAMILIES : 1u << f);
 	if (kind == PEER_GLOBAL && node)
 		w.passive = w.passive || passive_towards(&p->peer_ip, &b->self->ip[f].addr);
-	w.rr_client = is_client(b, &w, b->self->cluster_id && w.remote_as == w.local_as);
+	w.rr_client = is_client(b, &w, b->self->cluster_id && may_be_internal(&w));
 	take_texts(&w, p, origin);
 	add(b, &w);
 }
@@ -375,16 +397,17 @@ int peer_range_cmp(const struct peer_want *a, const struct peer_want *b)
 {
 	int c = prefix_cmp(&a->opt.range, &b->opt.range);
 
-	return c ? c : strcmp(a->interface ? a->interface : "", b->interface ? b->interface : "");
+	return c ? c : strcmp(interface_of(a), interface_of(b));
 }
 
-/* As between nodes: on IPv4 both families, if this node has both. */
-static uint8_t range_families(const struct build *b, enum family f)
+/* As between nodes: on IPv4 both families, if this node has both; and on a link, which has one session for all. */
+static uint8_t range_families(const struct build *b, const struct prefix *range)
 {
+	enum family f = family_of_af(range->addr.af);
 	bool both = f == FAM_IPV4 && b->conf->both_families && !addr_is_none(&b->self->ip[FAM_IPV4].addr) &&
 		    !addr_is_none(&b->self->ip[FAM_IPV6].addr);
 
-	return both ? 1u << FAM_IPV4 | 1u << FAM_IPV6 : (uint8_t)(1u << f);
+	return both || (f == FAM_IPV6 && addr_is_link_local(&range->addr)) ? BOTH_FAMILIES : (uint8_t)(1u << f);
 }
 
 /* A BGPPeer that names its peers by a range of addresses: they connect, this node waits. */
@@ -401,7 +424,7 @@ static void add_range(struct build *b, const struct obj_bgp_peer *p, const char 
 	w.passive = true;
 	if (!w.opt.range_limit)
 		w.opt.range_limit = DEFAULT_RANGE_LIMIT;
-	w.families = p->opt.families ? p->opt.families : range_families(b, family_of_af(p->opt.range.addr.af));
+	w.families = p->opt.families ? p->opt.families : range_families(b, &p->opt.range);
 	w.rr_client = is_client(b, &w, b->self->cluster_id && may_be_internal(&w));
 	take_texts(&w, p, origin);
 	for (unsigned i = 0; i < b->out->range_count; i++) {
@@ -420,14 +443,14 @@ static void add_range(struct build *b, const struct obj_bgp_peer *p, const char 
 	b->out->ranges[b->out->range_count++] = w;
 }
 
-struct peer_want peer_want_of_range(const struct peer_want *range, const struct addr *remote)
+struct peer_want peer_want_of_range(const struct peer_want *range, const struct addr *remote, const char *interface)
 {
 	struct peer_want w = *range;
 
-	w.remote = *remote;
+	w.remote = addr_on_link(remote, 0);
 	w.origin = mem_strdup(range->origin);
 	w.password = range->password ? mem_strdup(range->password) : NULL;
-	w.interface = range->interface ? mem_strdup(range->interface) : NULL;
+	w.interface = interface ? mem_strdup(interface) : NULL;
 	w.shutdown_text = range->shutdown_text ? mem_strdup(range->shutdown_text) : NULL;
 	w.name = session_name(&w);
 	return w;
@@ -530,12 +553,9 @@ static void add_bgp_peers(struct build *b)
 	free(sorted);
 }
 
-static int by_remote(const void *a, const void *b)
+static int by_key(const void *a, const void *b)
 {
-	const struct peer_want *x = a, *y = b;
-	int c = addr_cmp(&x->remote, &y->remote);
-
-	return c ? c : (int)x->remote_port - (int)y->remote_port;
+	return peer_want_cmp(a, b);
 }
 
 static int by_range(const void *a, const void *b)
@@ -559,7 +579,7 @@ struct peering peering_compute(const struct store *s, const struct config *c, co
 	}
 	free(b.want);
 	htab_clear(&b.by_remote);
-	qsort(out.want, out.count, sizeof *out.want, by_remote);
+	qsort(out.want, out.count, sizeof *out.want, by_key);
 	if (out.range_count)
 		qsort(out.ranges, out.range_count, sizeof *out.ranges, by_range);
 	return out;

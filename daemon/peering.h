@@ -32,12 +32,13 @@ enum peer_kind { PEER_MESH, PEER_GLOBAL, PEER_NODE, PEER_DYNAMIC };
 /* "node-to-node mesh", "global", "node specific", "dynamic" */
 const char *peer_kind_name(enum peer_kind k);
 
-/* A session that should exist. Owned text; key: remote address and port. */
+/* A session that should exist. Owned text; key: see peer_want_cmp(). */
 struct peer_want {
 	char *name;   /* Mesh_10_0_0_2, Global_..., Node_..., as Calico names them */
 	char *origin; /* for people: "mesh with node-2", "BGPPeer rack1-tor" */
 	enum peer_kind kind;
-	struct addr remote, local;
+	struct addr remote; /* none: unnumbered, known by its interface alone */
+	struct addr local;
 	uint16_t remote_port;
 	uint32_t remote_as; /* 0: any */
 	uint32_t local_as;
@@ -52,12 +53,12 @@ struct peer_want {
 	enum next_hop_mode next_hop_mode;
 	char *password; /* NULL none */
 	struct peer_options opt;
-	char *interface;     /* of link-local peers; NULL otherwise */
+	char *interface;     /* of link-local and unnumbered peers; NULL otherwise */
 	char *shutdown_text; /* with opt.shutdown; NULL none */
 };
 
 struct peering {
-	struct peer_want *want; /* sorted by remote address and port */
+	struct peer_want *want; /* sorted by peer_want_cmp() */
 	unsigned count;
 	struct peer_want *ranges; /* what the peers of each opt.range have in common; sorted by it and by interface */
 	unsigned range_count;
@@ -67,8 +68,10 @@ struct peering peering_compute(const struct store *s, const struct config *c, co
 void peering_free(struct peering *p);
 /* Order and identity of ranges. */
 int peer_range_cmp(const struct peer_want *a, const struct peer_want *b);
-/* What a caller of a range becomes: the name is made of its address. */
-struct peer_want peer_want_of_range(const struct peer_want *range, const struct addr *remote);
+/* Order and identity of sessions: by remote address, interface and port. */
+int peer_want_cmp(const struct peer_want *a, const struct peer_want *b);
+/* What a caller of a range becomes: the name is made of its address. interface: of a link-local one. */
+struct peer_want peer_want_of_range(const struct peer_want *range, const struct addr *remote, const char *interface);
 /* Frees the texts of one want and zeroes it. */
 void peer_want_free(struct peer_want *w);
 

@@ -8,6 +8,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
 #include "daemon/dynamic.h"
+#include "daemon/link.h"
 #include "daemon/show.h"
 #include "daemon/speaker.h"
 
@@ -29,10 +30,13 @@ static void put_limit(struct loop *loop, const struct peer *p, struct strbuf *ou
 /* Why it is as it is, in few words: of a session that is up, nothing. */
 static void put_info(struct loop *loop, const struct peer *p, const struct bgp_session_info *i, struct strbuf *out)
 {
-	char retry[16];
+	char retry[16], wait[160];
+	const char *link = link_wait(p, wait, sizeof wait);
 
 	strbuf_puts(out, "");
-	if (i->state == BGP_ESTABLISHED) {
+	if (link) {
+		strbuf_puts(out, link);
+	} else if (i->state == BGP_ESTABLISHED) {
 		if (p->stale)
 			strbuf_puts(out, "has stale routes of its last session");
 	} else if (p->limit.down) {
@@ -58,13 +62,14 @@ static void put_peer(struct request *r, const struct peer *p)
 {
 	struct bgp_session_info i = bgp_session_info(p->session);
 	struct rib_peer_stats s = rib_peer_stats(p->rib);
+	struct addr remote = link_remote(p);
 	struct strbuf info = {0};
 	struct out *o = &r->out;
 
 	put_info(r->d->loop, p, &i, &info);
 	out_row(o);
 	out_text(o, "name", "NAME", p->want.name);
-	out_addr(o, "address", "ADDRESS", &p->want.remote);
+	out_addr(o, "address", "ADDRESS", &remote);
 	out_number(o, "as", "AS", peer_as(p, &i));
 	out_text(o, "state", "STATE", bgp_state_name(i.state));
 	out_duration(o, "since", "SINCE", show_age(i.since));
@@ -116,13 +121,15 @@ static void detail_families(struct request *r, const char *key, const char *labe
 static void detail_session(struct request *r, const struct peer *p, const struct bgp_session_info *i)
 {
 	struct out *o = &r->out;
+	struct addr remote = link_remote(p);
 	struct strbuf info = {0};
 
 	put_info(r->d->loop, p, i, &info);
 	out_text(o, "name", "Name", p->want.name);
 	out_text(o, "origin", "Origin", p->want.origin);
 	out_text(o, "kind", "Kind", peer_kind_name(p->want.kind));
-	out_addr(o, "address", "Address", &p->want.remote);
+	out_addr(o, "address", "Address", &remote);
+	out_text(o, "interface", "Interface", p->want.interface);
 	out_number(o, "port", "Port", p->want.remote_port);
 	out_addr(o, "local_address", "Local address", i->state == BGP_ESTABLISHED ? &i->local : &p->want.local);
 	out_number(o, "as", "AS", peer_as(p, i));

@@ -8,6 +8,7 @@
 
 #include "daemon/base/mono.h"
 #include "daemon/cluster.h"
+#include "daemon/link.h"
 #include "daemon/mrt_schedule.h"
 #include "daemon/show.h"
 #include "daemon/speaker.h"
@@ -47,11 +48,14 @@ static void peer_problems(struct daemon *d, struct strbuf *out)
 
 	for (unsigned n = 0; (p = speaker_peer(d->speaker, n)); n++) {
 		struct bgp_session_info i = bgp_session_info(p->session);
-		char addr[ADDR_STRLEN];
+		struct addr remote = link_remote(p);
+		char addr[ADDR_STRLEN], wait[160];
+		const char *why = link_wait(p, wait, sizeof wait);
+		if (!why)
+			why = i.last_error;
 		if (is_down(p, &i))
-			strbuf_printf(out, "peer %s (%s) is not up: %s%s%s\n", p->want.name,
-				      addr_format(&p->want.remote, addr), bgp_state_name(i.state),
-				      *i.last_error ? ", " : "", i.last_error);
+			strbuf_printf(out, "peer %s (%s) is not up: %s%s%s\n", p->want.name, addr_format(&remote, addr),
+				      bgp_state_name(i.state), *why ? ", " : "", why);
 	}
 }
 

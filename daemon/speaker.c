@@ -9,6 +9,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
 #include "daemon/dynamic.h"
+#include "daemon/link.h"
 #include "daemon/restart.h"
 
 struct speaker {
@@ -16,6 +17,7 @@ struct speaker {
 	struct peer **peers; /* sorted by remote address and port */
 	unsigned count, cap;
 	struct dynamic *dynamic;
+	struct link_peers *links;
 	struct policy *import, *export;
 	struct bgp_nexthop self[FAM_COUNT];
 	uint32_t router_id, cluster_id; /* this node's, host order */
@@ -36,10 +38,11 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 {
 	const struct peer_want *w = &p->want;
 	const struct config *c = &s->d->config;
+	struct addr remote = link_remote(p);
 
 	*out = (struct bgp_session_conf){
 	    .name = w->name,
-	    .remote = w->remote,
+	    .remote = remote,
 	    .remote_port = w->remote_port,
 	    .local = w->local,
 	    .local_as = w->local_as,
@@ -51,11 +54,14 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 	    .idle_hold = (uint16_t)c->idle_hold_time,
 	    .idle_hold_max = (uint16_t)c->idle_hold_max,
 	    .send_hold = (uint16_t)c->send_hold_time,
-	    .passive = w->passive || p->held == PEER_HELD_PASSIVE,
-	    .ttl = w->ttl_security ? 255 : 64,
+	    .passive = w->passive || p->held == PEER_HELD_PASSIVE || addr_is_none(&remote),
+	    /* Nobody forwards packets to link-local addresses, and 255 passes a peer's RFC 5082 check. */
+	    .ttl = w->ttl_security || p->link ? 255 : 64,
 	    .min_ttl = w->ttl_security ? (uint8_t)(256 - w->ttl_security) : 0,
 	    .password = w->password,
 	    .families = w->families,
+	    /* On a link IPv4 routes have nothing else to lead to. */
+	    .ext_next_hop = w->opt.ext_next_hop == CHOICE_ON || (w->opt.ext_next_hop == CHOICE_AUTO && w->interface),
 	    .any_first_as = w->opt.first_as == CHOICE_OFF,
 	    .gr = c->graceful_restart,
 	    .gr_time = w->restart_time,
@@ -67,13 +73,15 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 						       : w->shutdown_text,
 	    .range = p->range ? dynamic_bgp_range(p->range) : NULL,
 	};
+	if (w->interface)
+		strncpy(out->ifname, w->interface, sizeof out->ifname - 1);
 }
 
 static struct rib_peer_conf rib_conf(const struct speaker *s, const struct peer *p)
 {
 	const struct peer_want *w = &p->want;
 	struct rib_peer_conf c = {
-	    .remote = w->remote,
+	    .remote = link_remote(p),
 	    .remote_as = p->as,
 	    .local_as = w->local_as,
 	    .ebgp = p->as != w->local_as,
@@ -116,6 +124,7 @@ static struct peer *peer_new(struct speaker *s, struct peer_want *want, struct r
 	*want = (struct peer_want){0};
 	p->as = p->want.remote_as;
 	dynamic_join(p, range);
+	link_join(s->links, p);
 	p->held = addr_is_none(&p->want.sibling) ? PEER_NOT_HELD : PEER_HELD_PASSIVE;
 	rc = rib_conf(s, p);
 	p->rib = rib_peer_new(s->d->rib, &rc, p);
@@ -138,6 +147,7 @@ static void peer_free(struct peer *p, uint8_t cease)
 	loop_timer_stop(p->speaker->d->loop, &p->held_timer);
 	loop_timer_stop(p->speaker->d->loop, &p->limit.timer);
 	bgp_session_free(p->session, cease);
+	link_leave(p);
 	rib_peer_free(p->rib);
 	prefix_limit_lift(&p->limit);
 	peer_want_free(&p->want);
@@ -170,14 +180,31 @@ static bool peer_established(const struct peer *p)
 	return bgp_session_state(p->session) == BGP_ESTABLISHED;
 }
 
+/* RFC 2545 3 on a link: this node's address if it is one of the link, and the link-local one; for both families where
+ * the peer can do with that (RFC 8950), as there may be no IPv4 on the link. */
+static void link_self(const struct fib *f, struct bgp_nexthop self[FAM_COUNT], const struct addr *local,
+		      const struct bgp_codec *codec)
+{
+	struct bgp_nexthop *six = &self[FAM_IPV6];
+
+	if (fib_link_has(f, addr_scope(local), &six->addr))
+		six->link_local = *local;
+	else
+		six->addr = *local;
+	if (codec->ext_next_hop >> FAM_IPV4 & 1)
+		self[FAM_IPV4] = *six;
+}
+
 /* What we announce as our own next hop on this session, which is established. */
 static void peer_self(const struct peer *p, struct bgp_nexthop self[FAM_COUNT])
 {
 	struct bgp_session_info info = bgp_session_info(p->session);
 
 	memcpy(self, p->speaker->self, sizeof p->speaker->self);
-	/* On its own family the session's address is what the peer can reach us by. */
-	if (!addr_is_none(&info.local))
+	if (addr_scope(&info.local))
+		link_self(p->speaker->d->fib, self, &info.local, bgp_session_codec(p->session));
+	else if (!addr_is_none(&info.local))
+		/* On its own family the session's address is what the peer can reach us by. */
 		self[family_of_af(info.local.af)].addr = info.local;
 }
 
@@ -188,6 +215,7 @@ static void peer_configure(struct peer *p)
 	struct rib_peer_conf rc = rib_conf(p->speaker, p);
 	struct bgp_nexthop self[FAM_COUNT];
 
+	link_configure(p);
 	session_conf(p->speaker, p, &sc);
 	if (bgp_session_configure(p->session, &sc))
 		log_info("bgp", "%s: the session was reset to apply its new configuration", p->want.name);
@@ -256,22 +284,15 @@ static void limits_check(struct peer *p)
 
 /* ---- One session for both families ---- */
 
-static int want_cmp(const struct peer_want *a, const struct addr *remote, uint16_t port)
-{
-	int c = addr_cmp(&a->remote, remote);
-
-	return c ? c : (int)a->remote_port - (int)port;
-}
-
 /* Where it is, or would have to be. */
-static unsigned place_of(const struct speaker *s, const struct addr *remote, uint16_t port)
+static unsigned place_of(const struct speaker *s, const struct peer_want *w)
 {
 	unsigned lo = 0, hi = s->count;
 
 	while (lo < hi) {
 		unsigned mid = (lo + hi) / 2;
 
-		if (want_cmp(&s->peers[mid]->want, remote, port) < 0)
+		if (peer_want_cmp(&s->peers[mid]->want, w) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -279,11 +300,12 @@ static unsigned place_of(const struct speaker *s, const struct addr *remote, uin
 	return lo;
 }
 
-static struct peer *find(const struct speaker *s, const struct addr *remote, uint16_t port)
+static struct peer *sibling_find(const struct speaker *s, const struct peer_want *of)
 {
-	unsigned i = place_of(s, remote, port);
+	struct peer_want w = {.remote = of->sibling, .remote_port = of->remote_port};
+	unsigned i = place_of(s, &w);
 
-	return i < s->count && want_cmp(&s->peers[i]->want, remote, port) == 0 ? s->peers[i] : NULL;
+	return i < s->count && peer_want_cmp(&s->peers[i]->want, &w) == 0 ? s->peers[i] : NULL;
 }
 
 /* Who is whose sibling, once the list is complete. */
@@ -296,7 +318,7 @@ static void siblings_link(struct speaker *s)
 
 		if (addr_is_none(&p->want.sibling))
 			continue;
-		p->sibling = find(s, &p->want.sibling, p->want.remote_port);
+		p->sibling = sibling_find(s, &p->want);
 		if (p->sibling)
 			p->sibling->follower = p;
 	}
@@ -385,7 +407,7 @@ static void dynamic_settle(struct speaker *s)
 		s->peers[kept++] = p;
 		if (!r)
 			continue;
-		w = peer_want_of_range(dynamic_want(r), &p->want.remote);
+		w = peer_want_of_range(dynamic_want(r), &p->want.remote, p->want.interface);
 		peer_take(p, &w);
 		dynamic_join(p, r);
 		peer_configure(p);
@@ -421,7 +443,7 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 	/* Both lists are sorted by remote address and port: one pass finds what came, went, and stayed. */
 	while (i < was || j < p->count) {
 		struct peer_want *w = &p->want[j];
-		int c = i == was ? 1 : j == p->count ? -1 : want_cmp(&old[i]->want, &w->remote, w->remote_port);
+		int c = i == was ? 1 : j == p->count ? -1 : peer_want_cmp(&old[i]->want, w);
 		if (c < 0 && old[i]->range) {
 			s->peers[s->count++] = old[i++];
 		} else if (c < 0) {
@@ -453,7 +475,7 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 
 struct peer *speaker_add(struct speaker *s, struct peer_want *w, struct range *r)
 {
-	unsigned at = place_of(s, &w->remote, w->remote_port);
+	unsigned at = place_of(s, w);
 
 	if (s->count == s->cap) {
 		s->cap = s->cap ? s->cap * 2 : 16;
@@ -468,13 +490,25 @@ struct peer *speaker_add(struct speaker *s, struct peer_want *w, struct range *r
 void speaker_remove(struct peer *p)
 {
 	struct speaker *s = p->speaker;
-	unsigned at = place_of(s, &p->want.remote, p->want.remote_port);
+	unsigned at = place_of(s, &p->want);
 
 	log_debug("bgp", "%s: ended", p->want.name);
 	memmove(s->peers + at, s->peers + at + 1, (s->count - at - 1) * sizeof(struct peer *));
 	s->count--;
 	peer_free(p, 0);
 	recheck(s);
+}
+
+void speaker_refresh(struct peer *p)
+{
+	/* Not one that is just being made: it will be told where it is. */
+	if (p->session)
+		peer_configure(p);
+}
+
+struct link_peers *speaker_links(const struct speaker *s)
+{
+	return s->links;
 }
 
 struct dynamic *speaker_dynamic(const struct speaker *s)
@@ -496,10 +530,14 @@ struct peer *speaker_find(const struct speaker *s, const char *name)
 {
 	struct addr a;
 	bool by_address = addr_parse(&a, name);
+	char text[ADDR_STRLEN];
 
 	for (unsigned i = 0; i < s->count; i++) {
-		const struct peer_want *w = &s->peers[i]->want;
-		if (strcmp(w->name, name) == 0 || (by_address && addr_equal(&w->remote, &a)))
+		const struct peer *p = s->peers[i];
+		struct addr remote = link_remote(p), plain = addr_on_link(&remote, 0);
+
+		if (strcmp(p->want.name, name) == 0 || (by_address && addr_equal(&plain, &a)) ||
+		    (p->link && strcmp(addr_format(&remote, text), name) == 0))
 			return s->peers[i];
 	}
 	return NULL;
@@ -684,7 +722,6 @@ const struct bgp_session_ops speaker_session_ops = {
     .on_refresh = on_refresh,
     .on_state = on_state,
     .pull = pull,
-    .on_caller = dynamic_on_caller,
 };
 
 void speaker_on_ready(void *arg, struct rib_peer *rib)
@@ -742,6 +779,7 @@ struct speaker *speaker_new(struct daemon *d)
 	s->held_text = mem_strdup("the IPv4 session carries both families");
 	s->restart = restart_new(d, recheck, s);
 	s->dynamic = dynamic_new(d, s);
+	s->links = link_peers_new(d);
 	bgp_engine_set_hostname(d->engine, d->config.node_name);
 	return s;
 }
@@ -753,6 +791,7 @@ void speaker_free(struct speaker *s, bool graceful)
 		peer_free(s->peers[i], graceful ? 0 : BGP_CEASE_SHUTDOWN);
 	free(s->peers);
 	dynamic_free(s->dynamic);
+	link_peers_free(s->links);
 	policy_unref(s->import);
 	policy_unref(s->export);
 	restart_free(s->restart);

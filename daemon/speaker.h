@@ -12,6 +12,7 @@
 struct speaker;
 struct dynamic; /* dynamic.h */
 struct range;
+struct link_peers; /* link.h */
 
 /* An IPv6 session whose node's IPv4 session may carry both families is held back while that may be so. */
 enum peer_held { PEER_NOT_HELD, PEER_HELD_PASSIVE, PEER_HELD_DOWN };
@@ -24,6 +25,8 @@ struct peer {
 	struct range *range; /* that it came by; NULL: it is configured */
 	bool ending;	     /* in the list of those that may have ended, see dynamic.c */
 	TAILQ_ENTRY(peer) ended;
+	struct link_state *link; /* of one on a link, see link.c; else NULL */
+	LIST_ENTRY(peer) on_link;
 	struct bgp_session *session;
 	struct rib_peer *rib;
 	struct loop_timer stale_timer; /* RFC 4724: until the peer's old routes go */
@@ -66,6 +69,9 @@ struct peer *speaker_find(const struct speaker *s, const char *name);
 struct peer *speaker_add(struct speaker *s, struct peer_want *w, struct range *r);
 void speaker_remove(struct peer *p);
 struct dynamic *speaker_dynamic(const struct speaker *s);
+/* For link.c: where the peer is has changed. And for those who hear of interfaces. */
+void speaker_refresh(struct peer *p);
+struct link_peers *speaker_links(const struct speaker *s);
 
 /* Our own restart (RFC 4724 4.1): while it goes on nothing stale leaves the kernel. */
 struct restart_status {

@@ -242,6 +242,11 @@ static bool is_set(const struct yaml_node *doc, const char *path)
 	return n && (n->type == YAML_SCALAR ? n->text[strspn(n->text, " \t")] != '\0' : n->count > 0);
 }
 
+static bool is_ipv6_link_local(const struct addr *a)
+{
+	return a->af == AF_INET6 && addr_is_link_local(a);
+}
+
 static bool bgp_peer_finish(void *object, const struct yaml_node *doc, struct object_error *err)
 {
 	const struct obj_bgp_peer *p = object;
@@ -255,8 +260,13 @@ static bool bgp_peer_finish(void *object, const struct yaml_node *doc, struct ob
 	if (!identified)
 		return schema_refuse_field(err, doc, "spec.peerIP",
 					   "missing: expected peerIP, peerSelector, peerRange or interface");
-	if (addr_is_link_local(&p->peer_ip) && !p->interface)
+	if (is_ipv6_link_local(&p->peer_ip) && !p->interface)
 		return schema_refuse_field(err, doc, "spec.interface", "missing: a link-local peer needs one");
+	if (p->interface && !addr_is_none(&p->peer_ip) && !is_ipv6_link_local(&p->peer_ip))
+		return schema_refuse_field(err, doc, "spec.interface",
+					   "is for link-local peers, and for those without peerIP");
+	if (p->interface && !addr_is_none(&p->opt.range.addr) && !is_ipv6_link_local(&p->opt.range.addr))
+		return schema_refuse_field(err, doc, "spec.interface", "is for ranges of link-local addresses only");
 	return true;
 }
 

@@ -50,6 +50,8 @@ struct fib_link {
 };
 /* By name; false if there is none. */
 bool fib_link_find(const struct fib *f, const char *name, struct fib_link *l);
+/* Has this interface the address? */
+bool fib_link_has(const struct fib *f, uint32_t ifindex, const struct addr *a);
 
 /* Opens the sockets and reads the kernel (synchronously: links, addresses, routes). NULL with a message in err if
  * the kernel refuses. conf is copied. */

@@ -38,6 +38,11 @@ bool fib_link_find(const struct fib *f, const char *name, struct fib_link *l)
 	return found;
 }
 
+bool fib_link_has(const struct fib *f, uint32_t ifindex, const struct addr *a)
+{
+	return links_has(&f->links, ifindex, a);
+}
+
 static void tell_link(struct fib *f, const struct fib_link *l, const char *old_name)
 {
 	if (f->ops && f->ops->on_link)

@@ -165,6 +165,20 @@ struct link *links_by_addr(const struct links *l, const struct addr *a)
 	return found ? links_by_index(l, found->ifindex) : NULL;
 }
 
+static bool is_on_link(const void *item, const void *key)
+{
+	const struct link_addr *a = item, *k = key;
+
+	return a->ifindex == k->ifindex && addr_equal(&a->addr, &k->addr);
+}
+
+bool links_has(const struct links *l, uint32_t ifindex, const struct addr *a)
+{
+	struct link_addr key = {.addr = *a, .ifindex = ifindex};
+
+	return htab_find(&l->addrs, addr_hash(a), is_on_link, &key) != NULL;
+}
+
 bool links_is_own(const struct links *l, const struct addr *a)
 {
 	return htab_find(&l->addrs, addr_hash(a), addr_eq, a) != NULL;

@@ -60,6 +60,8 @@ bool links_addr_put(struct links *l, const struct rtmsg_addr *m, uint8_t seen);
 bool links_addr_remove(struct links *l, const struct rtmsg_addr *m);
 /* The interface that has this address, NULL if none has. */
 struct link *links_by_addr(const struct links *l, const struct addr *a);
+/* Is it an address of this interface? */
+bool links_has(const struct links *l, uint32_t ifindex, const struct addr *a);
 /* Is it an address of this node? */
 bool links_is_own(const struct links *l, const struct addr *a);
 

@@ -115,6 +115,7 @@ struct conn {
 struct bgp_range {
 	struct bgp_engine *engine;
 	struct bgp_range_conf conf;
+	bgp_caller_fn *on_caller;
 	void *arg;
 	struct key_claim key;
 	struct log_limits logs; /* of its sessions */

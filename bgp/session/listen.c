@@ -128,8 +128,8 @@ static struct bgp_session *range_call(struct bgp_range *r, int fd, const struct 
 	}
 	if (r->conf.password && !key_in_force(&r->key))
 		why = "the password of the range is not in force";
-	else if (r->engine->ops.on_caller)
-		s = r->engine->ops.on_caller(r->arg, who, &why);
+	else
+		s = r->on_caller(r->arg, who, &why);
 	if (!s)
 		refuse_range(r, fd, who, why);
 	return s;

@@ -49,11 +49,13 @@ static void claim_key(struct bgp_range *r)
 	key_claim(r->engine, &r->key, &p, r->conf.password, r->conf.name);
 }
 
-struct bgp_range *bgp_range_new(struct bgp_engine *e, const struct bgp_range_conf *conf, void *arg)
+struct bgp_range *bgp_range_new(struct bgp_engine *e, const struct bgp_range_conf *conf, bgp_caller_fn *on_caller,
+				void *arg)
 {
 	struct bgp_range *r = mem_calloc(1, sizeof *r);
 
 	r->engine = e;
+	r->on_caller = on_caller;
 	r->arg = arg;
 	copy(&r->conf, conf);
 	link_by_weight(e, r);

@@ -87,9 +87,6 @@ struct bgp_session_ops {
 	 * slice holds whole messages: the session's own go between slices. 0: nothing now, wait for
 	 * bgp_session_kick(). Only called in Established. */
 	unsigned (*pull)(void *arg, struct bgp_session *s, struct slice *out, unsigned max);
-	/* A connection from the range (arg is the range's) that no session has: returns the session, just made, that
-	 * takes it; or NULL with *why for people: the caller gets a Cease/5. May be NULL if there are no ranges. */
-	struct bgp_session *(*on_caller)(void *arg, const struct bgp_caller *who, const char **why);
 };
 
 struct bgp_engine *bgp_engine_new(struct loop *loop, const struct bgp_session_ops *ops);
@@ -118,7 +115,11 @@ struct bgp_range_conf {
 			  */
 	uint8_t min_ttl; /* RFC 5082; 0 off */
 };
-struct bgp_range *bgp_range_new(struct bgp_engine *e, const struct bgp_range_conf *conf, void *arg);
+/* A connection from the range that no session has: returns the session that takes it, most likely just made; or NULL
+ * with *why for people: the caller gets a Cease/5. */
+typedef struct bgp_session *bgp_caller_fn(void *arg, const struct bgp_caller *who, const char **why);
+struct bgp_range *bgp_range_new(struct bgp_engine *e, const struct bgp_range_conf *conf, bgp_caller_fn *on_caller,
+				void *arg);
 /* What changes holds for those who connect from now on. */
 void bgp_range_configure(struct bgp_range *r, const struct bgp_range_conf *conf);
 /* Its sessions must have been freed, or given another range. */

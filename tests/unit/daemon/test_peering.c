@@ -135,6 +135,16 @@ static const struct {
      "BGPPeer one, range 10.1.0.0/16: at most 100 of 10.1.0.0/16, as Dynamic_10_1_0_1 10.1.0.1:179 as 1 local 64512 "
      "none "
      "passive\n"},
+    {"on a link: by address and interface, by interface alone; the same address on two links is two peers",
+     NODE("a", "10.0.0.1", "") PEER("x", "peerIP: \"fe80::1\", interface: eth1, asNumber: 65001")
+	 PEER("y", "node: a, peerIP: \"fe80::1\", interface: eth2.5, asNumber: 65002") PEER("z", "interface: eth3")
+	     PEER("w", "interface: eth3, asNumber: 65003")
+		 PEER("v", "node: a, peerIP: \"[fe80::1]:1179\", interface: eth1, asNumber: 65001"),
+     "a",
+     "Global_eth3 none:179 as 65003 local 64512 none both on eth3\n"
+     "Global_fe80__1_eth1 [fe80::1]:179 as 65001 local 64512 none both on eth1\n"
+     "Node_fe80__1_eth1_port_1179 [fe80::1]:1179 as 65001 local 64512 none both on eth1\n"
+     "Node_fe80__1_eth2_5 [fe80::1]:179 as 65002 local 64512 none both on eth2.5\n"},
     {"no Node object of this name", THREE, "nobody", ""},
 };
 
@@ -205,6 +215,8 @@ static void describe(struct strbuf *out, const struct peer_want *w)
 		strbuf_printf(out, " ttl %u", w->ttl_security);
 	strbuf_puts(out, w->password ? " password" : "");
 	strbuf_puts(out, w->families == 3 ? " both" : "");
+	if (w->interface)
+		strbuf_printf(out, " on %s", w->interface);
 	if (!addr_is_none(&w->sibling))
 		strbuf_printf(out, " sibling %s", addr_format(&w->sibling, s));
 	strbuf_putc(out, '\n');
@@ -214,7 +226,7 @@ static void describe_range(struct strbuf *out, const struct peer_want *w)
 {
 	char text[PREFIX_STRLEN];
 	struct addr first = addr_add(&w->opt.range.addr, 1);
-	struct peer_want peer = peer_want_of_range(w, &first);
+	struct peer_want peer = peer_want_of_range(w, &first, NULL);
 
 	strbuf_printf(out, "%s: at most %u of %s, as ", w->name, w->opt.range_limit,
 		      prefix_format(&w->opt.range, text));

@@ -124,6 +124,7 @@ static const struct field excluded[] = {
     {"spec.peerIP", "spec.peerSelector"},
     {"spec.peerIP", "spec.localWorkloadSelector"},
     {"spec.peerIP", "spec.peerRange"},
+    {"spec.peerIP", "spec.interface"},
     {0},
 };
 

@@ -157,7 +157,7 @@ static unsigned rig_pull(void *arg, struct bgp_session *s, struct slice *out, un
 	return n;
 }
 
-static struct bgp_session *rig_caller(void *arg, const struct bgp_caller *who, const char **why)
+static inline struct bgp_session *rig_caller(void *arg, const struct bgp_caller *who, const char **why)
 {
 	struct end *e = arg;
 
@@ -181,7 +181,6 @@ static const struct bgp_session_ops rig_ops = {
     .on_refresh = rig_refresh,
     .on_state = rig_state,
     .pull = rig_pull,
-    .on_caller = rig_caller,
 };
 
 static void rig_tick(void *arg)

@@ -14,7 +14,7 @@ static struct bgp_range *add_range(struct end *e, const char *prefix, char *pass
 	struct bgp_range *r;
 
 	ck_assert(prefix_parse(&conf.prefix, prefix));
-	r = bgp_range_new(rig.side[0].engine, &conf, e);
+	r = bgp_range_new(rig.side[0].engine, &conf, rig_caller, e);
 	e->callers = raw_conf();
 	e->callers.range = r;
 	return r;
