@@ -284,8 +284,8 @@ START_TEST(test_reset_while_peers_are_applied)
 }
 END_TEST
 
-/* One peer is down; while the other one's session ends and comes again all the time, the start must not wait for the whole
- * restart time. */
+/* One peer is down; while the other one's session ends and comes again all the time, the start must not wait for the
+ * whole restart time. */
 START_TEST(test_flapping_is_no_news)
 {
 	struct peer_want w[] = {want(ONE, V4), want(TWO, V4)};
