@@ -74,6 +74,8 @@ static const struct field fields[] = {
     {CONF(gr), PLAIN, EFFECT_NEXT_OPEN},
     {CONF(gr_time), PLAIN, EFFECT_NEXT_OPEN},
     {CONF(gr_forwarding), PLAIN, EFFECT_NEXT_OPEN},
+    {CONF(llgr), PLAIN, EFFECT_NEXT_OPEN},
+    {CONF(llgr_time), PLAIN, EFFECT_NEXT_OPEN},
     {CONF(add_path_tx), PLAIN, EFFECT_RESET, outcome_fits},
     {CONF(add_path_rx), PLAIN, EFFECT_RESET, outcome_fits},
     {CONF(ext_next_hop), PLAIN, EFFECT_RESET, outcome_fits},

@@ -49,9 +49,13 @@ void open_make(struct bgp_session *s, struct bgp_open *o)
 	    /* RFC 8950 is about IPv4 routes; it needs IPv4 offered. */
 	    .ext_next_hop = conf->ext_next_hop ? conf->families & 1u << FAM_IPV4 : 0,
 	};
-	for (int f = 0; f < FAM_COUNT; f++)
-		if (conf->families >> f & 1)
-			o->add_path[f] = add_path;
+	o->llgr = conf->gr && conf->llgr;
+	for (int f = 0; f < FAM_COUNT; f++) {
+		if (!(conf->families >> f & 1))
+			continue;
+		o->add_path[f] = add_path;
+		o->llgr_time[f] = o->llgr ? conf->llgr_time : 0;
+	}
 	snprintf(o->hostname, sizeof o->hostname, "%s", s->engine->hostname);
 }
 

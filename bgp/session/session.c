@@ -146,6 +146,9 @@ void session_report_down(struct bgp_session *s, const struct conn *c, const stru
 
 	if (!meant)
 		down.gr_families = kept_families(c, why, silent);
+	for (int f = 0; c->mine.llgr && f < FAM_COUNT; f++)
+		if (down.gr_families >> f & 1)
+			down.llgr_time[f] = c->peer.llgr_time[f];
 	s->plain_open = false;
 	s->since = mono_now();
 	s->up = false;

@@ -43,6 +43,8 @@ struct bgp_session_conf {
 	bool gr;			   /* RFC 4724 offered, for all offered families */
 	uint16_t gr_time;		   /* s */
 	uint8_t gr_forwarding;		   /* bit per enum family: F bit */
+	bool llgr;			   /* RFC 9494 offered; needs gr */
+	uint32_t llgr_time;		   /* s: how long the peer may keep our routes after gr_time; 0 not */
 	bool add_path_tx, add_path_rx, ext_next_hop, extended_messages;
 	bool any_first_as; /* eBGP: the leftmost AS of a path may be another one than the peer's (route servers) */
 	bool admin_down;
@@ -61,7 +63,9 @@ struct bgp_caller {
 struct bgp_down {
 	uint8_t gr_families; /* bit per enum family: RFC 4724 says to keep the peer's routes as stale */
 	uint16_t gr_time;    /* s, as the peer announced */
-	const char *reason;  /* for people */
+	/* s: how much longer RFC 9494 lets the routes of gr_families be kept, by those of low preference; 0: not */
+	uint32_t llgr_time[FAM_COUNT];
+	const char *reason; /* for people */
 };
 
 /* How a connection that was Established ended, for those who report it elsewhere (RFC 7854 4.9). */

@@ -248,6 +248,38 @@ START_TEST(test_graceful_masks)
 }
 END_TEST
 
+/* RFC 9494: offered with RFC 4724 only; what the peer wants beyond its restart time is told if we offered it. */
+START_TEST(test_long_lived)
+{
+	struct bgp_session_conf conf = raw_conf();
+	struct bgp_open o = raw_open(), ours;
+
+	conf.gr = _i > 0;
+	conf.llgr = _i != 1;
+	conf.llgr_time = 3600;
+	o.gr = o.llgr = true;
+	o.gr_families = V4;
+	o.llgr_time[FAM_IPV4] = 86400;
+	o.llgr_time[FAM_IPV6] = 7200; /* not kept over the restart itself */
+	open_victim(&conf);
+	raw_connect(peer, PEER, HERE);
+	raw_send_open(peer, &o);
+	raw_expect(peer, BGP_OPEN);
+	ck_assert_int_eq(bgp_open_decode(&ours, peer->body).action, BGP_OK);
+	ck_assert_int_eq(ours.llgr, _i == 2);
+	ck_assert_uint_eq(ours.llgr_time[FAM_IPV4], _i == 2 ? 3600 : 0);
+	ck_assert_uint_eq(ours.llgr_time[FAM_IPV6], _i == 2 ? 3600 : 0);
+	raw_expect(peer, BGP_KEEPALIVE);
+	raw_send_keepalive(peer);
+	TURN_UNTIL(is_up(&victim), 3);
+	raw_close(peer);
+	TURN_UNTIL(victim.down == 1, 3);
+	ck_assert_uint_eq(victim.last.gr_families, _i ? V4 : 0);
+	ck_assert_uint_eq(victim.last.llgr_time[FAM_IPV4], _i == 2 ? 86400 : 0);
+	ck_assert_uint_eq(victim.last.llgr_time[FAM_IPV6], 0);
+}
+END_TEST
+
 /* With RFC 8538 on both sides an end that is meant to be one says so, and what it stands for. */
 START_TEST(test_hard_reset)
 {
@@ -462,6 +494,7 @@ int main(void)
 	tcase_add_test(t, test_timers);
 	tcase_add_test(t, test_busy_is_not_dead);
 	tcase_add_loop_test(t, test_last_words, 0, COUNT(words));
+	tcase_add_loop_test(t, test_long_lived, 0, 3);
 	tcase_add_loop_test(t, test_graceful_masks, 0, COUNT(leaving));
 	tcase_add_test(t, test_hard_reset);
 	tcase_add_test(t, test_no_hold_time);
