@@ -22,6 +22,7 @@ from netns import Timeout, wait_for
 from objects import bgp_peer, ip_pool
 from speaker import (KEEPALIVE, NOTIFICATION, ROUTE_REFRESH, UPDATE, Speaker, announcement, attribute, capability, message, nlri,
                      open_message)
+from test_linklocal import link_local, wire
 from test_malformed import Trial
 from test_mrt import LISTS, as_path, prefixes
 from wire import Capture
@@ -66,6 +67,8 @@ PEERS = [
     who("second", 65034),
     who("many", 65035, spec={"prefixLimit": {"maximum": 2, "action": "Restart"}}),
 ]
+# And a real one at the end of a cable that has link-local addresses only.
+CABLE = "cable"
 # They would hold up our own End-of-RIB markers: a start is over when no session comes up any more.
 LATE = "plain", "silent"
 NUMBERS = {one.name: number for number, one in enumerate(PEERS, 10)}
@@ -109,6 +112,14 @@ SEEN = [
     ("our own routes of IPv6", "six", {TYPE: UPDATE, "bgp.mp_reach_nlri_ipv6_prefix": "fd00:10:244:1::"}),
     ("withdrawals of IPv4", "client", {TYPE: UPDATE, "bgp.withdrawn_prefix": "11.0.0.0"}),
     ("withdrawals of IPv6", "six", {TYPE: UPDATE, "bgp.mp_unreach_nlri_ipv6_prefix": "2001:db8::"}),
+    # RFC 8950, RFC 2545: over a link without addresses.
+    ("OPEN with extended next hops", CABLE, {TYPE: OPEN, "bgp.cap.type": {1, 5}, "bgp.cap.enh.afi": 1, "bgp.cap.enh.safi": 1,
+                                             "bgp.cap.enh.nhafi": 2}),
+    ("IPv4 routes with an IPv6 next hop", CABLE, {TYPE: UPDATE, f"{MP_REACH}.afi": 1, CODES: 14,
+                                                  "bgp.mp_reach_nlri_ipv4_prefix": "11.0.4.0"}),
+    ("withdrawals of IPv4 there", CABLE, {TYPE: UPDATE, "bgp.withdrawn_prefix": "11.0.0.0"}),
+    ("IPv6 routes with a link-local next hop", CABLE, {TYPE: UPDATE, f"{MP_REACH}.afi": 2,
+                                                       "bgp.mp_reach_nlri_ipv6_prefix": "2001:db8:4::"}),
     # Route refresh: asked by them, between markers; asked by us.
     *((f"{what} of AFI {afi}", to, {TYPE: ROUTE_REFRESH, f"{REFRESH}.afi": afi, f"{REFRESH}.safi": 1, f"{REFRESH}.subtype": subtype})
       for what, to, subtype in (("ROUTE-REFRESH", "asked", 0), ("BoRR", "asker", 1), ("EoRR", "asker", 2)) for afi in (1, 2)),
@@ -172,7 +183,6 @@ ENDINGS = [
 
 # What we can say, by the tables of the sources; and what no row here makes us say, with the reason.
 UNSAID = {
-    "capability 5": "extended next hops are not offered yet",
     "capability 6": "extended messages are not offered yet",
     "capability 69": "additional paths are not offered yet",
     "capability 71": "long-lived graceful restart is not offered yet",
@@ -190,20 +200,26 @@ class Scene:
             address for number in NUMBERS.values() for address in (f"172.18.0.{number}/24", f"fd00:18::{number:x}/64")])
         self.address = {one.name: f"fd00:18::{NUMBERS[one.name]:x}" if one.spec["families"] == ["IPv6"]
                         else f"172.18.0.{NUMBERS[one.name]}" for one in PEERS}
-        self.spec = {one.name: {"peerIP": self.address[one.name], "asNumber": one.as_number, **one.spec} for one in PEERS}
+        self.spec = {one.name: {"node": "node-1", "peerIP": self.address[one.name], "asNumber": one.as_number, **one.spec} for one in PEERS}
         self.next_hops = {4: f"172.18.0.{NUMBERS['source']}", 6: f"fd00:18::{NUMBERS['source']:x}"}
         # What lies in no pool is not passed on.
         cluster.write(ip_pool("11.0.0.0/8"), ip_pool("2001:db8::/32"))
         for name in self.spec:
             if name not in LATE:
                 self.configure(name)
+        self.far = cluster.add_node("node-3", as_number=65040, config={"kernel": {"programming": False}})
+        wire(self.node, self.far)
+        for node in (self.node, self.far):
+            cluster.write(bgp_peer(f"{CABLE}-{node.name}", node=node.name, interface="eth1"))
 
     def configure(self, name, **changes):
         self.spec[name].update(changes)
         self.cluster.write(bgp_peer(name, **self.spec[name]))
 
     def play(self):
-        capture = Capture(self.node)
+        self.address[CABLE], ours = link_local(self.far), {self.node.ip4, self.node.ip6, link_local(self.node)}
+        capture = Capture(self.node, "eth0", "eth1")
+        self.far.start()
         with Speaker(self.host) as self.speaker:
             self.peers = {one.name: self.speaker.add(self.address[one.name], one.as_number, f"10.9.0.{NUMBERS[one.name]}",
                                                      keep=True, **one.script) for one in PEERS}
@@ -223,7 +239,6 @@ class Scene:
             self.end_sessions()
             capture.end()
         two_octets = {self.address[one.name] for one in PEERS if one.script.get("four_octets") is False}
-        ours = {self.node.ip4, self.node.ip6}
         return [message for message in capture.messages(two_octets) if message.source in ours]
 
     def states(self):
@@ -242,6 +257,7 @@ class Scene:
             for number, attributes in enumerate(lists):
                 self.speaker.say(self.peers["source"],
                                  announcement(attributes, prefixes(family, 4 * number, 4), self.next_hops[family]))
+        wait_for(lambda: len(self.far.show("routes")["routes"]) >= 8 * len(lists), "the routes at the end of the cable")
         last = [nlri(prefixes(family, 4 * len(lists) - 1, 1)[0]) for family in (4, 6)]
         self.wait_told(last)
         self.wait_told(last[1:], "six")
@@ -255,6 +271,8 @@ class Scene:
             self.speaker.say(self.peers["source"], message(UPDATE, body))
         self.wait_told([nlri(prefixes(4, 0, 1)[0])], "client", "external", "old")
         self.wait_told([nlri(prefixes(6, 0, 1)[0])], "client", "external", "old", "six")
+        wait_for(lambda: not {prefixes(family, 0, 1)[0] for family in (4, 6)} &
+                 {route["prefix"] for route in self.far.show("routes")["routes"]}, "withdrawn at the end of the cable")
 
     def refresh(self):
         for afi in (1, 2):

@@ -95,15 +95,16 @@ def messages_of(packet):
 
 
 class Capture:
-    """All of a host's traffic, from now on."""
+    """All of a host's traffic, from now on; the first interface is one that has the segment's router."""
 
-    def __init__(self, host, interface="eth0"):
-        self.host, self.interface = host, interface
+    def __init__(self, host, *interfaces):
+        self.host = host
         self.path = host.directory / f"capture-{next(host.cluster.numbers)}.pcap"
         log = self.path.with_suffix(".log")
         # Not tcpdump: it insists on setting its groups, which a user namespace does not allow.
-        self.process = host.spawn(["dumpcap", "-q", "-i", interface, "-f", f"tcp or udp port {FENCE_PORT} or udp portrange 3784-4784",
-                                   "-w", self.path], log.name)
+        what = f"tcp or udp port {FENCE_PORT} or udp port 3784 or udp port 4784"
+        words = [word for interface in interfaces or ["eth0"] for word in ("-i", interface, "-f", what)]
+        self.process = host.spawn(["dumpcap", "-q", *words, "-w", self.path], log.name)
         wait_for(lambda: "File: " in log.read_text(), "dumpcap listens")
 
     def end(self):
