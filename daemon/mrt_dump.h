@@ -1,9 +1,9 @@
 /* The RIB as an MRT table (RFC 6396 TABLE_DUMP_V2), made piece by piece.
  *
  * The index of peers is of the moment the dump begins, the routes are of the moment their piece is made: a peer that
- * comes later is not in the dump, a route that changes meanwhile is in it as it was or as it is. Every usable route is
- * in it, whether it was selected or not, as import policy left it; our own routes are those of the peer without an
- * address. */
+ * comes later is not in the dump, a route that changes meanwhile is in it as it was or as it is, and a prefix that goes
+ * and comes back meanwhile may be in it twice. Every usable route is in it, whether it was selected or not, as import
+ * policy left it; our own routes are those of the peer without an address. */
 #ifndef DAEMON_MRT_DUMP_H
 #define DAEMON_MRT_DUMP_H
 

@@ -324,6 +324,31 @@ def test_replay_of_recorded_messages(router):
     replay.end()
 
 
+def test_replay_of_broken_files(tmp_path):
+    """Cut off anywhere, or something else: said, and nothing is sent. Records that are wrong inside are left out."""
+    tool, file = programs() / "tests/tools/mrt_replay", tmp_path / "file"
+    whole = subprocess.run([programs() / "tests/tools/mrt_generate", "-4", "3", "-6", "2"], capture_output=True,
+                           check=True).stdout
+    starts = [0]
+    while starts[-1] < len(whole):
+        starts.append(starts[-1] + 12 + struct.unpack_from("!I", whole, starts[-1] + 8)[0])
+    last = starts[-2] + 8  # the length of the last record
+    contents = [whole[:cut] for cut in range(1, len(whole), 7) if cut not in starts]
+    contents += [whole[:last] + length + whole[last + 4:] for length in (b"\xff" * 4, b"\x7f" + b"\xff" * 3, b"\0\0\xff\xff")]
+    contents += [b"no such file", bytes(11), b"\xff" * 100]
+    for content in contents:
+        file.write_bytes(content)
+        done = subprocess.run([tool, file, "127.0.0.1"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+        assert (done.returncode, done.stdout) == (2, ""), content
+        assert done.stderr == f"mrt_replay: {file}: it is cut off, or no MRT file\n"
+    # A count of entries that are not there.
+    count = starts[1] + 12 + 4 + 4
+    file.write_bytes(whole[:count] + b"\xff\xff" + whole[count + 2:])
+    done = subprocess.run([tool, "-p", "1", file, "127.0.0.1"], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          timeout=20, check=True)
+    assert json.loads(done.stdout.splitlines()[0]).items() >= {"event": "loaded", "routes": 4, "skipped": 1}.items()
+
+
 # Size
 
 def test_a_large_dump_disturbs_nobody(router):
