@@ -58,6 +58,7 @@ FEATURES = {
     "hears refusals": "understands a NOTIFICATION that comes before any OPEN (RFC 4486)",
     "hostname": "announces its host's name (draft-walton-bgp-hostname-capability)",
     "old": "can be a speaker of 2-octet AS numbers (RFC 6793)",
+    "old aggregator": "as such keeps AGGREGATOR and AS4_PATH apart",
     "max-prefix": "ends a session with too many routes (RFC 4486)",
     "default originate": "announces a default route to one peer",
     "add-path": "several paths of a prefix (RFC 7911)",

@@ -106,6 +106,8 @@ class ExabgpNode(Foreign):
              "shutdown message": "its API ends sessions with any code, but without a text",
              "reads shutdown message": "it fails over any text, and takes the NOTIFICATION for broken",
              "hears refusals": "the same",
+             "default originate": "there is no such option: it announces what it is told to, to each peer",
+             "gtsm": "it checks the TTL of those alone who dial it",
              "max-prefix": "it counts nothing",
              "link-local": "neighbors are global addresses"}
 
@@ -121,7 +123,7 @@ class ExabgpNode(Foreign):
         for session in self.sessions:
             self.file(session, "commands").write_text("")
         config.write_text("".join(map(self.neighbor_text, self.sessions)))
-        listen = {"exabgp_tcp_bind": self.sessions[0].local} if any(session.passive for session in self.sessions) else {}
+        listen = {"exabgp_tcp_bind": self.sessions[0].local} if any(session.passive or session.password for session in self.sessions) else {}
         self.listen("/usr/sbin/exabgp", [config], "exabgp.log", env={**ENVIRONMENT, **listen})
 
     def neighbor_text(self, session):

@@ -4,7 +4,7 @@ import base64
 import json
 
 from foreign import Foreign
-from netns import wait_for
+from netns import is6, wait_for
 from routes import EXTENDED, Route
 
 FAMILY_NAMES = {4: "ipv4-unicast", 6: "ipv6-unicast"}
@@ -89,7 +89,9 @@ class GobgpNode(Foreign):
                         "gobgpd.log")
             wait_for(lambda: self.run("gobgp", "global", check=False).returncode == 0, f"{self.name}: gobgpd answers")
             for prefix in self.networks:
-                self.gobgp("global", "rib", "add", prefix, "-a", "ipv6" if ":" in prefix else "ipv4")
+                family = 6 if is6(prefix) else 4
+                hop = (self.sessions[0].next_hops or {}).get(family)
+                self.gobgp("global", "rib", "add", prefix, *(["nexthop", hop] if hop else []), "-a", f"ipv{family}")
 
     def neighbor_text(self, session):
         text = "[[neighbors]]\n" + toml(

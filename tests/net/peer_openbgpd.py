@@ -52,6 +52,7 @@ class OpenbgpdNode(Foreign):
              "notification restart": "OpenBGPD 7.7 does not have it",
              "notification helper": "OpenBGPD 7.7 does not have it",
              "long-lived": "it does not have it",
+             "old aggregator": "it drops AS4_PATH where AGGREGATOR has a 2-octet number, AS4_AGGREGATOR or not",
              "hostname": "it does not have it",
              "ipv6 next hops": "OpenBGPD 7.7 does not have them",
              "link-local": "neighbors are global addresses",

@@ -73,13 +73,18 @@ def differences(wanted, found, fields=FIELDS, most=5):
 
 # Into messages
 
+def narrow(number):
+    """A number that a speaker of 2-octet ones can read (RFC 6793)."""
+    return AS_TRANS if number > 65535 else number
+
+
 def path_value(path, four_octets=True):
     """AS_SEQUENCEs of at most 255."""
     out = b""
     for start in range(0, len(path), 255):
-        part = path[start:start + 255]
+        part = list(path[start:start + 255])
         if not four_octets:
-            part = [min(number, AS_TRANS) if number > 65535 else number for number in part]
+            part = list(map(narrow, part))
         out += struct.pack(f"!BB{len(part)}{'I' if four_octets else 'H'}", 2, len(part), *part)
     return out
 
@@ -110,8 +115,7 @@ def attributes_of(route, next_hops, four_octets):
         put(ATOMIC_AGGREGATE, b"", TRANSITIVE)
     if route.aggregator:
         number, address = route.aggregator
-        put(AGGREGATOR, struct.pack("!I" if four_octets else "!H", number if four_octets else min(number, AS_TRANS))
-            + packed(address), OPTIONAL | TRANSITIVE)
+        put(AGGREGATOR, (struct.pack("!I", number) if four_octets else struct.pack("!H", narrow(number))) + packed(address), OPTIONAL | TRANSITIVE)
     if route.communities:
         put(COMMUNITIES, community_value(route.communities, "H"), OPTIONAL | TRANSITIVE)
     if route.originator_id:

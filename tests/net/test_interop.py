@@ -13,34 +13,18 @@ family has its own session. ours dials the internal ones, the daemons the extern
 """
 
 import dataclasses
-import ipaddress
 
 import pytest
 
 from foreign import FEATURES, Session
-from harness import Host, wait_for
-from objects import bgp_peer, ip_pool, node_object
+from harness import wait_for
+from interop import (CLUSTER_ID, FAMILIES, OUR_AS, Surroundings, brought_in, heard, kind_name, reflected, router_id, sent_out)
+from objects import bgp_peer, node_object
 from peers import PEERS
-from routes import FIELDS, PARTIAL, TRANSITIVE, Table, by_prefix, differences, random_routes, updates_of, withdrawals_of
-from speaker import Speaker
+from routes import FIELDS, by_prefix, differences, random_routes, updates_of, withdrawals_of
 
-OUR_AS, CLUSTER_ID = 64512, "10.0.0.1"
 SEED = 7
 FED, SOURCED = 100, 300  # routes of a family: of each daemon, of each source
-FAMILIES = (4, 6)
-
-
-class Scripts(Host):
-    """Scripted speakers, each on an IPv4 and an IPv6 address of its own."""
-
-    first = 100
-
-    def pair(self):
-        """{family: address}"""
-        number, Scripts.first = Scripts.first, Scripts.first + 1
-        found = {4: f"172.18.0.{number}", 6: f"fd00:18::{number:x}"}
-        self.ip(f"addr add {found[4]}/24 dev eth0", f"addr add {found[6]}/64 dev eth0 nodad")
-        return found
 
 
 @dataclasses.dataclass
@@ -57,7 +41,7 @@ class Row:
 
     @property
     def name(self):
-        return f"{self.kind.__name__.removesuffix('Node').lower()}-{'internal' if self.internal else 'external'}"
+        return f"{kind_name(self.kind)}-{'internal' if self.internal else 'external'}"
 
     @property
     def as_number(self):
@@ -65,31 +49,17 @@ class Row:
 
     def told(self):
         """{prefix: Route}: what its twin heard."""
-        table = Table()
-        for peer in dict.fromkeys(self.twins.values()):
-            for body in list(peer.updates):
-                table.update(body)
-        return by_prefix(list(table.routes.values()))
+        return heard(*self.twins.values())
 
 
 ROWS = [Row(kind, internal, number) for number, (kind, internal) in
         enumerate(((kind, internal) for kind in PEERS for internal in (True, False)), 1)]
 
 
-class Matrix:
+class Matrix(Surroundings):
     def __init__(self, cluster):
-        self.cluster = cluster
-        self.ours = cluster.add_reflector("ours", CLUSTER_ID, peers=False)
-        self.scripts = cluster.add_host(Scripts, "scripts", blocks=[], publish=False)
-        self.speaker = Speaker(self.scripts)
-        spare = [self.scripts.pair() for _ in range(8)]
-        # Next hops that nobody has: what is announced with them is nobody's own.
-        self.hops = {family: [str(ipaddress.ip_address(pair[family]) + 100) for pair in spare] for family in FAMILIES}
-        cluster.write(ip_pool("10.0.0.0/8", "everything4"), ip_pool("fd00::/8", "everything6"))
+        super().__init__(cluster, cluster.add_reflector("ours", CLUSTER_ID, peers=False))
         self.peer_all([row for row in ROWS if row.internal])
-
-    def peer_with(self, name, address, as_number, **spec):
-        self.cluster.write(bgp_peer(name, node="ours", peerIP=address, asNumber=as_number, **spec))
 
     def peer_all(self, rows, **spec):
         """Our sessions with these daemons; the internal ones have one BGPPeer together."""
@@ -98,20 +68,6 @@ class Matrix:
         for row in rows:
             for session in () if row.internal else row.sessions:
                 self.peer_with(f"{row.name}-{session.families[0]}", session.local, row.as_number, passive=True, **spec)
-
-    def scripted(self, name, as_number, updates=(), **options):
-        """A speaker beside us with a session for each family; {family: scripted peer}."""
-        out = {}
-        for family, address in self.scripts.pair().items():
-            mine = [one for one in updates if one.family == family]
-            out[family] = self.speaker.add(address, as_number, self.router_id(address), families=(family,), keep=True,
-                                           updates=updates_of(mine), **options)
-            self.peer_with(f"{name}-{family}", address, as_number)
-        return out
-
-    @staticmethod
-    def router_id(address):
-        return f"192.0.2.{int(ipaddress.ip_address(address)) & 0xff}"
 
     # The daemons
 
@@ -133,7 +89,7 @@ class Matrix:
             row.sessions = [Session(them.address(family), us.address(family), row.as_number, OUR_AS, (family,))
                             for family in FAMILIES]
             extra = [Session(them.address(family), twin[family], row.as_number, OUR_AS, (family,)) for family in FAMILIES]
-            row.twins = {family: self.speaker.add(twin[family], OUR_AS, self.router_id(twin[family]),
+            row.twins = {family: self.speaker.add(twin[family], OUR_AS, router_id(twin[family]),
                                                   families=(family,), keep=True) for family in FAMILIES}
             self.peer_all([row])
         if row.kind.has("relay"):
@@ -166,11 +122,7 @@ class Matrix:
 
     def sunk(self, internal):
         """{prefix: Route}: what a sink has heard from us."""
-        table = Table()
-        for peer in self.sinks[internal].values():
-            for body in list(peer.updates):
-                table.update(body)
-        return by_prefix(list(table.routes.values()))
+        return heard(*self.sinks[internal].values())
 
     def total(self):
         return 2 * (2 * SOURCED + len(ROWS) * FED)
@@ -195,30 +147,6 @@ def rows_with(*features, internal=(True, False)):
     """The rows whose daemon has these features; what the others lack, and why, is in their tables (peer_*.py)."""
     rows = [row for row in ROWS if all(map(row.kind.has, features)) and row.internal in internal]
     return pytest.mark.parametrize("row", rows, ids=lambda row: row.name)
-
-
-# What we do with a route
-
-def partial(others):
-    """Unknown transitive attributes are passed on, with a note that somebody did not know them (RFC 4271 5)."""
-    return tuple((code, flags | PARTIAL, value) for code, flags, value in others if flags & TRANSITIVE)
-
-
-def reflected(route, originator):
-    """From an internal peer to another."""
-    return route.with_(originator_id=route.originator_id or originator, cluster_list=(CLUSTER_ID, *route.cluster_list),
-                       others=partial(route.others))
-
-
-def brought_in(route):
-    """From an external peer to an internal one."""
-    return route.with_(local_pref=100, others=partial(route.others))
-
-
-def sent_out(route, next_hop):
-    """To an external peer."""
-    return route.with_(as_path=(OUR_AS, *route.as_path), next_hop=next_hop, med=None, local_pref=None, originator_id=None,
-                       cluster_list=(), others=partial(route.others))
 
 
 # Daemons and what they can do
@@ -291,7 +219,7 @@ def test_sinks(matrix, internal):
         for route in routes:
             wanted[route.prefix] = (
                 sent_out(route, matrix.ours.address(route.family)) if not internal
-                else reflected(route, matrix.router_id(matrix.sources[True][route.family].address)) if inside else brought_in(route))
+                else reflected(route, router_id(matrix.sources[True][route.family].address)) if inside else brought_in(route))
     assert not differences(wanted, {prefix: route for prefix, route in matrix.sunk(internal).items() if prefix in wanted})
 
 

@@ -8,11 +8,10 @@ import pytest
 
 from foreign import Session
 from harness import wait_for
+from interop import OUR_AS, kind_name, kinds_with
 from objects import bgp_peer
-from peers import PEERS
 from test_restart import Traffic, Watch
 
-OUR_AS = 64512
 EXTRA = "10.99.0.0/24"  # announced before the restart, and not after it
 
 
@@ -26,7 +25,7 @@ class Neighbourhood:
         self.ours.add_pod("pod-ours")
         self.hosts = []
         for kind in kinds:
-            host = cluster.add_host(kind, kind.__name__.removesuffix("Node").lower(), publish=False)
+            host = cluster.add_host(kind, kind_name(kind), publish=False)
             host.add_pod(f"pod-{host.name}", cni=True, publish=False)
             self.peer(host)
             sessions = [Session(host.address(family), self.ours.address(family), OUR_AS, OUR_AS, (family,), **options)
@@ -64,12 +63,11 @@ class Neighbourhood:
         return sum(row["stale"] for family in (4, 6) for row in self.shown(host, family)["routes"])
 
 
-def kinds_with(*features):
-    return pytest.mark.parametrize("kind", [kind for kind in PEERS if all(map(kind.has, features))],
-                                   ids=lambda kind: kind.__name__.removesuffix("Node").lower())
+def each_with(*features):
+    return pytest.mark.parametrize("kind", kinds_with(*features), ids=kind_name)
 
 
-@kinds_with("graceful restart")
+@each_with("graceful restart")
 def test_theirs(new_cluster, kind):
     """The daemon dies and comes back with one network less: its routes stay, until its End-of-RIB says which went."""
     there = Neighbourhood(new_cluster(mesh=False), [kind], networks=[EXTRA], ways_back=True)
@@ -96,7 +94,7 @@ def test_theirs(new_cluster, kind):
     assert not [row for row in watch.rows() if EXTRA not in row]
 
 
-@kinds_with("helper")
+@each_with("helper")
 def test_ours(new_cluster, kind):
     """Ours dies and comes back: the daemon keeps our routes meanwhile, and our kernel keeps theirs."""
     there = Neighbourhood(new_cluster(mesh=False), [kind])
@@ -117,7 +115,7 @@ def test_ours(new_cluster, kind):
     watch.check("ours came back")
 
 
-@kinds_with("notification restart")
+@each_with("notification restart")
 def test_theirs_with_notification(new_cluster, kind):
     """RFC 8538: the daemon resets the session, and its routes stay."""
     there = Neighbourhood(new_cluster(mesh=False), [kind], ways_back=True, notification=True)
@@ -137,7 +135,7 @@ def test_theirs_with_notification(new_cluster, kind):
     watch.check(f"{kind.__name__} reset the session")
 
 
-@kinds_with("notification helper")
+@each_with("notification helper")
 def test_ours_with_notification(new_cluster, kind):
     """RFC 8538: ours resets the session for a new identifier, and the daemon keeps our routes."""
     there = Neighbourhood(new_cluster(mesh=False), [kind], notification=True)
