@@ -202,7 +202,7 @@ static void add(struct build *b, struct peer_want *w)
 	htab_insert(&b->by_remote, hash, b->want[b->out->count++]);
 }
 
-/* Go's string comparison of the addresses decides who dials, so that mixed meshes agree: the lower one does. */
+/* Go's string comparison of the addresses decides who dials, so that mixed meshes agree: the higher one does. */
 static bool passive_towards(const struct addr *remote, const struct addr *own)
 {
 	char r[ADDR_STRLEN], o[ADDR_STRLEN];

@@ -45,7 +45,7 @@ def sessions(bird, nodes, reflector=False):
             own, peer = bird.address(family), node.address(family)
             text += SESSION.format(
                 name=f"n{node.index}_{family}", own=own, peer=peer, family=family,
-                # The lower address as a string dials, as Calico's nodes decide it.
+                # The higher address as a string dials, as Calico's nodes decide it.
                 passive="passive on;" if peer > own and not reflector else "",
                 reflector="rr client; rr cluster id 10.0.0.1;" if reflector else "",
                 reexport="if source = RTS_BGP then accept;" if reflector else "")
