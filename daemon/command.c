@@ -160,6 +160,15 @@ static bool reload_start(struct request *r)
 }
 const struct command_ops command_reload = {.start = reload_start};
 
+static bool teardown_start(struct request *r)
+{
+	daemon_teardown(r->d);
+	out_text(&r->out, "teardown", "Teardown",
+		 "begun: the sessions end, what is ours leaves the kernel, the daemon stops");
+	return true;
+}
+const struct command_ops command_teardown = {.start = teardown_start};
+
 static bool reset_start(struct request *r)
 {
 	struct peer *p = speaker_find(r->d->speaker, r->argv[0]);

@@ -11,6 +11,8 @@
 	X("show routes", "[PREFIX|ADDRESS] [all]", 0, 2, "the selected routes; all: every route, and why it lost", \
 	  show_routes)                                                                                             \
 	X("show kernel", "", 0, 0, "the routes wanted in the kernel, and how they are there", show_kernel)         \
+	X("show takeover", "", 0, 0,                                                                               \
+	  "what would be added, replaced and removed by taking over BIRD's and Felix's routes", show_takeover)     \
 	X("show objects", "[KIND]", 0, 1, "the cluster's objects, and where they are from", show_objects)          \
 	X("show problems", "", 0, 0, "what keeps this node from working fully", show_problems)                     \
 	X("show memory", "", 0, 0, "what the memory is used for", show_memory)                                     \
@@ -18,6 +20,7 @@
 	X("dump mrt", "FILE", 1, 1, "all routes into an MRT table file; - is standard output", dump_mrt)           \
 	X("reset", "NAME", 1, 1, "end the session with a peer and begin a new one", reset)                         \
 	X("reload", "", 0, 0, "read the configuration again", reload)                                              \
+	X("teardown", "", 0, 0, "remove all that is this daemon's from the kernel, and stop it", teardown)         \
 	X("help", "", 0, 0, "list the commands", help)
 
 #endif

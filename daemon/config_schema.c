@@ -11,6 +11,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/control.h"
 #include "daemon/mrt_schedule.h"
+#include "fib/fib.h"
 
 /* ---- Types ---- */
 
@@ -345,6 +346,58 @@ static void router_id_allowed(const struct config_row *row, struct strbuf *out)
 
 static const struct config_type type_router_id = {router_id_parse, text_format, router_id_allowed, true};
 
+/* Names, each a bit. */
+static const struct {
+	const char *word;
+	unsigned bit;
+} takeovers[] = {{"bird", FIB_OWNER_BIRD}, {"felix", FIB_OWNER_FELIX}};
+
+static unsigned takeover_bit(const char *word, size_t len)
+{
+	for (size_t i = 0; i < sizeof takeovers / sizeof *takeovers; i++)
+		if (strlen(takeovers[i].word) == len && strncasecmp(takeovers[i].word, word, len) == 0)
+			return takeovers[i].bit;
+	return 0;
+}
+
+static bool takeover_parse(const struct config_row *row, const char *text, void *field)
+{
+	unsigned bits = 0;
+
+	(void)row;
+	for (const char *at = text; strcasecmp(text, "none") != 0 && *at; at += strspn(at, ", ")) {
+		size_t len = strcspn(at, ", ");
+		unsigned bit = takeover_bit(at, len);
+		if (!bit)
+			return false;
+		bits |= bit;
+		at += len;
+	}
+	*(unsigned *)field = bits;
+	return true;
+}
+
+static void takeover_format(const void *field, struct strbuf *out)
+{
+	unsigned bits = *(const unsigned *)field;
+
+	strbuf_puts(out, bits ? "" : "none");
+	for (size_t i = 0; i < sizeof takeovers / sizeof *takeovers; i++) {
+		if (!(bits & takeovers[i].bit))
+			continue;
+		bits &= ~takeovers[i].bit;
+		strbuf_printf(out, "%s%s", takeovers[i].word, bits ? " " : "");
+	}
+}
+
+static void takeover_allowed(const struct config_row *row, struct strbuf *out)
+{
+	(void)row;
+	strbuf_puts(out, "none, bird, felix, or bird felix");
+}
+
+static const struct config_type type_takeover = {takeover_parse, takeover_format, takeover_allowed, false};
+
 /* ---- Keys ---- */
 
 #define AT(member) .offset = offsetof(struct config, member)
@@ -430,6 +483,11 @@ const struct config_row config_schema[] = {
     {"kernel.audit_interval", &type_number, .min = 1, .max = 86400, .or_word = "never", .default_text = "60",
      AT(audit_interval), CONFIG_AT_ONCE,
      "Time between comparisons with the whole kernel table, in seconds, for what notifications may have missed."},
+    {"kernel.takeover", &type_takeover, .default_text = "none", AT(takeover), CONFIG_AT_ONCE,
+     "Whose routes are taken over as if this daemon had written them: bird (protocol 12), felix (protocol 80, and 3 on "
+     "interfaces of workloads and tunnels), or both, with a blank between them. They are replaced where this node "
+     "wants "
+     "a route, and removed where nobody does once the start is complete. Do not name what still runs."},
     {"kernel.ipip_mtu", &type_number, .min = 576, .max = UINT16_MAX, .or_word = "auto", .default_text = "0",
      .alias = "FELIX_IPINIPMTU", AT(ipip_mtu), CONFIG_AT_ONCE,
      "MTU of tunl0. 0 takes that of the interface with the node's address, less the 20 octets of the outer header."},

@@ -18,6 +18,10 @@
 #include "daemon/privileges.h"
 #include "daemon/speaker.h"
 
+/* How long the kernel has to take everything back, and how often that is looked at. */
+#define TEARDOWN_TIME (10 * MONO_SEC)
+#define TEARDOWN_TICK (10 * MONO_MSEC)
+
 static void on_stop_signal(void *arg, int signo)
 {
 	struct daemon *d = arg;
@@ -135,6 +139,41 @@ void daemon_run(struct daemon *d)
 	notify_send("STOPPING=1");
 }
 
+static void on_ending(void *arg)
+{
+	loop_stop(((struct daemon *)arg)->loop);
+}
+
+void daemon_teardown(struct daemon *d)
+{
+	log_info("daemon", "teardown: the sessions end, and what is ours leaves the kernel");
+	d->teardown = true;
+	/* Who asked for it shall have the answer. */
+	loop_timer_set(d->loop, &d->ending, TEARDOWN_TICK, on_ending, d);
+}
+
+static void on_tick(void *arg)
+{
+	struct daemon *d = arg;
+
+	loop_timer_set(d->loop, &d->ending, TEARDOWN_TICK, on_tick, d);
+}
+
+/* What is ours leaves the kernel; the sessions have ended, so that nothing is put back. */
+static void clean_kernel(struct daemon *d)
+{
+	uint64_t until = mono_now() + TEARDOWN_TIME;
+
+	fib_teardown(d->fib);
+	on_tick(d);
+	do
+		loop_turn(d->loop, true);
+	while (!fib_is_idle(d->fib) && mono_now() < until);
+	if (!fib_is_idle(d->fib))
+		log_error("fib", "teardown: the kernel did not take everything back in %u s: look with ip route",
+			  (unsigned)(TEARDOWN_TIME / MONO_SEC));
+}
+
 void daemon_free(struct daemon *d)
 {
 	/* Control first: nobody may look at what is being taken down. The store keeps the objects that claims point to
@@ -144,13 +183,17 @@ void daemon_free(struct daemon *d)
 	if (d->mrt)
 		mrt_schedule_free(d->mrt);
 	if (d->speaker)
-		speaker_free(d->speaker, d->config.graceful_restart);
+		speaker_free(d->speaker, d->config.graceful_restart && !d->teardown);
 	if (d->cluster)
 		cluster_free(d->cluster);
 	if (d->overlay)
 		overlay_free(d->overlay);
+	d->overlay = NULL;
 	if (d->store)
 		store_free(d->store);
+	/* The RIB is still there: it hears of next hops. */
+	if (d->teardown)
+		clean_kernel(d);
 	if (d->engine)
 		bgp_engine_free(d->engine);
 	if (d->rib)
@@ -158,6 +201,7 @@ void daemon_free(struct daemon *d)
 	if (d->fib)
 		fib_free(d->fib);
 	loop_timer_stop(d->loop, &d->watchdog);
+	loop_timer_stop(d->loop, &d->ending);
 	for (size_t i = 0; i < sizeof d->signals / sizeof *d->signals; i++)
 		loop_signal_stop(d->loop, &d->signals[i]);
 	loop_free(d->loop);

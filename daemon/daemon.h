@@ -20,6 +20,7 @@ struct daemon {
 	struct config config;
 	const char *config_file;
 	bool config_required; /* the file was given or found at the start: a reload must find it too */
+	bool teardown;	      /* when the loop ends, what is ours leaves the kernel */
 	bool verbose;	      /* -v: whatever log.level says */
 	uint64_t started;     /* mono */
 	struct store *store;
@@ -31,7 +32,7 @@ struct daemon {
 	struct overlay *overlay;
 	struct control *control;
 	struct mrt_schedule *mrt;
-	struct loop_timer watchdog;
+	struct loop_timer watchdog, ending;
 	struct loop_signal signals[3];
 };
 
@@ -39,6 +40,8 @@ struct daemon {
 struct daemon *daemon_new(struct config *c, const char *config_file, struct strbuf *err);
 /* Runs until a signal ends it. */
 void daemon_run(struct daemon *d);
+/* Lets the loop end in a moment; daemon_free() then removes what is ours from the kernel, too. */
+void daemon_teardown(struct daemon *d);
 /* Ends the sessions (kernel routes stay) and frees everything. */
 void daemon_free(struct daemon *d);
 /* Reads the configuration again (SIGHUP, `calidris reload`). False with lines in err: what was in force stays. */

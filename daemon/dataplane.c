@@ -97,6 +97,7 @@ struct fib_conf dataplane_fib_conf(const struct config *c)
 	    .interface_prefix = c->interface_prefix,
 	    .audit = c->audit_interval * MONO_SEC,
 	    .max_paths = c->max_paths,
+	    .takeover = c->takeover,
 	};
 }
 

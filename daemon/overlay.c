@@ -87,7 +87,7 @@ static bool goes_through(const struct overlay *o, enum encap_mode mode, const st
 
 enum overlay_way overlay_choose(const struct overlay *o, const struct prefix *p, const struct addr *next_hop)
 {
-	const struct pool *pool = o->count ? pool_of(o, p) : NULL;
+	const struct pool *pool = o && o->count ? pool_of(o, p) : NULL;
 
 	if (!pool)
 		return OVERLAY_PLAIN;

@@ -23,6 +23,7 @@ enum overlay_way {
 	OVERLAY_IPIP, /* through tunl0 to the same next hop */
 	OVERLAY_OWN,  /* not at all: a VXLAN pool's routes come from the objects */
 };
+/* o NULL: plain. */
 enum overlay_way overlay_choose(const struct overlay *o, const struct prefix *p, const struct addr *next_hop);
 
 /* A line for each thing that is missing. */

@@ -101,3 +101,31 @@ static bool kernel_start(struct request *r)
 	return true;
 }
 const struct command_ops command_show_kernel = {.start = kernel_start, .more = kernel_more};
+
+/* ---- Taking over ---- */
+
+static void put_plan(struct out *o, const struct fib_plan *p)
+{
+	out_row(o);
+	out_text(o, "deed", "WHAT", fib_deed_name(p->deed));
+	out_prefix(o, "prefix", "PREFIX", &p->prefix);
+	out_text(o, "before", NULL, p->before);
+	out_text(o, "now", NULL, p->now);
+	out_printf(o, NULL, "ROUTE", "%s%s%s", p->before, *p->before && *p->now ? " -> " : "", p->now);
+	out_end(o);
+}
+
+/* In one piece: what the walk stands on may be gone in the next turn, and only changes are told. */
+static bool takeover_start(struct request *r)
+{
+	unsigned owners = r->d->config.takeover ? r->d->config.takeover : FIB_OWNER_BIRD | FIB_OWNER_FELIX;
+	struct fib_plan_walk walk = {0};
+	struct fib_plan p;
+
+	out_table(&r->out, "takeover", NULL, "nothing would change");
+	while (fib_plan_next(r->d->fib, owners, &walk, &p))
+		put_plan(&r->out, &p);
+	out_end(&r->out);
+	return true;
+}
+const struct command_ops command_show_takeover = {.start = takeover_start};

@@ -425,7 +425,7 @@ void fib_configure(struct fib *f, const struct fib_conf *conf)
 		settings_forwarding(f);
 	kernel_arm_audit(f);
 	/* Which routes are ours is another question now. */
-	if (old.table != conf->table || old.protocol != conf->protocol)
+	if (old.table != conf->table || old.protocol != conf->protocol || old.takeover != conf->takeover)
 		kernel_resync(f);
 }
 
@@ -504,6 +504,26 @@ struct fib *fib_new(struct loop *loop, const struct fib_conf *conf, const struct
 		settings_forwarding(f);
 	kernel_arm_audit(f);
 	return f;
+}
+
+void fib_teardown(struct fib *f)
+{
+	uint32_t pos = 0;
+
+	f->synced[FAM_IPV4] = f->synced[FAM_IPV6] = true;
+	for (struct route *r; (r = htab_next(&f->routes, &pos));) {
+		while (r->want)
+			winner_drop(f, r);
+		route_changed(f, r);
+	}
+	tunnels_teardown(f);
+}
+
+bool fib_is_idle(const struct fib *f)
+{
+	return STAILQ_EMPTY(&f->dirty) && STAILQ_EMPTY(&f->doomed) && STAILQ_EMPTY(&f->surplus) && !f->resync.running &&
+	       !f->resolve_work.queued && !f->write_work.queued && !f->tunnels.work.queued &&
+	       TAILQ_EMPTY(&f->neighs.queue) && f->sent_slab.live == 0;
 }
 
 static void free_intents(struct fib *f)

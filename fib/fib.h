@@ -21,6 +21,12 @@
 struct fib;
 struct fib_link;
 
+/* Whose routes may be taken over as if they were ours; bits. */
+enum fib_owner {
+	FIB_OWNER_BIRD = 1,  /* protocol 12 */
+	FIB_OWNER_FELIX = 2, /* protocol 80, and 3 on interfaces of workloads and tunnels */
+};
+
 struct fib_conf {
 	bool programming;	      /* false: read only (a route reflector) */
 	bool workload_routes;	      /* false: routes to workload interfaces and their settings are left to others */
@@ -31,6 +37,7 @@ struct fib_conf {
 	const char *interface_prefix; /* "cali"; several with commas */
 	uint64_t audit;		      /* ns between full comparisons with the kernel; 0 never */
 	unsigned max_paths;	      /* ECMP width, at least 1 */
+	unsigned takeover;	      /* bits of enum fib_owner */
 };
 
 struct fib_ops {
@@ -165,6 +172,30 @@ struct fib_view {
 bool fib_next(const struct fib *f, uint64_t *pos, struct fib_view *v);
 /* All that concerns the longest matching prefix for an address: calls back for each, intents first. */
 void fib_explain(const struct fib *f, const struct addr *a, void (*cb)(void *arg, const struct fib_view *v), void *arg);
+/* What would be done to the kernel if programming were on and the routes of these owners (bits of enum fib_owner) were
+ * ours. Nothing is done. */
+enum fib_deed { FIB_DEED_ADD, FIB_DEED_REPLACE, FIB_DEED_REMOVE };
+const char *fib_deed_name(enum fib_deed d);
+struct fib_plan {
+	struct prefix prefix;
+	enum fib_deed deed;
+	char before[200], now[200]; /* as `ip route` would print them; "" for what is not */
+};
+/* Zero at first; valid as long as nothing changes. */
+struct fib_plan_walk {
+	uint32_t pos;
+	bool routes_done;
+	const void *list;
+};
+/* False at the end. */
+bool fib_plan_next(const struct fib *f, unsigned owners, struct fib_plan_walk *w, struct fib_plan *p);
+
+/* Wants nothing any more, and removes what is ours: routes, entries of neighbours, VXLAN devices, our address on tunl0.
+ * It is done when fib_is_idle(). */
+void fib_teardown(struct fib *f);
+/* Nothing is waiting to be written or to be answered. */
+bool fib_is_idle(const struct fib *f);
+
 /* The kernel's own answer for an address (RTM_GETROUTE): "10.1.2.3 via 10.0.0.2 dev eth0", or the error. Synchronous.
  */
 void fib_kernel_lookup(struct fib *f, const struct addr *a, char *out, size_t size);

@@ -6,6 +6,7 @@
 
 #include "daemon/base/buf.h"
 #include "fib/kernel.h"
+#include "fib/owners.h"
 #include "fib/state.h"
 
 /* An event about a route. */
@@ -18,7 +19,8 @@ struct change {
 
 static bool is_ours(const struct fib *f, const struct rtmsg_route *m)
 {
-	return m->to.key.table == f->conf.table && m->to.key.protocol == f->conf.protocol && m->tos == 0;
+	return m->to.key.table == f->conf.table && m->tos == 0 &&
+	       (m->to.key.protocol == f->conf.protocol || owners_made(f, f->conf.takeover, &m->to.key, m->to.hop));
 }
 
 /* Is it in a table we look at, and of a kind that says where packets go? Link-local and multicast prefixes exist once

@@ -140,6 +140,14 @@ static void say_nhset(const struct fib *f, struct text *t, const struct nhset *s
 	}
 }
 
+void show_nhset(const struct fib *f, const struct nhset *s, uint32_t metric, char *out, size_t size)
+{
+	struct text t = {out, size};
+
+	*out = '\0';
+	say_nhset(f, &t, s, metric);
+}
+
 /* What it would be if it resolved. */
 static void say_want(struct text *t, const struct want *w, uint32_t metric)
 {

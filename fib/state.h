@@ -6,7 +6,8 @@
  *   write.c    the difference: batches, answers, retries
  *   neigh.c, settings.c  what a workload's interface needs besides its route
  *   tunnel.c   the devices of encapsulated routes
- *   show.c     for people
+ *   owners.c   whose routes are taken over
+ *   show.c, plan.c  for people
  *
  * A change of any input ends in route_changed() or route_check(), which queue the route; at the end of the loop's turn
  * write.c compares want and have of what is queued. Nothing else writes routes. */
@@ -160,7 +161,10 @@ enum verdict route_judge(const struct fib *f, const struct route *r, struct nhse
 /* Is programming of this route switched off? */
 bool route_is_off(const struct fib *f, const struct route *r);
 
-/* ---- problems (show.c) ---- */
+/* ---- for people (show.c) ---- */
+
+/* As `ip route` prints it, without the prefix. */
+void show_nhset(const struct fib *f, const struct nhset *s, uint32_t metric, char *out, size_t size);
 
 void problem_set(struct fib *f, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void problem_clear(struct fib *f, const char *key);

@@ -335,6 +335,25 @@ void fib_vtep_unset(struct fib *f, enum fib_tunnel t, const struct addr *addr)
 	free(v);
 }
 
+static void vteps_clear(struct fib *f, struct htab *vteps)
+{
+	uint32_t pos = 0;
+
+	for (struct vtep *v; (v = htab_next(vteps, &pos));) {
+		vtep_drop(f, v);
+		free(v);
+	}
+	htab_clear(vteps);
+}
+
+void tunnels_teardown(struct fib *f)
+{
+	for (int t = FIB_IPIP; t < FIB_TUNNEL_COUNT; t++) {
+		vteps_clear(f, &f->tunnels.tunnel[t].vteps);
+		fib_tunnel_set(f, (enum fib_tunnel)t, NULL);
+	}
+}
+
 void tunnels_init(struct fib *f)
 {
 	for (int i = 0; i < FIB_TUNNEL_COUNT; i++)

@@ -36,6 +36,8 @@ void tunnels_free(struct fib *f);
 void tunnels_link_changed(struct fib *f, const struct link *l);
 /* Looks at all devices at the end of the turn. */
 void tunnels_check(struct fib *f);
+/* None of them is needed any more, nor the other ends. */
+void tunnels_teardown(struct fib *f);
 /* Is it the name of one of the devices? */
 bool tunnels_is_device(const char *name);
 

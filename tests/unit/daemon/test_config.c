@@ -141,6 +141,7 @@ static const struct {
     {"kernel.table", "100", "100", {"0", "main", "4294967296"}},
     {"kernel.metric", "0", "0", {"-1", "4294967296", "high"}},
     {"kernel.audit_interval", "0", "0", {"86401"}},
+    {"kernel.takeover", "felix", "felix", {"all", "bird;felix", "birds", "12"}},
     {"kernel.ipip_mtu", "1440", "1440", {"575", "65536", "big"}},
     {"kernel.vxlan_mtu", "1410", "1410", {"575", "65536", "big"}},
     {"kernel.vxlan_mtu6", "1390", "1390", {"1279", "65536", "big"}},

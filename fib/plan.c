@@ -1,0 +1,81 @@
+/* What would be done to the kernel's routes if programming were on and these owners' routes were ours. */
+#include <linux/rtnetlink.h>
+
+#include "fib/owners.h"
+#include "fib/state.h"
+
+const char *fib_deed_name(enum fib_deed d)
+{
+	static const char *const names[] = {
+	    [FIB_DEED_ADD] = "add",
+	    [FIB_DEED_REPLACE] = "replace",
+	    [FIB_DEED_REMOVE] = "remove",
+	};
+
+	return names[d];
+}
+
+static const struct foreign *stands_there(const struct fib *f, const struct route *r)
+{
+	const struct foreign *k = foreign_exact(&f->foreign, &r->prefix);
+
+	while (k && (k->metric != r->metric || k->tos || k->to->key.table != f->conf.table))
+		k = k->next;
+	return k;
+}
+
+/* An intent that the kernel does not have as it is. */
+static bool plan_route(const struct fib *f, const struct route *r, struct fib_plan *p)
+{
+	const struct nhset *to = r->want ? r->want->to : NULL;
+	const struct foreign *there = stands_there(f, r);
+
+	if (to == r->have || (!to && r->want))
+		return false;
+	if (there && there->to->key.protocol == RTPROT_KERNEL)
+		return false;
+	p->prefix = r->prefix;
+	p->deed = !to ? FIB_DEED_REMOVE : r->have || there ? FIB_DEED_REPLACE : FIB_DEED_ADD;
+	if (to)
+		show_nhset(f, to, r->metric, p->now, sizeof p->now);
+	if (r->have || there)
+		show_nhset(f, r->have ? r->have : there->to, r->metric, p->before, sizeof p->before);
+	return true;
+}
+
+/* A route of those owners; one that stands where an intent wants one has been told of with that. */
+static bool plan_foreign(const struct fib *f, unsigned owners, const struct foreign *k, struct fib_plan *p)
+{
+	const struct route *r = route_find(f, &k->prefix, k->metric);
+
+	if (k->tos || k->to->key.table != f->conf.table || !owners_made(f, owners, &k->to->key, k->to->hop))
+		return false;
+	if (r && r->want && r->want->to)
+		return false;
+	p->prefix = k->prefix;
+	p->deed = FIB_DEED_REMOVE;
+	show_nhset(f, k->to, k->metric, p->before, sizeof p->before);
+	return true;
+}
+
+bool fib_plan_next(const struct fib *f, unsigned owners, struct fib_plan_walk *w, struct fib_plan *p)
+{
+	*p = (struct fib_plan){.deed = FIB_DEED_ADD};
+	for (struct route *r; !w->routes_done && (r = htab_next(&f->routes, &w->pos));)
+		if (plan_route(f, r, p))
+			return true;
+	if (!w->routes_done) {
+		w->routes_done = true;
+		w->pos = 0;
+	}
+	for (;;) {
+		const struct foreign *k = w->list;
+		if (!k)
+			k = htab_next(&f->foreign.prefixes, &w->pos);
+		if (!k)
+			return false;
+		w->list = k->next;
+		if (plan_foreign(f, owners, k, p))
+			return true;
+	}
+}
