@@ -26,6 +26,7 @@ class Session:
     notification: bool = False  # graceful restart over NOTIFICATIONs too (RFC 8538)
     four_octets: bool = True
     next_hops: dict = None      # {family: address} that own routes carry where the session's address is of another family
+    next_hop_self: bool = False  # always: third parties' next hops are replaced too
     max_prefix: int = None
     default_originate: bool = False
 

@@ -33,6 +33,7 @@ class BirdNode(Foreign):
 
     package = "bird2"
     kernel = True
+    router_id = None  # the IPv4 address
     lacks = {"notification restart": "BIRD 2 does not have it",
              "notification helper": "BIRD 2 does not have it",
              "default originate": "there is no such option; a static route and a filter do it"}
@@ -49,7 +50,7 @@ class BirdNode(Foreign):
         return run(["birdc", "-s", self.socket, *words])
 
     def begin(self):
-        text = GLOBAL.format(router_id=self.ip4)
+        text = GLOBAL.format(router_id=self.router_id or self.ip4)
         for family in (4, 6):
             blocks = [f"route {prefix} blackhole;" for prefix in self.networks if is6(prefix) == (family == 6)]
             if blocks:
@@ -77,6 +78,7 @@ class BirdNode(Foreign):
         hop = (session.next_hops or {}).get(family)
         options = [
             (hop, f"next hop address {hop}"),
+            (session.next_hop_self, "next hop self on"),
             (session.max_prefix, f"receive limit {session.max_prefix} action restart"),
         ]
         return CHANNEL.format(family=family, options="".join(f"    {line};\n" for wanted, line in options if wanted))

@@ -183,6 +183,13 @@ class Speaker:
         self.to_send.append((peer, data))
         self.wake_write.send(b"x")
 
+    def leave(self, peer):
+        """It goes for good: no connection, and nobody listens."""
+        self.selector.unregister(peer.listener)
+        peer.listener.close()
+        if peer.connection:
+            peer.connection.sock.shutdown(socket.SHUT_RDWR)
+
     def hang_up(self):
         """All connections end, and are accepted anew."""
         for peer in list(self.peers.values()):
