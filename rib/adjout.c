@@ -1,5 +1,5 @@
 /* Invariants: an entry is used as long as it has attributes or its withdrawal is in the log; a used entry holds its
- * node (node.held), so node ids in the log are valid; log_place() finds an entry exactly if some reader may not have
+ * node (node.held), so what the log names is valid; log_place() finds an entry exactly if some reader may not have
  * passed its last change. */
 #include "rib/adjout.h"
 
@@ -10,6 +10,7 @@
 #include "rib/core.h"
 #include "rib/encode.h"
 #include "rib/export.h"
+#include "rib/want.h"
 
 /* ---- Life ---- */
 
@@ -20,6 +21,8 @@ struct stream *stream_new(struct rib *r, struct group *g, enum family f)
 	s->rib = r;
 	s->group = g;
 	s->family = f;
+	s->add_path = g->key.add_path_tx >> f & 1;
+	pool_init(&s->paths, sizeof(struct path_entry));
 	LIST_INIT(&s->readers);
 	TAILQ_INIT(&s->chunks);
 	return s;
@@ -39,35 +42,19 @@ void stream_retire(struct stream *s)
 	loop_work_schedule(r->loop, &r->reap_work);
 }
 
-static void page_reap(struct stream *s, uint32_t page)
-{
-	struct rib *r = s->rib;
-	struct entry_page *ep = s->pages[page];
-
-	for (uint32_t i = 0; ep && i < PAGE_NODES; i++) {
-		uint32_t id = page << PAGE_SHIFT | i;
-
-		if (!(ep->e[i].flags & ENTRY_USED))
-			continue;
-		attrs_unref(r->attrs, ep->e[i].attrs);
-		table_node(&r->table[s->family], id)->held--;
-		node_release(r, s->family, id);
-	}
-	free(ep);
-}
-
 bool streams_reap(struct rib *r, uint64_t deadline)
 {
 	struct stream *s;
 
 	while ((s = LIST_FIRST(&r->dying))) {
 		while (s->n_pages) {
-			page_reap(s, --s->n_pages);
+			entries_reap(s);
 			if (mono_now() >= deadline)
 				return true;
 		}
 		LIST_REMOVE(s, dying);
 		free(s->pages);
+		pool_clear(&s->paths);
 		free(s);
 	}
 	return false;
@@ -75,63 +62,9 @@ bool streams_reap(struct rib *r, uint64_t deadline)
 
 size_t stream_bytes(const struct stream *s)
 {
-	size_t bytes = sizeof *s + s->n_pages * sizeof *s->pages + s->n_sent_by * sizeof *s->sent_by + s->chunk_bytes;
+	size_t bytes = sizeof *s + entries_bytes(s) + s->n_sent_by * sizeof *s->sent_by + s->chunk_bytes;
 
-	for (uint32_t i = 0; i < s->n_pages; i++)
-		bytes += s->pages[i] ? sizeof *s->pages[i] : 0;
 	return bytes + (s->log ? ((size_t)s->mask + 1) * sizeof *s->log : 0);
-}
-
-/* ---- Entries ---- */
-
-static struct entry *entry_slot(const struct stream *s, uint32_t id)
-{
-	uint32_t page = id >> PAGE_SHIFT;
-
-	if (page >= s->n_pages || !s->pages[page])
-		return NULL;
-	return &s->pages[page]->e[id & (PAGE_NODES - 1)];
-}
-
-struct entry *stream_entry(const struct stream *s, uint32_t id)
-{
-	struct entry *e = entry_slot(s, id);
-
-	return e && e->flags & ENTRY_USED ? e : NULL;
-}
-
-static struct entry *entry_make(struct stream *s, uint32_t id)
-{
-	uint32_t page = id >> PAGE_SHIFT;
-	struct entry *e;
-
-	if (page >= s->n_pages) {
-		uint32_t n = page + 1 + page / 2;
-
-		s->pages = mem_realloc(s->pages, n * sizeof(struct entry_page *));
-		memset(s->pages + s->n_pages, 0, (n - s->n_pages) * sizeof(struct entry_page *));
-		s->n_pages = n;
-	}
-	if (!s->pages[page])
-		s->pages[page] = mem_calloc(1, sizeof *s->pages[page]);
-	s->pages[page]->used++;
-	e = &s->pages[page]->e[id & (PAGE_NODES - 1)];
-	e->flags = ENTRY_USED;
-	table_node(&s->rib->table[s->family], id)->held++;
-	return e;
-}
-
-static void entry_clear(struct stream *s, uint32_t id)
-{
-	uint32_t page = id >> PAGE_SHIFT;
-
-	s->pages[page]->e[id & (PAGE_NODES - 1)] = (struct entry){0};
-	if (--s->pages[page]->used == 0) {
-		free(s->pages[page]);
-		s->pages[page] = NULL;
-	}
-	table_node(&s->rib->table[s->family], id)->held--;
-	node_release(s->rib, s->family, id);
 }
 
 static void sent_count(struct stream *s, uint16_t source, int by)
@@ -238,14 +171,20 @@ static void log_grow(struct stream *s)
 	s->mask = size - 1;
 }
 
+/* Room for so many more places: what was passed is forgotten first. */
+static void log_reserve(struct stream *s, uint32_t n)
+{
+	if (s->log && s->end - s->base + n > s->mask + 1ull)
+		stream_trim(s);
+	if (s->log && s->end - s->base + n > s->mask + 1ull && s->live + n <= s->mask / 2)
+		log_compact(s);
+	while (!s->log || s->end - s->base + n > s->mask + 1ull)
+		log_grow(s);
+}
+
 static uint32_t log_push(struct stream *s, uint32_t id)
 {
-	if (s->log && s->end - s->base > s->mask)
-		stream_trim(s);
-	if (s->log && s->end - s->base > s->mask && s->live <= s->mask / 2)
-		log_compact(s);
-	if (!s->log || s->end - s->base > s->mask)
-		log_grow(s);
+	log_reserve(s, 1);
 	s->log[s->end & s->mask] = id;
 	s->live++;
 	return (uint32_t)s->end++;
@@ -277,40 +216,54 @@ void stream_trim(struct stream *s)
 
 /* ---- Changes ---- */
 
-/* What should be sent of a prefix. */
-struct wanted {
-	struct attrs *attrs; /* NULL: nothing */
-	uint16_t source;
-	uint8_t kind;
-};
-
-static struct wanted stream_want(const struct stream *s, const struct node *n)
+static bool entry_is(const struct entry *e, const struct want *w)
 {
-	struct rib *r = s->rib;
-	const struct route *rt;
-	struct export x;
-
-	if (n->routes == ID_NONE)
-		return (struct wanted){0};
-	rt = route_at(r, n->routes);
-	if (!(rt->flags & ROUTE_BEST))
-		return (struct wanted){0};
-	x = (struct export){
-	    &s->group->key, r, s->family, rt->peer, route_source(rt), rt->attrs, table_prefix(&r->table[s->family], n)};
-	if (export_refusal(&x, NULL))
-		return (struct wanted){0};
-	return (struct wanted){rt->attrs, rt->peer, (uint8_t)x.kind};
+	return e->attrs == w->attrs &&
+	       (!w->attrs || (e->source == w->source && e->kind == w->kind && e->identity == w->identity));
 }
 
-static bool entry_is(const struct entry *e, const struct wanted *w)
+/* Does the peer go along this stream? Then it is of consequence which routes are its own. */
+static bool is_read_by(const struct stream *s, uint16_t peer)
 {
-	if (!e || !e->attrs)
-		return !w->attrs;
-	return e->attrs == w->attrs && e->source == w->source && e->kind == w->kind;
+	const struct rib_peer *p = s->rib->peers[peer];
+
+	return p && (p->fam[s->family].cursor.stream == s || p->fam[s->family].cursor.from == s);
+}
+
+bool entry_is_current(const struct stream *s, const struct entry *e)
+{
+	const struct rib_peer *source = s->rib->peers[e->source];
+
+	return source && source->identity == e->identity;
+}
+
+/* Does what is wanted look the same to everybody as what was sent? A change of the best route often does where next hop
+ * and MED are ours. */
+static bool entry_looks(const struct stream *s, uint32_t id, const struct entry *e, const struct want *w)
+{
+	const struct table *t = &s->rib->table[s->family];
+	struct export was, is;
+
+	if (!e->attrs || !w->attrs || !entry_is_current(s, e))
+		return false;
+	if (e->source != w->source && (is_read_by(s, e->source) || is_read_by(s, w->source)))
+		return false;
+	was = (struct export){&s->group->key,
+			      s->rib,
+			      s->family,
+			      e->source,
+			      (enum route_source)e->kind,
+			      e->attrs,
+			      table_prefix(t, table_node(t, entry_node(s, id)))};
+	is = was;
+	is.source = w->source;
+	is.kind = (enum route_source)w->kind;
+	is.attrs = w->attrs;
+	return export_same(&was, &is, &s->rib->arena);
 }
 
 /* Puts the new state into the entry (references and counts included). */
-static void entry_assign(struct stream *s, struct entry *e, const struct wanted *w)
+static void entry_assign(struct stream *s, struct entry *e, const struct want *w)
 {
 	if (e->attrs)
 		sent_count(s, e->source, -1);
@@ -318,14 +271,15 @@ static void entry_assign(struct stream *s, struct entry *e, const struct wanted 
 		attrs_ref(w->attrs);
 		sent_count(s, w->source, 1);
 		e->source = w->source;
-		e->kind = w->kind;
+		e->kind = w->kind & 3u;
+		e->identity = w->identity & (IDENTITIES - 1);
 	}
 	attrs_unref(s->rib->attrs, e->attrs);
 	e->attrs = w->attrs;
 }
 
 /* The entry loses its place in the log, for a new one at the end. False if it goes without having been noticed. */
-static bool entry_unplace(struct stream *s, struct entry *e, uint32_t id, const struct wanted *w)
+static bool entry_unplace(struct stream *s, struct entry *e, uint32_t id, const struct want *w)
 {
 	uint64_t pos;
 
@@ -339,42 +293,126 @@ static bool entry_unplace(struct stream *s, struct entry *e, uint32_t id, const 
 	return w->attrs || !(e->flags & ENTRY_NEW);
 }
 
-void stream_change(struct stream *s, uint32_t id, const struct node *n)
+static void entry_log(struct stream *s, struct entry *e, uint32_t id, const struct want *w)
 {
-	struct entry *e = stream_entry(s, id);
-	struct wanted w;
-
-	if (id >= s->filled)
-		return;
-	w = stream_want(s, n);
-	if (entry_is(e, &w) && !(n->flags & NODE_TELL && w.attrs))
-		return;
-	if (!e) {
-		e = entry_make(s, id);
-		e->flags |= ENTRY_NEW;
-	} else if (!entry_unplace(s, e, id, &w)) {
-		entry_assign(s, e, &w);
-		entry_clear(s, id);
-		return;
-	} else if (w.attrs && e->source != w.source) {
-		e->flags |= ENTRY_MOVED;
-	}
-	entry_assign(s, e, &w);
+	entry_assign(s, e, w);
 	e->pos = log_push(s, id);
 	s->rib->notify = true;
 }
 
-void stream_fill(struct stream *s, uint32_t id)
+static void entry_add(struct stream *s, uint32_t id, const struct want *w)
 {
-	const struct node *n = table_node(&s->rib->table[s->family], id);
-	struct wanted w;
+	struct entry *e = stream_entry(s, id);
 
-	s->filled = id + 1;
+	e->flags |= ENTRY_NEW;
+	entry_log(s, e, id, w);
+}
+
+static void entry_change(struct stream *s, uint32_t id, const struct want *w)
+{
+	struct entry *e = stream_entry(s, id);
+
+	if (entry_is(e, w))
+		return;
+	if (entry_looks(s, id, e, w)) {
+		/* The log will not say that the route is now another's: a walk's chunk must not say that it is not. */
+		if (e->source != w->source)
+			chunks_forget_kind(s, CHUNK_WALK);
+		entry_assign(s, e, w);
+		return;
+	}
+	if (!entry_unplace(s, e, id, w)) {
+		entry_assign(s, e, w);
+		entry_clear(s, id);
+		return;
+	}
+	if (w->attrs && e->source != w->source)
+		e->flags |= ENTRY_MOVED;
+	entry_log(s, e, id, w);
+}
+
+static void best_change(struct stream *s, uint32_t node, const struct node *n)
+{
+	struct want w = want_best(s->rib, &s->group->key, s->family, n);
+
+	if (stream_entry(s, node))
+		entry_change(s, node, &w);
+	else if (w.attrs)
+		entry_add(s, entry_make(s, node, 0, ID_NONE), &w);
+}
+
+/* Both the entries and what is wanted are in the order of path identifiers. */
+static void paths_change(struct stream *s, uint32_t node, const struct node *n)
+{
+	const struct want_list *want = want_paths(s->rib, &s->group->key, s->family, n);
+	uint32_t last = ID_NONE, id, next, count = want->n;
+
+	for (id = entry_first(s, node, 0); id != ID_NONE; id = entry_next(s, id))
+		count++;
+	if (!count)
+		return;
+	/* Making room forgets entries, perhaps of this very node: now, and not between two of them. */
+	log_reserve(s, count);
+	id = entry_first(s, node, 0);
+	for (unsigned i = 0; i < want->n || id != ID_NONE; id = next) {
+		const struct want *w = i < want->n ? &want->w[i] : NULL;
+
+		next = id;
+		if (id == ID_NONE || (w && w->path_id < entry_path(s, id))) {
+			last = entry_make(s, node, w->path_id, last);
+			entry_add(s, last, w);
+			i++;
+			continue;
+		}
+		next = entry_next(s, id);
+		if (w && w->path_id == entry_path(s, id)) {
+			entry_change(s, id, w);
+			i++;
+		} else {
+			entry_change(s, id, &(struct want){0});
+		}
+		if (stream_entry(s, id))
+			last = id;
+	}
+}
+
+void stream_change(struct stream *s, uint32_t node, const struct node *n)
+{
+	if (node >= s->filled)
+		return;
+	if (s->add_path)
+		paths_change(s, node, n);
+	else
+		best_change(s, node, n);
+}
+
+static uint32_t entry_fill(struct stream *s, uint32_t node, uint32_t after, const struct want *w)
+{
+	uint32_t id = entry_make(s, node, w->path_id, after);
+
+	entry_assign(s, stream_entry(s, id), w);
+	return id;
+}
+
+void stream_fill(struct stream *s, uint32_t node)
+{
+	const struct node *n = table_node(&s->rib->table[s->family], node);
+	const struct want_list *list;
+	uint32_t last = ID_NONE;
+	struct want w;
+
+	s->filled = node + 1;
 	if (!(n->flags & NODE_USED))
 		return;
-	w = stream_want(s, n);
-	if (w.attrs)
-		entry_assign(s, entry_make(s, id), &w);
+	if (s->add_path) {
+		list = want_paths(s->rib, &s->group->key, s->family, n);
+		for (unsigned i = 0; i < list->n; i++)
+			last = entry_fill(s, node, last, &list->w[i]);
+	} else {
+		w = want_best(s->rib, &s->group->key, s->family, n);
+		if (w.attrs)
+			entry_fill(s, node, last, &w);
+	}
 }
 
 void stream_filled(struct stream *s)

@@ -60,6 +60,11 @@ static inline enum reject_reason route_reason(const struct route *rt)
 	return (enum reject_reason)(rt->flags >> ROUTE_REASON_SHIFT);
 }
 
+static inline bool route_is_reachable(const struct route *rt)
+{
+	return !rt->attrs->next_hop || rt->attrs->next_hop->reachable;
+}
+
 /* How many routes of a peer are in which state. */
 enum age { AGE_FRESH, AGE_STALE, AGE_DEAD, AGE_COUNT };
 struct tally {
@@ -89,6 +94,7 @@ struct rib_peer {
 	uint8_t scan_flags; /* SCAN_*: what the walk does besides removing dead routes */
 	bool idle;	    /* everything was pulled: on_ready is due when there is more */
 	uint32_t router_id;
+	uint8_t identity; /* modulo IDENTITIES: another one when its routes may look different to others */
 	struct bgp_codec codec;
 	struct bgp_nexthop self[FAM_COUNT];
 	struct peer_family fam[FAM_COUNT];
@@ -102,9 +108,9 @@ struct rib_peer {
 	struct rib_faults faults;
 };
 TAILQ_HEAD(rib_peer_list, rib_peer);
+#define IDENTITIES 64u
 #define SCAN_REEVALUATE 1 /* import checks and policy again */
 #define SCAN_DECIDE 2	  /* the decision process again */
-#define SCAN_TELL 4	  /* what is sent of its best routes may look different now (with SCAN_DECIDE) */
 
 /* A queue of node ids; counts of all pushed and popped ids serve as marks. */
 struct fifo {
@@ -165,6 +171,7 @@ struct rib {
 	struct update_memo memo;
 	struct arena arena; /* for the length of one call from outside or one slice */
 	struct decision *decision;
+	struct wants *wants;
 	struct encoder *encoder;
 	struct log_limit log_limit;
 };

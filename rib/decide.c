@@ -22,15 +22,10 @@ static int less(uint32_t a, uint32_t b)
 	return (a > b) - (a < b);
 }
 
-static bool is_reachable(const struct route *rt)
-{
-	return !rt->attrs->next_hop || rt->attrs->next_hop->reachable;
-}
-
 static int cmp_reachable(const struct scale *s, const struct route *a, const struct route *b)
 {
 	(void)s;
-	return is_reachable(b) - is_reachable(a);
+	return route_is_reachable(b) - route_is_reachable(a);
 }
 
 static int cmp_local_pref(const struct scale *s, const struct route *a, const struct route *b)
@@ -209,7 +204,7 @@ int decide_compare(const struct rib *r, enum family f, const struct route *a, co
 /* A candidate that no step has dropped yet. */
 #define STEP_OPEN STEP_COUNT
 
-static void decision_collect(const struct rib *r, enum family f, const struct node *n, struct decision *d)
+void decide_collect(const struct rib *r, enum family f, const struct node *n, struct decision *d)
 {
 	d->n = d->selected = 0;
 	for (uint32_t id = n->routes; id != ID_NONE;) {
@@ -380,11 +375,31 @@ static void select_multipath(const struct scale *s, struct decision *d)
 	}
 }
 
+void decide_rank(const struct rib *r, enum family f, struct decision *d, unsigned upto)
+{
+	struct scale s = {r, f};
+
+	for (unsigned k = 0; k < upto && k + 1 < d->n; k++) {
+		struct decision rest = {.c = d->c + k, .n = d->n - k};
+		struct candidate best;
+		unsigned at = 0;
+
+		for (unsigned i = 0; i < rest.n; i++)
+			rest.c[i].step = STEP_OPEN;
+		eliminate(&s, &rest);
+		while (rest.c[at].step != STEP_OPEN)
+			at++;
+		best = rest.c[at];
+		rest.c[at] = rest.c[0];
+		rest.c[0] = best;
+	}
+}
+
 void decide_weigh(const struct rib *r, enum family f, const struct node *n, struct decision *d)
 {
 	struct scale s = {r, f};
 
-	decision_collect(r, f, n, d);
+	decide_collect(r, f, n, d);
 	eliminate(&s, d);
 	for (unsigned i = 0; i < d->n; i++) {
 		if (d->c[i].step == STEP_OPEN) {
@@ -486,7 +501,6 @@ void decide_node(struct rib *r, enum family f, uint32_t id)
 	/* A group that forgets a prefix nobody was told of must not free the node under our feet. */
 	n->held++;
 	groups_node_decided(r, f, id, n);
-	n->flags &= (uint8_t)~NODE_TELL;
 	n->held--;
 	prefix = table_prefix(&r->table[f], n);
 	selected = d->selected;

@@ -20,14 +20,14 @@
 /* Shared chunks a stream keeps at most: a member further behind encodes again, from the newest state. */
 #define SHARED_BYTES (1024u * 1024u)
 #define SHARED_CHUNKS 64u
-/* Node ids a walk looks at for one chunk: bounds the time of a slice when there is little to send. */
-#define WALK_IDS 16384u
+/* Nodes a walk looks at for one chunk: bounds the time of a slice when there is little to send. */
+#define WALK_NODES 16384u
 /* Octets of an UPDATE around attributes and prefixes, and what attributes grow by on the way out: an estimate. */
 #define MESSAGE_OVERHEAD 64u
 #define HEADS 1024u
 
 struct item {
-	uint32_t id;   /* node */
+	uint32_t node, path_id;
 	uint32_t next; /* of the same bucket */
 };
 
@@ -125,19 +125,21 @@ static struct bucket *bucket_get(struct encoder *e, const struct bucket *want)
 	return b;
 }
 
+/* The prefix and path of an entry; of a stream that this one is compared with, too. */
 static void collect(struct encoder *e, const struct stream *s, const struct bucket *want, uint32_t id)
 {
 	struct bucket *b = bucket_get(e, want);
+	uint32_t node = entry_node(s, id);
 
 	e->items = array_grow(e->items, e->n_items, &e->items_cap, sizeof *e->items);
-	e->items[e->n_items] = (struct item){id, ID_NONE};
+	e->items[e->n_items] = (struct item){node, entry_path(s, id), ID_NONE};
 	if (b->last == ID_NONE)
 		b->first = e->n_items;
 	else
 		e->items[b->last].next = e->n_items;
 	b->last = e->n_items++;
 	b->count++;
-	e->estimate += 1 + (table_node(&s->rib->table[s->family], id)->len + 7u) / 8;
+	e->estimate += (s->add_path ? 5 : 1) + (table_node(&s->rib->table[s->family], node)->len + 7u) / 8;
 }
 
 static struct export entry_export(const struct stream *s, const struct group_key *key, uint32_t id,
@@ -151,7 +153,7 @@ static struct export entry_export(const struct stream *s, const struct group_key
 			       entry->source,
 			       (enum route_source)entry->kind,
 			       entry->attrs,
-			       table_prefix(t, table_node(t, id))};
+			       table_prefix(t, table_node(t, entry_node(s, id)))};
 }
 
 static void collect_reach(struct encoder *e, const struct stream *s, uint32_t id, const struct entry *entry)
@@ -227,7 +229,7 @@ static void gather(struct encoder *e, const struct stream *s, const struct bucke
 	while (e->nlri_cap < b->count)
 		e->nlri = array_grow(e->nlri, e->nlri_cap, &e->nlri_cap, sizeof *e->nlri);
 	for (uint32_t i = b->first; i != ID_NONE; i = e->items[i].next)
-		e->nlri[n++] = (struct bgp_nlri){.prefix = table_prefix(t, table_node(t, e->items[i].id))};
+		e->nlri[n++] = (struct bgp_nlri){table_prefix(t, table_node(t, e->items[i].node)), e->items[i].path_id};
 }
 
 static void write_unreach(struct encoder *e, const struct stream *s, uint32_t count, uint16_t source, bool only)
@@ -240,7 +242,7 @@ static void write_unreach(struct encoder *e, const struct stream *s, uint32_t co
 		reserve(e, codec->max_message);
 		n = bgp_update_encode_unreach(&e->w, codec, s->family, e->nlri + done, count - done);
 		if (!n)
-			abort(); /* a prefix is 22 octets at most */
+			abort(); /* a prefix is 26 octets at most */
 		seg_add(e, from, source, LOCAL_PEER, only, 0, n);
 	}
 }
@@ -379,13 +381,13 @@ void chunks_forget(struct stream *s)
 		chunk_remove(s, c);
 }
 
-void chunks_forget_log(struct stream *s)
+void chunks_forget_kind(struct stream *s, enum chunk_kind kind)
 {
 	struct chunk *c, *next;
 
 	TAILQ_FOREACH_SAFE(c, &s->chunks, link, next)
 	{
-		if (c->kind == CHUNK_LOG)
+		if (c->kind == kind)
 			chunk_remove(s, c);
 	}
 }
@@ -447,32 +449,50 @@ struct chunk *chunk_log(struct stream *s, uint64_t pos)
 
 /* ---- Walks ---- */
 
-/* The node's entry, made if no walk came by yet, and marked as known to somebody; NULL if nothing is sent. */
+/* The entry, marked as known to somebody; NULL if nothing is sent of it. */
 static struct entry *walk_entry(struct stream *s, uint32_t id)
 {
-	struct entry *entry;
+	struct entry *entry = id == ID_NONE ? NULL : stream_entry(s, id);
 
-	if (id >= s->filled)
-		stream_fill(s, id);
-	entry = stream_entry(s, id);
 	if (!entry || !entry->attrs)
 		return NULL;
 	entry->flags &= (uint8_t)~ENTRY_NEW;
 	return entry;
 }
 
-static uint64_t walk_limit(const struct stream *s, uint32_t id)
+static uint64_t walk_limit(const struct stream *s, uint64_t place)
 {
-	uint64_t bound = s->rib->table[s->family].nodes.bound;
+	uint32_t node = place_node(place), bound = s->rib->table[s->family].nodes.bound;
 
-	return id + WALK_IDS < bound ? id + WALK_IDS : bound;
+	return place_of(bound - node > WALK_NODES ? node + WALK_NODES : bound, 0);
 }
 
-struct chunk *chunk_walk(struct stream *s, uint32_t id, uint64_t *log_pos)
+/* Collects what the node has from this place up to the limit, as far as the chunk takes it; returns the place behind.
+ */
+static uint64_t collect_node(struct encoder *e, struct stream *s, uint64_t place, uint64_t limit)
+{
+	uint32_t node = place_node(place);
+
+	if (node >= s->filled)
+		stream_fill(s, node);
+	for (uint32_t id = entry_first(s, node, (uint32_t)place); id != ID_NONE; id = entry_next(s, id)) {
+		const struct entry *entry;
+
+		place = place_of(node, entry_path(s, id));
+		if (place >= limit || e->estimate >= CHUNK_BYTES)
+			return place;
+		entry = walk_entry(s, id);
+		if (entry)
+			collect_reach(e, s, id, entry);
+	}
+	return place_of(node + 1, 0);
+}
+
+struct chunk *chunk_walk(struct stream *s, uint64_t place, uint64_t *log_pos)
 {
 	struct encoder *e = s->rib->encoder;
-	uint64_t start = id, limit = walk_limit(s, id);
-	struct chunk *c = chunk_find(s, CHUNK_WALK, id, &limit);
+	uint64_t start = place, limit = walk_limit(s, place);
+	struct chunk *c = chunk_find(s, CHUNK_WALK, place, &limit);
 
 	if (c && (c->encoded_at >= *log_pos || c->encoded_at >= s->base)) {
 		if (c->encoded_at < *log_pos)
@@ -484,13 +504,9 @@ struct chunk *chunk_walk(struct stream *s, uint32_t id, uint64_t *log_pos)
 		chunk_unref(c);
 	}
 	collect_begin(e);
-	for (; id < limit && e->estimate < CHUNK_BYTES; id++) {
-		const struct entry *entry = walk_entry(s, id);
-
-		if (entry)
-			collect_reach(e, s, id, entry);
-	}
-	c = finish(e, s, CHUNK_WALK, start, id);
+	while (place < limit && e->estimate < CHUNK_BYTES)
+		place = collect_node(e, s, place, limit);
+	c = finish(e, s, CHUNK_WALK, start, place);
 	chunk_share(s, c);
 	return c;
 }
@@ -515,37 +531,16 @@ static bool reaches(const struct stream *s, uint32_t id, const struct entry *ent
 	return !nexthop_is(&x, &p->conf.remote);
 }
 
-static struct span announcement(struct encoder *e, const struct export *x, struct bgp_nexthop *nh)
-{
-	size_t cap = x->attrs->len + 4096u;
-	struct bgp_attrs a;
-	struct wr w;
-
-	export_attrs(x, &a, &e->arena);
-	*nh = a.next_hop;
-	do {
-		w = wr_make(arena_alloc(&e->arena, cap), cap);
-		bgp_attrs_encode(&w, &a, &bgp_codec_canonical, false);
-		cap *= 4;
-	} while (w.bad);
-	return (struct span){w.start, wr_len(&w)};
-}
-
 /* Do both announce the prefix with the same attributes? Memoised: neighbours in the table often share theirs. */
 static bool same_announcement(struct encoder *e, const struct export *a, const struct export *b)
 {
 	bool plain = !policy_has_ops(a->key->export) && !policy_has_ops(b->key->export) && a->kind == b->kind;
-	struct bgp_nexthop nh_a, nh_b;
-	struct span sa, sb;
 	bool same;
 
 	if (plain && e->memo.valid && e->memo.a == a->attrs && e->memo.b == b->attrs && e->memo.source_a == a->source &&
 	    e->memo.source_b == b->source)
 		return e->memo.same;
-	sa = announcement(e, a, &nh_a);
-	sb = announcement(e, b, &nh_b);
-	same = sa.len == sb.len && memcmp(sa.p, sb.p, sa.len) == 0 && memcmp(&nh_a, &nh_b, sizeof nh_a) == 0;
-	arena_reset(&e->arena);
+	same = export_same(a, b, &e->arena);
 	e->memo.a = a->attrs;
 	e->memo.b = b->attrs;
 	e->memo.source_a = a->source;
@@ -555,44 +550,70 @@ static bool same_announcement(struct encoder *e, const struct export *a, const s
 	return same;
 }
 
-static void collect_difference(struct encoder *e, struct stream *s, const struct rib_peer *p, uint32_t id)
+/* id and old_id, either of them ID_NONE if there is none, are the same path of the same prefix in both streams. */
+static void collect_difference(struct encoder *e, struct stream *s, const struct rib_peer *p, uint32_t id,
+			       uint32_t old_id)
 {
 	const struct cursor *c = &p->fam[s->family].cursor;
-	const struct entry *new = walk_entry(s, id), *old;
+	const struct entry *new = walk_entry(s, id), *old = old_id == ID_NONE ? NULL : stream_entry(c->from, old_id);
 	bool has = reaches(s, id, new, p);
 	struct export x_new, x_old;
 	uint64_t pos;
 
-	old = id < c->from_limit && id < c->from->filled ? stream_entry(c->from, id) : NULL;
-	if (old && log_place(c->from, old, id, &pos) && pos >= c->from_at.pos) {
+	if (old && log_place(c->from, old, old_id, &pos) && pos >= c->from_at.pos) {
 		/* It had not been sent the last change there: what it has is not known. */
 		if (!has)
-			collect_unreach(e, s, id, LOCAL_PEER, false);
-	} else if (!reaches(c->from, id, old, p)) {
+			collect_unreach(e, c->from, old_id, LOCAL_PEER, false);
+	} else if (!reaches(c->from, old_id, old, p)) {
 		if (!has)
 			return;
 	} else if (!has) {
-		collect_unreach(e, s, id, LOCAL_PEER, false);
+		collect_unreach(e, c->from, old_id, LOCAL_PEER, false);
 	} else {
 		x_new = entry_export(s, &s->group->key, id, new);
-		x_old = entry_export(c->from, &c->from->group->key, id, old);
-		if (same_announcement(e, &x_new, &x_old))
+		x_old = entry_export(c->from, &c->from->group->key, old_id, old);
+		if (entry_is_current(c->from, old) && same_announcement(e, &x_new, &x_old))
 			return;
 	}
 	if (has)
 		collect_reach(e, s, id, new);
 }
 
-struct chunk *chunk_diff(struct stream *s, struct rib_peer *p, uint32_t id)
+/* Both lists of entries in the order of path identifiers. Returns the place behind what was collected. */
+static uint64_t compare_node(struct encoder *e, struct stream *s, const struct rib_peer *p, uint64_t place)
+{
+	const struct cursor *c = &p->fam[s->family].cursor;
+	uint32_t node = place_node(place), id, old = ID_NONE;
+
+	if (node >= s->filled)
+		stream_fill(s, node);
+	id = entry_first(s, node, (uint32_t)place);
+	if (node < c->from->filled)
+		old = entry_first(c->from, node, (uint32_t)place);
+	while (id != ID_NONE || old != ID_NONE) {
+		uint64_t at = id == ID_NONE ? UINT64_MAX : place_of(node, entry_path(s, id));
+		uint64_t old_at = old == ID_NONE ? UINT64_MAX : place_of(node, entry_path(c->from, old));
+
+		if (e->estimate >= CHUNK_BYTES)
+			return at < old_at ? at : old_at;
+		collect_difference(e, s, p, at <= old_at ? id : ID_NONE,
+				   old_at <= at && old_at < c->from_limit ? old : ID_NONE);
+		id = at <= old_at ? entry_next(s, id) : id;
+		old = old_at <= at ? entry_next(c->from, old) : old;
+	}
+	return place_of(node + 1, 0);
+}
+
+struct chunk *chunk_diff(struct stream *s, struct rib_peer *p, uint64_t place)
 {
 	struct encoder *e = s->rib->encoder;
-	uint64_t start = id, limit = walk_limit(s, id);
+	uint64_t start = place, limit = walk_limit(s, place);
 
 	collect_begin(e);
 	e->memo.valid = false;
-	for (; id < limit && e->estimate < CHUNK_BYTES; id++)
-		collect_difference(e, s, p, id);
-	return finish(e, s, CHUNK_PRIVATE, start, id);
+	while (place < limit && e->estimate < CHUNK_BYTES)
+		place = compare_node(e, s, p, place);
+	return finish(e, s, CHUNK_PRIVATE, start, place);
 }
 
 /* ---- For those who watch ---- */
@@ -605,21 +626,34 @@ static bool is_unsaid(const struct stream *s, uint32_t id, const struct entry *e
 	return entry->flags & ENTRY_NEW && log_place(s, entry, id, &pos) && pos >= s->encoded;
 }
 
-struct chunk *chunk_sent(struct stream *s, uint32_t id, uint64_t limit)
+/* As collect_node(), but of what was said, and without a trace. */
+static uint64_t collect_sent(struct encoder *e, const struct stream *s, uint64_t place, uint64_t limit)
+{
+	uint32_t node = place_node(place);
+
+	for (uint32_t id = entry_first(s, node, (uint32_t)place); id != ID_NONE; id = entry_next(s, id)) {
+		const struct entry *entry = stream_entry(s, id);
+
+		place = place_of(node, entry_path(s, id));
+		if (place >= limit || e->estimate >= CHUNK_BYTES)
+			return place;
+		if (entry->attrs && !is_unsaid(s, id, entry))
+			collect_reach(e, s, id, entry);
+	}
+	return place_of(node + 1, 0);
+}
+
+struct chunk *chunk_sent(struct stream *s, uint64_t place, uint64_t limit)
 {
 	struct encoder *e = s->rib->encoder;
-	uint64_t start = id, end = walk_limit(s, id);
+	uint64_t start = place, end = walk_limit(s, place);
 
-	if (end > s->filled)
-		end = s->filled;
+	if (end > place_of(s->filled, 0))
+		end = place_of(s->filled, 0);
 	if (end > limit)
 		end = limit;
 	collect_begin(e);
-	for (; id < end && e->estimate < CHUNK_BYTES; id++) {
-		const struct entry *entry = stream_entry(s, id);
-
-		if (entry && entry->attrs && !is_unsaid(s, id, entry))
-			collect_reach(e, s, id, entry);
-	}
-	return finish(e, s, CHUNK_PRIVATE, start, id);
+	while (place < end && e->estimate < CHUNK_BYTES)
+		place = collect_sent(e, s, place, end);
+	return finish(e, s, CHUNK_PRIVATE, start, place);
 }

@@ -21,7 +21,7 @@ struct seg {
 
 enum chunk_kind { CHUNK_LOG, CHUNK_WALK, CHUNK_PRIVATE };
 
-/* The UPDATEs of log places or node ids [start, end). */
+/* The UPDATEs of positions of the log, or of places of a walk, [start, end). */
 struct chunk {
 	TAILQ_ENTRY(chunk) link;
 	uint32_t refs;
@@ -37,20 +37,20 @@ struct encoder;
 struct encoder *encoder_new(struct rib *r);
 void encoder_free(struct encoder *e);
 
-/* The chunk that begins at this log place or node id: shared if somebody came by before, else encoded now. A reference
+/* The chunk that begins at this position or place: shared if somebody came by before, else encoded now. A reference
  * for the caller. For a walk, rewinds *log_pos so that what was logged since the chunk was encoded is sent too. */
 struct chunk *chunk_log(struct stream *s, uint64_t pos);
-struct chunk *chunk_walk(struct stream *s, uint32_t id, uint64_t *log_pos);
+struct chunk *chunk_walk(struct stream *s, uint64_t place, uint64_t *log_pos);
 /* The next differences for a peer that moves here from another stream; private. */
-struct chunk *chunk_diff(struct stream *s, struct rib_peer *p, uint32_t id);
-/* What the readers have been sent of nodes id to limit; private. */
-struct chunk *chunk_sent(struct stream *s, uint32_t id, uint64_t limit);
+struct chunk *chunk_diff(struct stream *s, struct rib_peer *p, uint64_t place);
+/* What the readers have been sent of the places up to the limit; private. */
+struct chunk *chunk_sent(struct stream *s, uint64_t place, uint64_t limit);
 /* End-of-RIB and the markers of RFC 7313, in this order if several. */
 struct chunk *chunk_markers(enum family f, bool borr, bool eorr, bool eor);
 void chunk_unref(struct chunk *c);
-/* Frees shared chunks: those of no more use, those of the log, or all. */
+/* Frees shared chunks: those of no more use, those of a kind, or all. */
 void chunks_expire(struct stream *s);
-void chunks_forget_log(struct stream *s);
+void chunks_forget_kind(struct stream *s, enum chunk_kind kind);
 void chunks_forget(struct stream *s);
 
 #endif

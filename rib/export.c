@@ -2,6 +2,8 @@
  * RFC 1997, RFC 8950. */
 #include "rib/export.h"
 
+#include <string.h>
+
 #include "rib/core.h"
 #include "rib/policy_ops.h"
 
@@ -253,6 +255,67 @@ void export_attrs(const struct export *x, struct bgp_attrs *out, struct arena *a
 	attrs_get(x->attrs, out);
 	for (unsigned i = 0; i < sizeof transforms / sizeof *transforms; i++)
 		transforms[i](x, out, arena);
+}
+
+/* ---- Does it look the same? ---- */
+
+static bool spans_equal(struct span a, struct span b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
+/* Different in what no change above makes equal: most changes of a route are found here, before anything is encoded. */
+static bool differs_plainly(const struct export *x, const struct export *y, const struct bgp_attrs *a,
+			    const struct bgp_attrs *b)
+{
+	if (policy_has_ops(x->key->export) || policy_has_ops(y->key->export))
+		return false;
+	return a->origin != b->origin || !spans_equal(a->as_path, b->as_path) ||
+	       !spans_equal(a->communities, b->communities) ||
+	       !spans_equal(a->large_communities, b->large_communities) || !spans_equal(a->unknown, b->unknown);
+}
+
+static struct span announcement(const struct export *x, struct bgp_nexthop *nh, struct arena *arena)
+{
+	size_t cap = x->attrs->len + 512u;
+	struct bgp_attrs a;
+	struct wr w;
+
+	export_attrs(x, &a, arena);
+	*nh = a.next_hop;
+	do {
+		w = wr_make(arena_alloc(arena, cap), cap);
+		bgp_attrs_encode(&w, &a, &bgp_codec_canonical, false);
+		cap *= 4;
+	} while (w.bad);
+	return (struct span){w.start, wr_len(&w)};
+}
+
+static bool nexthops_equal(const struct bgp_nexthop *a, const struct bgp_nexthop *b)
+{
+	return addr_equal(&a->addr, &b->addr) && addr_equal(&a->link_local, &b->link_local);
+}
+
+bool export_same(const struct export *a, const struct export *b, struct arena *arena)
+{
+	struct bgp_nexthop nh_a, nh_b;
+	struct bgp_attrs attrs_a, attrs_b;
+	struct span as_a, as_b;
+	bool same;
+
+	export_next_hop(a, &nh_a);
+	export_next_hop(b, &nh_b);
+	if (!nexthops_equal(&nh_a, &nh_b))
+		return false;
+	attrs_get(a->attrs, &attrs_a);
+	attrs_get(b->attrs, &attrs_b);
+	if (differs_plainly(a, b, &attrs_a, &attrs_b))
+		return false;
+	as_a = announcement(a, &nh_a, arena);
+	as_b = announcement(b, &nh_b, arena);
+	same = spans_equal(as_a, as_b) && nexthops_equal(&nh_a, &nh_b);
+	arena_reset(arena);
+	return same;
 }
 
 uint64_t export_ops_id(const struct export *x)

@@ -23,6 +23,9 @@ const char *export_refusal(const struct export *x, const char **why);
 bool export_next_hop(const struct export *x, struct bgp_nexthop *nh);
 /* The attributes as announced, next hop included; new spans are made in the arena. */
 void export_attrs(const struct export *x, struct bgp_attrs *out, struct arena *arena);
+/* Are both announced with the same attributes, next hop included? Scratch memory is taken from the arena, which is
+ * reset. */
+bool export_same(const struct export *a, const struct export *b, struct arena *arena);
 /* Which changes the policy makes: routes with equal attributes, source and id are announced alike. */
 uint64_t export_ops_id(const struct export *x);
 

@@ -54,6 +54,7 @@ static const struct key_row {
     PLAIN(as4),
     PLAIN(families),
     PLAIN(add_path_tx),
+    PLAIN(add_path_limit),
     PLAIN(ext_next_hop),
     PLAIN(self), /* addresses have no padding and zeroed unused bytes */
     ROW(export, policies_equal, policies_hash),
@@ -95,6 +96,7 @@ static struct group_key peer_key(const struct rib_peer *p)
 	    .as4 = p->codec.as4,
 	    .families = p->codec.families,
 	    .add_path_tx = p->codec.add_path_tx,
+	    .add_path_limit = p->codec.add_path_tx ? p->conf.add_path_limit : 0,
 	    .ext_next_hop = p->codec.ext_next_hop,
 	    .export = p->conf.export,
 	};
@@ -171,7 +173,7 @@ static struct group *group_get(struct rib *r, const struct group_key *k)
 	 * walk it may come to read such a stretch of the log. */
 	for (int f = 0; f < FAM_COUNT; f++)
 		if (g->stream[f])
-			chunks_forget_log(g->stream[f]);
+			chunks_forget_kind(g->stream[f], CHUNK_LOG);
 	return g;
 }
 

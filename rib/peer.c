@@ -152,12 +152,8 @@ static void visit(struct rib_peer *p, enum family f, uint32_t node, uint32_t *li
 	struct rib *r = p->rib;
 	uint32_t id = *link;
 	struct route *rt = route_at(r, id);
-	bool dead = route_age(p, f, rt) == AGE_DEAD;
 
-	/* A dead route can come back before its node is decided, from a peer that now has another router id. */
-	if (rt->flags & ROUTE_BEST && (dead || p->scan_flags & SCAN_TELL))
-		table_node(&r->table[f], node)->flags |= NODE_TELL;
-	if (dead) {
+	if (route_age(p, f, rt) == AGE_DEAD) {
 		route_remove(r, f, node, link);
 		return;
 	}
@@ -463,6 +459,11 @@ static bool import_differs(const struct rib_peer_conf *a, const struct rib_peer_
 	       a->honour_graceful_shutdown != b->honour_graceful_shutdown || !addr_equal(&a->remote, &b->remote);
 }
 
+static void peer_other_identity(struct rib_peer *p)
+{
+	p->identity = (uint8_t)((p->identity + 1) % IDENTITIES);
+}
+
 void rib_peer_configure(struct rib_peer *p, const struct rib_peer_conf *conf)
 {
 	struct rib *r = p->rib;
@@ -477,6 +478,8 @@ void rib_peer_configure(struct rib_peer *p, const struct rib_peer_conf *conf)
 	conf_take(p, conf);
 	if (!addr_equal(&old.remote, &conf->remote))
 		htab_insert(&r->by_address, remote_hash(&conf->remote), p);
+	if (old.ebgp != conf->ebgp)
+		peer_other_identity(p);
 	for (int f = 0; differs && f < FAM_COUNT; f++)
 		scan_request(p, (enum family)f, SCAN_REEVALUATE);
 	if (p->up)
@@ -503,13 +506,15 @@ void rib_peer_up(struct rib_peer *p, const struct bgp_codec *codec, uint32_t rou
 	p->up = true;
 	p->codec = *codec;
 	p->router_id = router_id;
+	if (other_id)
+		peer_other_identity(p);
 	memcpy(p->self, self, sizeof p->self);
 	self_each(p, own_add);
 	p->eor_sent = 0;
 	/* The router id is a tie-break, and the ORIGINATOR_ID of what is reflected. */
 	for (int f = 0; other_id && f < FAM_COUNT; f++)
 		if (p->fam[f].tally[AGE_STALE].routes || p->fam[f].tally[AGE_DEAD].routes)
-			scan_request(p, (enum family)f, SCAN_DECIDE | SCAN_TELL);
+			scan_request(p, (enum family)f, SCAN_DECIDE);
 	group_join(p);
 	p->idle = true;
 	p->rib->notify = true;

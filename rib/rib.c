@@ -10,6 +10,7 @@
 #include "rib/decide.h"
 #include "rib/encode.h"
 #include "rib/group.h"
+#include "rib/want.h"
 
 /* How many nodes are decided between two looks at the clock. */
 #define CLOCK_EVERY 64u
@@ -157,6 +158,7 @@ struct rib *rib_new(struct loop *loop, const struct rib_conf *conf, const struct
 	work_init(&r->run_work, run, r, LOOP_RANK_DECIDE);
 	work_init(&r->reap_work, reap, r, LOOP_RANK_SEND);
 	r->decision = mem_calloc(1, sizeof *r->decision);
+	r->wants = wants_new();
 	r->encoder = encoder_new(r);
 	peer_make(r, &local, NULL);
 	return r;
@@ -177,6 +179,7 @@ void rib_free(struct rib *r)
 	encoder_free(r->encoder);
 	decision_clear(r->decision);
 	free(r->decision);
+	wants_free(r->wants);
 	originals_clear(r);
 	for (int f = 0; f < FAM_COUNT; f++) {
 		table_clear(&r->table[f]);

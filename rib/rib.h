@@ -65,6 +65,7 @@ struct rib_peer_conf {
 	bool graceful_shutdown;	       /* RFC 8326 4.1: what is sent asks the peer's AS and ours to be used last */
 	bool avoid;		       /* what the peer sends is used last: LOCAL_PREF 0 */
 	bool honour_graceful_shutdown; /* RFC 8326 4.2: so is what another AS asks for */
+	unsigned add_path_limit;       /* RFC 7911: of each prefix so many of the best are sent; 0: all */
 	enum { RIB_NEXT_HOP_AUTO, RIB_NEXT_HOP_SELF, RIB_NEXT_HOP_KEEP } next_hop_mode;
 	struct policy *import, *export; /* NULL: accept all. A reference is taken */
 };

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "rib/adjout.h"
 #include "rib/core.h"
 #include "rib/encode.h"
 #include "rib/export.h"
@@ -67,7 +68,7 @@ void cursor_move(struct rib_peer *p, enum family f, struct stream *to)
 		return; /* nothing was sent yet: no difference to a fresh start */
 	c->from = from;
 	group_hold(from->group);
-	c->from_limit = c->state == CURSOR_WALK && c->initial ? c->next : ID_NONE;
+	c->from_limit = c->state == CURSOR_WALK && c->initial ? c->next : UINT64_MAX;
 	/* RFC 7313: between the markers everything must be sent, so a walk between them starts over after the move. */
 	if (c->state == CURSOR_WALK && !c->initial) {
 		c->resend = true;
@@ -172,7 +173,7 @@ static bool step_walk(struct rib_peer *p, enum family f)
 {
 	struct cursor *c = &p->fam[f].cursor;
 
-	if (c->next >= p->rib->table[f].nodes.bound) {
+	if (place_node(c->next) >= p->rib->table[f].nodes.bound) {
 		stream_filled(c->stream);
 		walk_end(p, f);
 		return true;
@@ -181,7 +182,7 @@ static bool step_walk(struct rib_peer *p, enum family f)
 		c->chunk = chunk_diff(c->stream, p, c->next);
 	else
 		c->chunk = chunk_walk(c->stream, c->next, &c->at.pos);
-	c->next = (uint32_t)c->chunk->end;
+	c->next = c->chunk->end;
 	return true;
 }
 
@@ -320,9 +321,9 @@ bool rib_walk_sent(struct rib_peer *p, enum family f, uint64_t *pos, void (*cb)(
 		return false;
 	/* Moving between groups: beyond the walk it has what the old stream says. */
 	if (c->from && *pos >= c->next)
-		ch = chunk_sent(c->from, (uint32_t)*pos, c->from_limit);
+		ch = chunk_sent(c->from, *pos, c->from_limit);
 	else
-		ch = chunk_sent(c->stream, (uint32_t)*pos, walked ? UINT64_MAX : c->next);
+		ch = chunk_sent(c->stream, *pos, walked ? UINT64_MAX : c->next);
 	for (unsigned i = 0; i < ch->n_segs; i++)
 		if (is_for(&ch->segs[i], p))
 			cb(arg, &(struct slice){ch->buf, ch->segs[i].off, ch->segs[i].len});

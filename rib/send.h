@@ -18,7 +18,7 @@ struct reader {
 enum cursor_state {
 	CURSOR_OFF,  /* no session, or not this family */
 	CURSOR_WAIT, /* until the family is released and what was dirty is decided */
-	CURSOR_WALK, /* over the sent state, in the order of node ids */
+	CURSOR_WALK, /* over the sent state, in the order of places (adjout.h) */
 	CURSOR_LOG,  /* along the log of changes */
 	CURSOR_STATES
 };
@@ -31,7 +31,7 @@ struct cursor {
 	bool eor_due;		    /* End-of-RIB follows the walk and what was logged meanwhile */
 	bool resend, resend_marked; /* another walk was asked for; between BoRR and EoRR */
 	bool marked;		    /* between BoRR and EoRR */
-	uint32_t next;		    /* node id the walk has reached */
+	uint64_t next;		    /* place the walk has reached */
 	uint64_t mark;		    /* WAIT: dirty nodes up to here come first */
 	struct chunk *chunk;	    /* being handed out; everything above is already behind it */
 	uint32_t seg;		    /* its next segment */
@@ -39,7 +39,7 @@ struct cursor {
 	 */
 	struct stream *from;
 	struct reader from_at;
-	uint32_t from_limit; /* it has nothing of nodes from here on */
+	uint64_t from_limit; /* it has nothing of places from here on */
 };
 
 #endif

@@ -39,9 +39,8 @@ static inline void *pool_at(const struct pool *p, uint32_t id)
 #define NODE_USED 1
 #define NODE_DIRTY 2 /* queued for the decision process */
 #define NODE_CHANGED \
-	4	     /* a selected route changed or went: the selection changed even if the same routes stay selected */
-#define NODE_TELL 8  /* the best route may look different to others though its attributes are the same: sent again */
-#define NODE_SINK 16 /* the sink is told of the selection though it is the same */
+	4	    /* a selected route changed or went: the selection changed even if the same routes stay selected */
+#define NODE_SINK 8 /* the sink is told of the selection though it is the same */
 
 struct node {
 	uint32_t routes; /* first route, ID_NONE; selected routes first, the best one at the head */

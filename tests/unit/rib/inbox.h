@@ -5,7 +5,7 @@
 
 #include "tests/unit/rib/rig.h"
 
-#define HEARD 4096u
+#define HEARD 16384u
 #define SAID_WORDS 8u
 
 /* What was said about a prefix. Zeroed where not said, so that memcmp() compares. */
@@ -19,13 +19,14 @@ struct said {
 
 struct heard {
 	struct prefix prefix;
+	uint32_t path_id;
 	bool used, there, stale;
 	struct said said;
 };
 
 struct inbox {
 	struct rib_peer *peer;
-	struct bgp_codec codec;
+	struct bgp_codec codec;			  /* ours: what it sends, we receive */
 	unsigned messages, reach, unreach, known; /* known: prefixes it has now */
 	unsigned end_of_rib[FAM_COUNT], begins, ends;
 	bool refreshing[FAM_COUNT];
@@ -63,25 +64,31 @@ static inline void inbox_clear(struct inbox *in)
 	in->known = in->lost = 0;
 }
 
-static inline struct heard *inbox_slot(struct inbox *in, const struct prefix *p)
+/* A path's place; a new one is where something withdrawn was, if that is on the way: path identifiers come and go. */
+static inline struct heard *inbox_path(struct inbox *in, const struct prefix *p, uint32_t path_id)
 {
-	uint32_t h = p->len;
+	struct heard *free = NULL, *x = NULL;
+	uint32_t h = p->len ^ path_id * 0x9e3779b1u;
 
 	for (unsigned i = 0; i < sizeof p->addr.b; i++)
 		h = (h ^ p->addr.b[i]) * 0x01000193u;
 	for (unsigned i = 0; i < HEARD; i++) {
-		struct heard *x = &in->heard[(h + i) % HEARD];
-
-		if (x->used && prefix_equal(&x->prefix, p))
+		x = &in->heard[(h + i) % HEARD];
+		if (x->used && x->path_id == path_id && prefix_equal(&x->prefix, p))
 			return x;
-		if (!x->used) {
-			x->used = true;
-			x->prefix = *p;
-			return x;
-		}
+		if (!x->there && !free)
+			free = x;
+		if (!x->used)
+			break;
 	}
-	ck_abort_msg("too many prefixes");
-	return NULL;
+	ck_assert_msg(free, "too many paths");
+	*free = (struct heard){.prefix = *p, .path_id = path_id, .used = true};
+	return free;
+}
+
+static inline struct heard *inbox_slot(struct inbox *in, const struct prefix *p)
+{
+	return inbox_path(in, p, 0);
 }
 
 static inline const struct heard *inbox_at(struct inbox *in, const char *prefix)
@@ -148,9 +155,9 @@ static inline struct said said_of(const struct bgp_attrs *a, const struct bgp_ne
 	return s;
 }
 
-static inline void inbox_reach(struct inbox *in, const struct prefix *p, const struct said *said)
+static inline void inbox_reach(struct inbox *in, const struct bgp_nlri *nlri, const struct said *said)
 {
-	struct heard *h = inbox_slot(in, p);
+	struct heard *h = inbox_path(in, &nlri->prefix, nlri->path_id);
 
 	for (unsigned i = 0; in->not_for_me && i < SAID_WORDS; i++)
 		ck_assert_msg(said->communities[i] != in->not_for_me, "%s is sent its own route",
@@ -160,24 +167,27 @@ static inline void inbox_reach(struct inbox *in, const struct prefix *p, const s
 	h->stale = false;
 	h->said = *said;
 	in->reach++;
-	inbox_note_prefix(in, "+", p);
+	inbox_note_prefix(in, "+", &nlri->prefix);
 }
 
-static inline void inbox_unreach(struct inbox *in, const struct prefix *p)
+static inline void inbox_unreach(struct inbox *in, const struct bgp_nlri *nlri)
 {
-	struct heard *h = inbox_slot(in, p);
+	struct heard *h = inbox_path(in, &nlri->prefix, nlri->path_id);
 
 	in->known -= h->there;
 	h->there = h->stale = false;
 	in->unreach++;
-	inbox_note_prefix(in, "-", p);
+	inbox_note_prefix(in, "-", &nlri->prefix);
 }
 
 static inline void inbox_update(struct inbox *in, struct rd body)
 {
+	struct bgp_codec codec = in->codec;
 	struct bgp_update u;
-	struct bgp_error err = bgp_update_decode(&u, body, &in->codec, &rig.arena);
+	struct bgp_error err;
 
+	codec.add_path_rx = in->codec.add_path_tx;
+	err = bgp_update_decode(&u, body, &codec, &rig.arena);
 	ck_assert_msg(err.action == BGP_OK, "%s: %s", rib_peer_config(in->peer)->name, err.reason ? err.reason : "");
 	if (u.end_of_rib >= 0) {
 		in->end_of_rib[u.end_of_rib]++;
@@ -186,13 +196,14 @@ static inline void inbox_update(struct inbox *in, struct rd body)
 	for (unsigned i = 0; i < u.runs; i++) {
 		struct rd rd = rd_span(u.run[i].nlri);
 		struct said said = said_of(&u.attrs, &u.run[i].next_hop);
+		bool add_path = codec.add_path_rx >> u.run[i].family & 1;
 		struct bgp_nlri nlri;
 
-		while (bgp_nlri_next(&nlri, &rd, u.run[i].family, false)) {
+		while (bgp_nlri_next(&nlri, &rd, u.run[i].family, add_path)) {
 			if (u.run[i].reach)
-				inbox_reach(in, &nlri.prefix, &said);
+				inbox_reach(in, &nlri, &said);
 			else
-				inbox_unreach(in, &nlri.prefix);
+				inbox_unreach(in, &nlri);
 		}
 	}
 	arena_reset(&rig.arena);

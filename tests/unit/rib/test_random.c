@@ -4,14 +4,20 @@
 
 #define PEERS 9u
 #define PREFIXES_MAX 1400u
+#define PATHS 3u /* that a peer may send of a prefix */
 #define CLUSTER 0x09090909u
 #define MARKS (65001u << 16)
 #define ADDED (65000u << 16 | 999u)
+#define PATH_MARKS 0x20000u
 
 /* ---- Inputs ---- */
 
+/* The path identifiers that peers use; without ADD-PATH there is but the first. */
+static const uint32_t path_ids[PATHS] = {0, 7, UINT32_MAX};
+
 struct input {
-	bool there, stale;
+	bool there, stale, marked;
+	uint32_t sent_as; /* our path identifier, once somebody was told; 0: not known yet */
 	struct spec s;
 };
 
@@ -25,7 +31,7 @@ struct member {
 	bool up;
 	unsigned pace; /* of 8 steps, in how many it reads; 0: a sleeper that wakes up when all is judged */
 	struct inbox *in;
-	struct input input[PREFIXES_MAX];
+	struct input input[PREFIXES_MAX][PATHS];
 };
 
 static struct world {
@@ -121,16 +127,17 @@ static struct policy *export_policy(unsigned i)
 
 struct choice {
 	int who; /* member, -1 local, -2 nobody */
-	const struct input *in;
+	unsigned path;
+	struct input *in;
 };
 
-static uint32_t model_local_pref(const struct member *m, unsigned i)
+static uint32_t model_local_pref(const struct member *m, unsigned i, const struct input *in)
 {
 	if (m->import == 2 && kind_of(i) == 0)
 		return 300;
 	if (m->conf.ebgp)
 		return 100;
-	return m->input[i].s.local_pref ? m->input[i].s.local_pref : 100;
+	return in->s.local_pref ? in->s.local_pref : 100;
 }
 
 static unsigned words_in(const uint32_t *v, unsigned max)
@@ -142,19 +149,20 @@ static unsigned words_in(const uint32_t *v, unsigned max)
 	return n;
 }
 
-static uint32_t model_router_id(const struct member *m, unsigned i)
+static uint32_t model_router_id(const struct member *m, const struct input *in)
 {
-	return m->input[i].s.originator ? m->input[i].s.originator : m->router_id;
+	return in->s.originator ? in->s.originator : m->router_id;
 }
 
 /* What is better is smaller. */
-static int64_t model_rank(const struct member *m, unsigned i, unsigned step)
+static int64_t model_rank(const struct choice *c, unsigned i, unsigned step)
 {
-	const struct input *in = &m->input[i];
+	const struct member *m = &w->m[c->who];
+	const struct input *in = c->in;
 
 	switch (step) {
 	case 0:
-		return -(int64_t)model_local_pref(m, i);
+		return -(int64_t)model_local_pref(m, i, in);
 	case 1:
 		return words_in(in->s.path, 8);
 	case 2:
@@ -166,38 +174,56 @@ static int64_t model_rank(const struct member *m, unsigned i, unsigned step)
 	case 5:
 		return in->stale;
 	case 6:
-		return model_router_id(m, i);
+		return model_router_id(m, in);
 	case 7:
 		return words_in(in->s.clusters, 4);
-	default:
+	case 8:
 		return addr_to_u32(&m->conf.remote);
+	default:
+		return path_ids[c->path];
 	}
 }
-#define MODEL_STEPS 9u
+#define MODEL_STEPS 10u
 #define MODEL_MED 3u
+#define CHOICES (PEERS * PATHS + 1)
 
-static struct choice model_best(unsigned i)
+/* The best of n; -1 if there is none. The local one is always the best. */
+static int model_best(const struct choice *c, unsigned n, unsigned i)
 {
-	bool in[PEERS], next[PEERS];
+	bool in[CHOICES], next[CHOICES];
 
-	if (w->local[i])
-		return (struct choice){-1, NULL};
-	for (unsigned m = 0; m < PEERS; m++)
-		in[m] = w->m[m].input[i].there && !(w->m[m].import == 1 && kind_of(i) == 1);
+	for (unsigned k = 0; k < n; k++) {
+		if (c[k].who == -1)
+			return (int)k;
+		in[k] = true;
+	}
 	for (unsigned step = 0; step < MODEL_STEPS; step++) {
 		memcpy(next, in, sizeof in);
-		for (unsigned a = 0; a < PEERS; a++)
-			for (unsigned b = 0; b < PEERS; b++)
-				if (in[a] && in[b] &&
-				    (step != MODEL_MED || w->m[a].input[i].s.path[0] == w->m[b].input[i].s.path[0]) &&
-				    model_rank(&w->m[a], i, step) < model_rank(&w->m[b], i, step))
+		for (unsigned a = 0; a < n; a++)
+			for (unsigned b = 0; b < n; b++)
+				if (in[a] && in[b] && (step != MODEL_MED || c[a].in->s.path[0] == c[b].in->s.path[0]) &&
+				    model_rank(&c[a], i, step) < model_rank(&c[b], i, step))
 					next[b] = false;
 		memcpy(in, next, sizeof in);
 	}
+	for (unsigned k = 0; k < n; k++)
+		if (in[k])
+			return (int)k;
+	return -1;
+}
+
+/* All routes of the prefix that import accepts. */
+static unsigned model_choices(unsigned i, struct choice *c)
+{
+	unsigned n = 0;
+
+	if (w->local[i])
+		c[n++] = (struct choice){.who = -1};
 	for (unsigned m = 0; m < PEERS; m++)
-		if (in[m])
-			return (struct choice){(int)m, &w->m[m].input[i]};
-	return (struct choice){-2, NULL};
+		for (unsigned k = 0; k < PATHS; k++)
+			if (w->m[m].input[i][k].there && !(w->m[m].import == 1 && kind_of(i) == 1))
+				c[n++] = (struct choice){(int)m, k, &w->m[m].input[i][k]};
+	return n;
 }
 
 static bool model_has(const struct spec *s, uint32_t community)
@@ -226,22 +252,31 @@ static void said_communities(struct said *s, const struct member *to, unsigned i
 	qsort(s->communities, n, sizeof *s->communities, said_by_value);
 }
 
-/* What the member must have been told of the prefix. False: nothing. */
-static bool model_said(const struct member *to, unsigned i, struct said *s)
+/* Does the route go to the group that this member is in? */
+static bool model_passes(const struct member *to, unsigned i, const struct choice *c)
 {
-	struct choice c = model_best(i);
-	const struct member *from = c.who >= 0 ? &w->m[c.who] : NULL;
+	const struct member *from = c->who >= 0 ? &w->m[c->who] : NULL;
+
+	if (to->export == 1 && kind_of(i) == 1)
+		return false;
+	if (!from)
+		return true;
+	if (model_has(&c->in->s, BGP_COMMUNITY_NO_ADVERTISE) ||
+	    (to->conf.ebgp && model_has(&c->in->s, BGP_COMMUNITY_NO_EXPORT)))
+		return false;
+	return from->conf.ebgp || to->conf.ebgp || from->conf.rr_client || to->conf.rr_client;
+}
+
+/* What the member must have been told of a route that goes to its group. False: nothing. */
+static bool model_said(const struct member *to, unsigned i, const struct choice *c, struct said *s)
+{
+	const struct member *from = c->who >= 0 ? &w->m[c->who] : NULL;
 	bool reflected = from && !from->conf.ebgp && !to->conf.ebgp;
-	const struct spec *spec = from ? &c.in->s : NULL;
+	const struct spec *spec = from ? &c->in->s : NULL;
 	unsigned n = 0;
 
 	*s = (struct said){0};
-	if (c.who == -2 || from == to || (to->export == 1 && kind_of(i) == 1))
-		return false;
-	if (spec && (model_has(spec, BGP_COMMUNITY_NO_ADVERTISE) ||
-		     (to->conf.ebgp && model_has(spec, BGP_COMMUNITY_NO_EXPORT))))
-		return false;
-	if (reflected && !from->conf.rr_client && !to->conf.rr_client)
+	if (from == to)
 		return false;
 	s->next_hop = self_of(to, family_at(i));
 	if (from && to->conf.next_hop_mode != RIB_NEXT_HOP_SELF &&
@@ -260,7 +295,7 @@ static bool model_said(const struct member *to, unsigned i, struct said *s)
 	if (to->conf.ebgp)
 		return true;
 	s->has_local_pref = true;
-	s->local_pref = !from ? INT32_MAX - 1024 : model_local_pref(from, i);
+	s->local_pref = !from ? INT32_MAX - 1024 : model_local_pref(from, i, c->in);
 	if (to->export == 3 && kind_of(i) == 0)
 		s->local_pref = 77;
 	if (spec && spec->has_med) {
@@ -269,11 +304,43 @@ static bool model_said(const struct member *to, unsigned i, struct said *s)
 	}
 	if (reflected) {
 		s->has_originator = true;
-		s->originator = model_router_id(from, i);
+		s->originator = model_router_id(from, c->in);
 		s->clusters[0] = CLUSTER;
 		memcpy(s->clusters + 1, spec->clusters, 4 * sizeof *s->clusters);
 	}
 	return true;
+}
+
+struct told {
+	struct choice c;
+	struct said said;
+};
+
+/* What the member must have been told of the prefix: the best route, or with ADD-PATH all that go to its group, or so
+ * many of the best. */
+static unsigned model_told(const struct member *to, unsigned i, struct told *told)
+{
+	bool add_path = to->codec.add_path_tx >> family_at(i) & 1;
+	unsigned n, passing = 0, count = 0, limit = to->conf.add_path_limit;
+	struct choice c[CHOICES];
+	int best;
+
+	n = model_choices(i, c);
+	if (!add_path && n) {
+		c[0] = c[model_best(c, n, i)];
+		n = limit = 1;
+	}
+	for (unsigned k = 0; k < n; k++)
+		if (model_passes(to, i, &c[k]))
+			c[passing++] = c[k];
+	if (!limit)
+		limit = passing;
+	while (limit-- && (best = model_best(c, passing, i)) >= 0) {
+		told[count].c = c[best];
+		count += model_said(to, i, &c[best], &told[count].said);
+		c[best] = c[--passing];
+	}
+	return count;
 }
 
 static void said_print(const char *name, const struct said *s)
@@ -304,25 +371,85 @@ static bool said_equal(const struct said *a, const struct said *b)
 	       memcmp(a->communities, b->communities, sizeof a->communities) == 0;
 }
 
+/* Heard of one prefix, linked through places in inbox.heard. */
+struct shelf {
+	unsigned first[PREFIXES_MAX], next[HEARD]; /* place plus one; 0 ends */
+};
+
+static unsigned prefix_number(const struct prefix *p)
+{
+	if (p->addr.af == AF_INET)
+		return addr_to_u32(&p->addr) & 0xffff;
+	return (unsigned)p->addr.b[14] << 8 | p->addr.b[15];
+}
+
+static void shelve(const struct inbox *in, struct shelf *shelf)
+{
+	memset(shelf, 0, sizeof *shelf);
+	for (unsigned i = 0; i < HEARD; i++) {
+		unsigned *first;
+
+		if (!in->heard[i].there)
+			continue;
+		first = &shelf->first[prefix_number(&in->heard[i].prefix)];
+		shelf->next[i] = *first;
+		*first = i + 1;
+	}
+}
+
+static const struct heard *shelf_take(const struct inbox *in, struct shelf *shelf, unsigned i, const struct said *said)
+{
+	for (unsigned *at = &shelf->first[i]; *at; at = &shelf->next[*at - 1]) {
+		const struct heard *h = &in->heard[*at - 1];
+
+		if (said_equal(&h->said, said)) {
+			*at = shelf->next[*at - 1];
+			return h;
+		}
+	}
+	return NULL;
+}
+
+static void judge_prefix(struct member *m, unsigned i, struct shelf *shelf, const struct told *told, unsigned n)
+{
+	struct prefix p = prefix_at(i);
+	char text[PREFIX_STRLEN];
+	bool wrong = false;
+
+	for (unsigned k = 0; k < n; k++) {
+		const struct heard *h = shelf_take(m->in, shelf, i, &told[k].said);
+		struct input *in = told[k].c.in;
+
+		if (!h)
+			said_print("lacks", &told[k].said);
+		wrong |= !h;
+		if (!h || !in || !in->marked || !h->path_id)
+			continue;
+		/* The same for everybody, and as long as the route is there. */
+		ck_assert_msg(!in->sent_as || in->sent_as == h->path_id, "path identifier %u became %u", in->sent_as,
+			      h->path_id);
+		in->sent_as = h->path_id;
+	}
+	for (unsigned at = shelf->first[i]; at; at = shelf->next[at - 1]) {
+		said_print("has", &m->in->heard[at - 1].said);
+		wrong = true;
+	}
+	ck_assert_msg(!wrong, "step %u, %s, %s: what was sent is not what the rules say", w->step, m->conf.name,
+		      prefix_format(&p, text));
+}
+
 static unsigned judge_member(struct member *m)
 {
+	static struct shelf shelf;
+	struct told told[CHOICES];
 	unsigned count = 0;
-	struct said want;
 
+	shelve(m->in, &shelf);
 	for (unsigned i = 0; i < w->prefixes; i++) {
-		struct prefix p = prefix_at(i);
-		const struct heard *h = inbox_slot(m->in, &p);
-		bool has = model_said(m, i, &want);
-		char text[PREFIX_STRLEN];
+		unsigned n = model_told(m, i, told);
 
-		count += has;
-		if (has == h->there && (!has || said_equal(&want, &h->said)))
-			continue;
-		fprintf(stderr, "step %u, %s, %s: should%s have it, has%s; best %d\n", w->step, m->conf.name,
-			prefix_format(&p, text), has ? "" : " not", h->there ? "" : " not", model_best(i).who);
-		said_print("want", &want);
-		said_print("has ", &h->said);
-		ck_abort_msg("what was sent is not what the rules say");
+		judge_prefix(m, i, &shelf, told, n);
+		count += n;
 	}
 	return count;
 }
@@ -355,29 +482,47 @@ static void judge(void)
 
 /* ---- Operations ---- */
 
-static void do_announce(struct member *m, unsigned i)
+static bool receives_paths(const struct member *m, unsigned i)
 {
+	return m->codec.add_path_rx >> family_at(i) & 1;
+}
+
+static void input_end(struct input *in)
+{
+	in->there = in->stale = false;
+	in->sent_as = 0;
+}
+
+static void do_announce(struct member *m, unsigned i, unsigned path)
+{
+	struct input *in = &m->input[i][path];
 	static const char *const next_hops[] = {NULL, NULL, "10.9.0.1", "10.0.0.3", "10.0.0.6", "10.0.0.8"};
-	struct spec s = {.origin = (uint8_t)rnd(2), .has_med = rnd(3) == 0, .communities = {m->mark}};
+	struct spec s = {.origin = (uint8_t)rnd(2), .has_med = rnd(3) == 0, .path_id = path_ids[path]};
 	struct prefix p = prefix_at(i);
-	unsigned hops = m->conf.ebgp + rnd(3);
+	unsigned hops = m->conf.ebgp + rnd(3), n = 0;
+	bool marked = rnd(3);
 
 	for (unsigned k = 0; k < hops; k++)
-		s.path[k] = k == 0 && m->conf.ebgp ? m->conf.remote_as : 64600 + rnd(2);
+		s.path[k] = k == 0 && m->conf.ebgp && rnd(2) ? m->conf.remote_as : 64600 + rnd(2);
 	s.med = s.has_med ? 1 + rnd(2) : 0;
 	if (!m->conf.ebgp) {
 		s.local_pref = rnd(4) ? 0 : 90 + rnd(20);
 		s.originator = rnd(5) ? 0 : 0x0a0a0a00u + rnd(3);
 		s.clusters[0] = s.originator ? 0x05050505u : 0;
 	}
+	/* Without marks, routes of several peers may look the same to others. */
+	if (marked) {
+		s.communities[n++] = m->mark;
+		s.communities[n++] = PATH_MARKS + path;
+	}
 	if (rnd(10) == 0)
-		s.communities[1] = rnd(2) ? BGP_COMMUNITY_NO_EXPORT : BGP_COMMUNITY_NO_ADVERTISE;
+		s.communities[n] = rnd(2) ? BGP_COMMUNITY_NO_EXPORT : BGP_COMMUNITY_NO_ADVERTISE;
 	else if (w->prefixes > 100)
-		s.communities[1] = 0x10000u + i; /* many different sets: many chunks */
+		s.communities[n] = 0x10000u + i; /* many different sets: many chunks */
 	if (family_at(i) == FAM_IPV4)
 		s.next_hop = next_hops[rnd(6)];
-	announce_prefix(m->peer, &p, &s, false);
-	m->input[i] = (struct input){.there = true, .s = s};
+	announce_prefix(m->peer, &p, &s, receives_paths(m, i));
+	*in = (struct input){.there = true, .marked = marked, .sent_as = in->there ? in->sent_as : 0, .s = s};
 }
 
 static void op_announce(struct member *m)
@@ -385,7 +530,7 @@ static void op_announce(struct member *m)
 	unsigned i = rnd(w->prefixes), n = 1 + rnd(w->prefixes / 8);
 
 	for (; m->up && n--; i = (i + 1) % w->prefixes)
-		do_announce(m, i);
+		do_announce(m, i, receives_paths(m, i) ? rnd(PATHS) : 0);
 }
 
 static void op_withdraw(struct member *m)
@@ -393,10 +538,11 @@ static void op_withdraw(struct member *m)
 	unsigned i = rnd(w->prefixes), n = 1 + rnd(w->prefixes / 8);
 
 	for (; m->up && n--; i = (i + 1) % w->prefixes) {
+		unsigned path = receives_paths(m, i) ? rnd(PATHS) : 0;
 		struct prefix p = prefix_at(i);
 
-		withdraw_prefix(m->peer, &p, 0, false);
-		m->input[i].there = false;
+		withdraw_prefix(m->peer, &p, path_ids[path], receives_paths(m, i));
+		input_end(&m->input[i][path]);
 	}
 }
 
@@ -427,8 +573,13 @@ static void member_up(struct member *m)
 	selves(m, self);
 	inbox_clear(m->in);
 	m->in->peer = m->peer;
-	m->in->codec = m->codec;
 	m->in->not_for_me = m->mark;
+	/* What was negotiated may be something else each time; paths kept over a restart keep their identifiers. */
+	if (rnd(2))
+		m->codec.add_path_tx = rnd(2) ? BOTH : (uint8_t)rnd(4);
+	if (rnd(2))
+		m->codec.add_path_rx = (uint8_t)rnd(4);
+	m->in->codec = m->codec;
 	if (rnd(3) == 0)
 		m->router_id = 0x0b000000u + rnd(4);
 	rib_peer_up(m->peer, &m->codec, m->router_id, self);
@@ -437,11 +588,13 @@ static void member_up(struct member *m)
 
 static void inputs_age(struct member *m, uint8_t keep)
 {
-	for (unsigned i = 0; i < w->prefixes; i++) {
-		if (keep >> family_at(i) & 1)
-			m->input[i].stale = m->input[i].there;
+	for (unsigned i = 0; i < w->prefixes * PATHS; i++) {
+		struct input *in = &m->input[i / PATHS][i % PATHS];
+
+		if (keep >> family_at(i / PATHS) & 1)
+			in->stale = in->there;
 		else
-			m->input[i].there = false;
+			input_end(in);
 	}
 }
 
@@ -459,14 +612,19 @@ static void op_bounce(struct member *m)
 	member_up(m);
 }
 
+static void inputs_sweep(struct member *m, enum family f)
+{
+	for (unsigned i = 0; i < w->prefixes * PATHS; i++)
+		if (family_at(i / PATHS) == f && m->input[i / PATHS][i % PATHS].stale)
+			input_end(&m->input[i / PATHS][i % PATHS]);
+}
+
 static void op_sweep(struct member *m)
 {
 	enum family f = (enum family)rnd(FAM_COUNT);
 
 	rib_peer_sweep(m->peer, f);
-	for (unsigned i = 0; i < w->prefixes; i++)
-		if (family_at(i) == f && m->input[i].stale)
-			m->input[i].there = m->input[i].stale = false;
+	inputs_sweep(m, f);
 }
 
 /* The peer refreshes everything it has, or forgets some. */
@@ -475,17 +633,17 @@ static void op_refresh_in(struct member *m)
 	if (!m->up)
 		return;
 	rib_peer_mark_stale(m->peer, FAM_IPV4);
-	for (unsigned i = 0; i < w->prefixes; i++) {
-		if (family_at(i) != FAM_IPV4 || !m->input[i].there)
+	for (unsigned i = 0; i < w->prefixes * PATHS; i++) {
+		struct input *in = &m->input[i / PATHS][i % PATHS];
+
+		if (family_at(i / PATHS) != FAM_IPV4 || !in->there)
 			continue;
-		m->input[i].stale = true;
-		if (rnd(8))
-			do_announce(m, i);
+		in->stale = true;
+		if (rnd(8) && (i % PATHS == 0 || receives_paths(m, i / PATHS)))
+			do_announce(m, i / PATHS, i % PATHS);
 	}
 	rib_peer_sweep(m->peer, FAM_IPV4);
-	for (unsigned i = 0; i < w->prefixes; i++)
-		if (family_at(i) == FAM_IPV4 && m->input[i].stale)
-			m->input[i].there = m->input[i].stale = false;
+	inputs_sweep(m, FAM_IPV4);
 }
 
 static void op_refresh_out(struct member *m)
@@ -517,6 +675,8 @@ static void op_export(struct member *m)
 	m->export = rnd(4);
 	if (rnd(3) == 0)
 		m->conf.next_hop_mode = rnd(3);
+	if (rnd(3) == 0)
+		m->conf.add_path_limit = rnd(4);
 	configure(m);
 }
 
