@@ -1,5 +1,6 @@
 /* Anything in any order: peers come, go, announce, withdraw, change their settings and read at their own pace. Whenever
  * everything is quiet, what each has made of its stream must be what a simple model computes from the inputs alone. */
+#define HEARD 16384u
 #include "tests/unit/rib/inbox.h"
 
 #define PEERS 9u
