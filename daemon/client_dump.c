@@ -27,9 +27,9 @@ bool client_dump_asked(char *const *words, int count)
 
 struct target {
 	int fd;
-	const char *path;	 /* as it was given, for messages */
-	char *final, *temporary; /* NULL: written in place */
-	int signals;		 /* signals that would leave the temporary file behind, -1 none */
+	const char *path; /* for messages, "standard output" too */
+	char *temporary;  /* NULL: written in place */
+	int signals;	  /* signals that would leave the temporary file behind, -1 none */
 };
 
 static int failed(const struct target *t, const char *what)
@@ -53,7 +53,8 @@ static int hold_signals(void)
 	return fd;
 }
 
-/* What is no ordinary file (a pipe, /dev/null) is written to; an ordinary one is replaced when the new one is whole. */
+/* What is no ordinary file (a pipe, /dev/null) is written to; an ordinary one is replaced when the new one is whole. So
+ * is a link to one: in a directory that others can write to, it is not ours to follow. */
 static bool open_target(struct target *t, const char *path)
 {
 	bool standard = strcmp(path, "-") == 0;
@@ -69,10 +70,7 @@ static bool open_target(struct target *t, const char *path)
 		return t->fd >= 0;
 	}
 	t->signals = hold_signals();
-	t->final = realpath(path, NULL); /* a link stays one */
-	if (!t->final)
-		t->final = mem_strdup(path);
-	t->temporary = mem_printf("%s.XXXXXX", t->final);
+	t->temporary = mem_printf("%s.XXXXXX", path);
 	t->fd = mkostemp(t->temporary, O_CLOEXEC);
 	if (t->fd < 0) {
 		failed(t, "no file can be made beside it");
@@ -105,7 +103,7 @@ static int name_target(struct target *t)
 	umask(mask);
 	if (fchmod(t->fd, 0666 & ~mask) < 0 || fsync(t->fd) < 0)
 		return failed(t, "cannot be written");
-	if (rename(t->temporary, t->final) < 0)
+	if (rename(t->temporary, t->path) < 0)
 		return failed(t, "the file beside it cannot get its name");
 	free(t->temporary);
 	t->temporary = NULL;
@@ -121,7 +119,6 @@ static void close_target(struct target *t)
 	if (t->signals >= 0)
 		close(t->signals);
 	free(t->temporary);
-	free(t->final);
 }
 
 /* ---- The pieces ---- */

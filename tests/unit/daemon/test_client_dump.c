@@ -205,7 +205,7 @@ START_TEST(nobody_asked)
 }
 END_TEST
 
-/* A link stays one, and what is no ordinary file is written to, not replaced. */
+/* A link is replaced, not followed; what is no ordinary file is written to. */
 START_TEST(other_files)
 {
 	char *link = mem_printf("%s/link", dir);
@@ -215,9 +215,10 @@ START_TEST(other_files)
 	put(target, "the one before");
 	ck_assert_int_eq(symlink("table", link), 0);
 	ck_assert_int_eq(dump(SERVE(SIZE_MAX, 5, 0), link).status, 0);
-	expect_file(target, 5);
+	expect_file(link, 5);
+	expect_text(target, "the one before");
 	ck_assert_int_eq(lstat(link, &st), 0);
-	ck_assert(S_ISLNK(st.st_mode));
+	ck_assert(S_ISREG(st.st_mode));
 	ck_assert_uint_eq(files(), 2);
 	unlink(link);
 	free(link);
