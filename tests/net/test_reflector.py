@@ -196,7 +196,7 @@ def test_stuck_clients(new_cluster):
         assert len(stuck) == DEAF
         grown = node.resident() - before
         print(f"{len(stuck)} of {DEAF} are stuck; {grown} KiB more for {len(prefixes)} routes")
-        assert grown < 40000
+        assert grown < 64000, node.calidris("show", "memory")
         # They are told that they are not worth waiting for, and nobody else is.
         wait_for(lambda: node.show("status")["peers"]["up"] == 200 - len(stuck) + 1, lambda: node.show("status")["peers"], 60)
         assert re.search(r"send hold timer expired: the peer has taken nothing for 8 s", node.log_text())
