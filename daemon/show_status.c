@@ -83,6 +83,7 @@ void show_collect_problems(struct daemon *d, struct strbuf *out)
 {
 	strbuf_puts(out, "");
 	cluster_problems(d->cluster, out);
+	speaker_problems(d->speaker, out);
 	datastore_problems(d, out);
 	peer_problems(d, out);
 	kernel_problems(d, out);

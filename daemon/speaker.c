@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
@@ -12,12 +13,16 @@
 #include "daemon/link.h"
 #include "daemon/restart.h"
 
+/* What is open besides sessions: the loop, netlink, listening and control sockets, files. */
+#define OTHER_DESCRIPTORS 32u
+
 struct speaker {
 	struct daemon *d;
 	struct peer **peers; /* sorted by remote address and port */
 	unsigned count, cap;
 	struct dynamic *dynamic;
 	struct link_peers *links;
+	struct strbuf problems; /* said in the log already */
 	struct policy *import, *export;
 	struct bgp_nexthop self[FAM_COUNT];
 	uint32_t router_id, cluster_id; /* this node's, host order */
@@ -416,6 +421,41 @@ static void dynamic_settle(struct speaker *s)
 	dynamic_sweep(s->dynamic);
 }
 
+/* Descriptors that the sessions may need: those of the ranges come without being asked for. */
+static unsigned descriptors_wanted(const struct speaker *s)
+{
+	struct dynamic_view v;
+	unsigned n = s->count;
+
+	for (unsigned i = 0; dynamic_view(s->dynamic, i, &v); i++)
+		n += v.want->opt.range_limit - (v.peers < v.want->opt.range_limit ? v.peers : v.want->opt.range_limit);
+	return n;
+}
+
+void speaker_problems(const struct speaker *s, struct strbuf *out)
+{
+	unsigned wanted = descriptors_wanted(s) + OTHER_DESCRIPTORS;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < wanted)
+		strbuf_printf(
+		    out,
+		    "sessions may need %u descriptors, and the limit is %llu: raise it (LimitNOFILE=), or lower "
+		    "peerLimit\n",
+		    wanted, (unsigned long long)limit.rlim_cur);
+}
+
+static void log_problems(struct speaker *s)
+{
+	struct strbuf now = {0};
+
+	speaker_problems(s, &now);
+	if (now.len && (!s->problems.s || strcmp(s->problems.s, now.s) != 0))
+		log_warn("bgp", "%.*s", (int)now.len - 1, now.s);
+	strbuf_free(&s->problems);
+	s->problems = now;
+}
+
 void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policy *import,
 		   struct policy *export)
 {
@@ -467,6 +507,7 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 	dynamic_settle(s);
 	peering_free(p);
 	siblings_link(s);
+	log_problems(s);
 	s->applying = false;
 	for (unsigned n = 0; n < s->count; n++)
 		siblings_check(s, s->peers[n]);
@@ -792,6 +833,7 @@ void speaker_free(struct speaker *s, bool graceful)
 	free(s->peers);
 	dynamic_free(s->dynamic);
 	link_peers_free(s->links);
+	strbuf_free(&s->problems);
 	policy_unref(s->import);
 	policy_unref(s->export);
 	restart_free(s->restart);

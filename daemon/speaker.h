@@ -62,6 +62,8 @@ unsigned speaker_count(const struct speaker *s);
 /* An operator's wish: the session ends with a Cease and starts anew, also one that is held down for its prefix limit.
  */
 void speaker_reset(struct peer *p);
+/* What keeps peers from coming up that is nobody's but ours: a line each. */
+void speaker_problems(const struct speaker *s, struct strbuf *out);
 /* By session name or remote address; NULL if none. */
 struct peer *speaker_find(const struct speaker *s, const char *name);
 

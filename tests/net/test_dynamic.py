@@ -305,3 +305,18 @@ def reflector_up(reflector, answers):
     up = reflector.up()
     answers.append(time.monotonic() - begun)
     return up
+
+
+def test_not_enough_descriptors(reflector):
+    """More peers may come than there can be: said before they do."""
+    reflector.range(peerLimit=5000)
+    words = ["prlimit", "--nofile=1000:1000", programs() / "calidrisd", "-f", "-c", reflector.node.config_file]
+    reflector.node.process = reflector.node.spawn(words, "calidrisd.log")
+    reflector.node.wait_up()
+    reflector.wait_ranges()
+    said = "sessions may need 5032 descriptors, and the limit is 1000: raise it (LimitNOFILE=), or lower peerLimit"
+    assert said in reflector.node.show("status")["problems"]
+    assert reflector.node.log_text().count(said) == 1
+    reflector.range(peerLimit=500)
+    wait_for(lambda: reflector.node.show("dynamic")["ranges"][0]["limit"] == 500, "the other limit")
+    assert reflector.node.show("status")["problems"] == []

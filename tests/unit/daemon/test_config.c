@@ -542,6 +542,18 @@ START_TEST(example_is_the_schema)
 }
 END_TEST
 
+START_TEST(reflector_example)
+{
+	char *text = read_source("etc/reflectors/calidris.yaml");
+	struct config c = load_good(text);
+
+	ck_assert(!c.programming);
+	ck_assert_uint_eq(c.send_hold_time, 60);
+	config_free(&c);
+	free(text);
+}
+END_TEST
+
 /* Uncommented, the example still says the defaults. */
 START_TEST(example_is_a_configuration)
 {
@@ -609,6 +621,7 @@ int main(void)
 	tcase_add_test(t, dump_says_where_from);
 	tcase_add_test(t, diff_names_what_changed);
 	tcase_add_test(t, example_is_the_schema);
+	tcase_add_test(t, reflector_example);
 	tcase_add_test(t, example_is_a_configuration);
 	tcase_add_test(t, manual_is_the_schema);
 	suite_add_tcase(s, t);

@@ -713,6 +713,23 @@ START_TEST(test_examples)
 }
 END_TEST
 
+/* And so are the objects of the deployment with reflectors. */
+START_TEST(test_reflector_examples)
+{
+	struct world w;
+
+	world_new(&w);
+	store_start_file(w.store, "etc/reflectors/cluster");
+	WAIT_UNTIL(&w, w.syncs == 1);
+	ck_assert_str_eq(w.log.s, "");
+	ck_assert_ptr_null(store_refusal(w.store, 0));
+	ck_assert_uint_eq(store_count(w.store, OBJ_NODE), 2);
+	ck_assert_uint_eq(store_count(w.store, OBJ_BGP_PEER), 3);
+	ck_assert_uint_eq(store_count(w.store, OBJ_BGP_CONFIGURATION), 1);
+	world_end(&w);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("file");
@@ -742,6 +759,7 @@ int main(void)
 	tcase_add_test(t, test_unreadable);
 	tcase_add_test(t, test_not_files);
 	tcase_add_test(t, test_examples);
+	tcase_add_test(t, test_reflector_examples);
 	suite_add_tcase(s, t);
 	srunner_run_all(sr, CK_ENV);
 	failures = srunner_ntests_failed(sr);
