@@ -219,17 +219,6 @@ static const struct claim *find_claim(const struct local_prefix *l, enum claim_k
 	return NULL;
 }
 
-static bool parse_mac(uint8_t mac[6], const char *text)
-{
-	unsigned b[6];
-
-	if (!text || sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]) != 6)
-		return false;
-	for (int i = 0; i < 6; i++)
-		mac[i] = (uint8_t)b[i];
-	return true;
-}
-
 static void want_workload(struct cluster *c, const struct local_prefix *l, const struct object *o)
 {
 	const struct obj_workload_endpoint *w = (const void *)o;
@@ -244,7 +233,7 @@ static void want_workload(struct cluster *c, const struct local_prefix *l, const
 	};
 
 	strncpy(hop.ifname, w->interface, sizeof hop.ifname - 1);
-	parse_mac(r.mac, w->mac);
+	mac_parse(r.mac, w->mac);
 	fib_set(c->d->fib, &r);
 }
 

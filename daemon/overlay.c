@@ -102,14 +102,10 @@ void overlay_vxlan_mac(const struct obj_node *n, enum family f, uint8_t mac[stat
 {
 	const char *text = f == FAM_IPV4 ? n->vxlan_mac : n->vxlan_mac6;
 	uint8_t digest[SHA1_DIGEST_LENGTH];
-	unsigned b[6];
 	SHA1_CTX ctx;
 
-	if (text && sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]) == 6) {
-		for (int i = 0; i < 6; i++)
-			mac[i] = (uint8_t)b[i];
+	if (mac_parse(mac, text))
 		return;
-	}
 	/* As Felix makes it, so that nodes agree before the Node object says it. */
 	SHA1Init(&ctx);
 	SHA1Update(&ctx, (const uint8_t *)n->o.name, strlen(n->o.name));

@@ -225,3 +225,15 @@ bool prefix_is_host(const struct prefix *p)
 {
 	return p->len == addr_bits(p->addr.af);
 }
+
+bool mac_parse(uint8_t out[static 6], const char *text)
+{
+	uint8_t b[6];
+	char end;
+
+	if (!text ||
+	    sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &end) != 6)
+		return false;
+	memcpy(out, b, sizeof b);
+	return true;
+}

@@ -95,4 +95,7 @@ bool prefix_contains(const struct prefix *p, const struct addr *a);
 /* Is it a /32 or /128? */
 bool prefix_is_host(const struct prefix *p);
 
+/* A MAC address, "ee:ee:ee:ee:ee:ee". False (out untouched) if the text, which may be NULL, is none. */
+bool mac_parse(uint8_t out[static 6], const char *text);
+
 #endif

@@ -173,6 +173,21 @@ START_TEST(test_scope)
 }
 END_TEST
 
+START_TEST(test_mac)
+{
+	static const char *const bad[] = {
+	    "", "ee:ee:ee:ee:ee", "ee:ee:ee:ee:ee:ee:ee", "ee-ee-ee-ee-ee-ee", "xx:ee:ee:ee:ee:ee", NULL};
+	uint8_t mac[6] = {1, 2, 3, 4, 5, 6};
+
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		ck_assert(!mac_parse(mac, bad[i]));
+		ck_assert_mem_eq(mac, "\1\2\3\4\5\6", 6);
+	}
+	ck_assert(mac_parse(mac, "66:b3:68:28:39:8E"));
+	ck_assert_mem_eq(mac, "\x66\xb3\x68\x28\x39\x8e", 6);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("addr");
@@ -186,6 +201,7 @@ int main(void)
 	tcase_add_test(t, test_order);
 	tcase_add_test(t, test_arithmetic);
 	tcase_add_test(t, test_martians);
+	tcase_add_test(t, test_mac);
 	suite_add_tcase(s, t);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
