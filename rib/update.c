@@ -445,6 +445,17 @@ static struct attrs *run_attrs(struct rib_peer *p, const struct bgp_update *u, c
 	return set;
 }
 
+/* RFC 4271 6.3: what no route can lead to is said and ignored. */
+static void note_martian(struct rib_peer *p, const struct prefix *prefix)
+{
+	char text[PREFIX_STRLEN];
+	uint32_t suppressed;
+
+	if (log_allowed(&p->rib->log_limit, 1, 10 * MONO_SEC, &suppressed))
+		log_warn("rib", "%s: announces %s, which is nothing to route to: ignored (%u more since)", p->conf.name,
+			 prefix_format(prefix, text), suppressed);
+}
+
 static void run_reach(struct rib_peer *p, const struct bgp_nlri_run *run, struct attrs *set, enum reject_reason reason)
 {
 	struct rib *r = p->rib;
@@ -455,6 +466,10 @@ static void run_reach(struct rib_peer *p, const struct bgp_nlri_run *run, struct
 	struct bgp_nlri nlri;
 
 	while (bgp_nlri_next(&nlri, &rd, run->family, add_path)) {
+		if (prefix_is_martian(&nlri.prefix)) {
+			note_martian(p, &nlri.prefix);
+			continue;
+		}
 		c.node = table_get(&r->table[run->family], &nlri.prefix);
 		c.path_id = nlri.path_id;
 		route_set(r, &c, &nlri.prefix);

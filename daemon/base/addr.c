@@ -113,6 +113,18 @@ bool addr_is_martian(const struct addr *a)
 	return true;
 }
 
+bool prefix_is_martian(const struct prefix *p)
+{
+	static const uint8_t zero[15];
+	const uint8_t *b = p->addr.b;
+
+	if (p->addr.af == AF_INET)
+		return (p->len >= 8 && (b[0] == 0 || b[0] == 127)) || (p->len >= 4 && b[0] >> 4 == 14) ||
+		       (p->len == 32 && addr_to_u32(&p->addr) == UINT32_MAX);
+	return (p->len >= 8 && b[0] == 0xff) || (p->len >= 10 && addr_is_link_local(&p->addr)) ||
+	       (p->len >= 127 && memcmp(b, zero, 15) == 0 && b[15] <= 1);
+}
+
 bool addr_is_link_local(const struct addr *a)
 {
 	if (a->af == AF_INET)

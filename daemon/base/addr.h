@@ -88,6 +88,9 @@ const char *prefix_format(const struct prefix *p, char buf[static PREFIX_STRLEN]
 /* Total order: by address, then shorter first. */
 int prefix_cmp(const struct prefix *a, const struct prefix *b);
 bool prefix_equal(const struct prefix *a, const struct prefix *b);
+/* Inside of 0.0.0.0/8, loopback, multicast, the broadcast address, IPv6 link-local or ::/127: nothing that a route
+ * leads to. What merely contains them, such as a default route, is not. */
+bool prefix_is_martian(const struct prefix *p);
 /* Is b equal to or more specific than a? Families must match. */
 bool prefix_covers(const struct prefix *a, const struct prefix *b);
 /* A prefix of link-local addresses without a scope contains those of all links. */

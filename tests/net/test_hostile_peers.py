@@ -100,6 +100,39 @@ def test_messages_across_reads(arena):
     assert player.link.established
 
 
+def test_nothing_to_route_to(arena):
+    """Prefixes that no route leads to, loopback and multicast and the like: ignored, and not what stands beside them."""
+    player = next(arena.fresh)
+    none = ["127.0.0.0/8", "127.0.0.53/32", "224.0.0.0/4", "255.255.255.255/32", "0.1.0.0/16", "fe80::/10", "ff02::/16",
+            "::1/128"]
+    player.greet(arena.swarm, *(player.update([prefix, player.victim[6 if ":" in prefix else 4]]) for prefix in none),
+                 player.announce(player.bystander))
+    wait_routes(arena, player)
+    wait_routes(arena, player, which="victim")
+    assert not {row["prefix"] for row in arena.node.show("routes", "all")["routes"]} & set(none)
+    assert player.link.established
+    arena.node.wait_log(rf"{player.name}: announces \S+, which is nothing to route to: ignored")
+
+
+def test_trickle(arena):
+    """Octets that come, but no message: the hold timer is for messages (RFC 4271 6.5)."""
+    player = next(arena.fresh)
+    player.greet(arena.swarm, player.announce(player.bystander), hold=3)
+    wait_routes(arena, player)
+    start, whole = time.monotonic(), message(2, bytes(4) + bytes(1000))
+    for octet in whole:
+        player.link.say(bytes([octet]))
+        arena.swarm.turn(0.05)
+        pause = time.monotonic() + 0.1
+        while time.monotonic() < pause and not player.link.over:
+            arena.swarm.turn(0.05)
+        if player.link.over:
+            break
+    assert player.link.notification == (4, 0, b""), player.link.notification
+    assert 2 < time.monotonic() - start < 6
+    wait_routes(arena, player, there=False)
+
+
 # Floods
 
 def round_trip(arena):

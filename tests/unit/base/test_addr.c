@@ -188,6 +188,29 @@ START_TEST(test_mac)
 }
 END_TEST
 
+START_TEST(test_martian_prefixes)
+{
+	static const char *const bad[] = {"0.0.0.0/8",	 "0.1.2.0/24",	       "127.0.0.0/8", "127.0.0.53/32",
+					  "224.0.0.0/4", "239.255.255.255/32", "::/128",      "::1/128",
+					  "::/127",	 "fe80::/10",	       "fe80::1/128", "ff00::/8",
+					  "ff02::1/128", "255.255.255.255/32"};
+	static const char *const good[] = {"0.0.0.0/0",		 "0.0.0.0/1",	"0.0.0.0/7", "126.0.0.0/7",
+					   "224.0.0.0/3",	 "240.0.0.0/4", "1.0.0.0/8", "128.0.0.0/8",
+					   "255.255.255.254/31", "::/0",	"::/126",    "::2/128",
+					   "fe80::/9",		 "fec0::/10",	"fe00::/7"};
+	struct prefix p;
+
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		ck_assert(prefix_parse(&p, bad[i]));
+		ck_assert_msg(prefix_is_martian(&p), "%s", bad[i]);
+	}
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		ck_assert(prefix_parse(&p, good[i]));
+		ck_assert_msg(!prefix_is_martian(&p), "%s", good[i]);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("addr");
@@ -202,6 +225,10 @@ int main(void)
 	tcase_add_test(t, test_arithmetic);
 	tcase_add_test(t, test_martians);
 	tcase_add_test(t, test_mac);
+}
+END_TEST
+
+	tcase_add_test(t, test_martian_prefixes);
 	suite_add_tcase(s, t);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

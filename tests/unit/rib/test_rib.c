@@ -206,6 +206,29 @@ START_TEST(test_loop)
 }
 END_TEST
 
+/* Nothing to route to: ignored, and what stands beside it is not. */
+START_TEST(test_martian_prefixes)
+{
+	static const char *const none[] = {"127.0.0.0/8", "224.0.0.0/4", "0.1.0.0/16",
+					   "fe80::/10",	  "ff00::/8",	 "::1/128"};
+	struct rib_peer *p;
+
+	rig_begin();
+	p = peer_add(1, true);
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+		announce(p, none[i], (struct spec){{65001}});
+	announce(p, P1, (struct spec){{65001}});
+	announce(p, "0.0.0.0/0", (struct spec){{65001}});
+	rig_settle();
+	ck_assert_ptr_eq(best_peer(P1), p);
+	ck_assert_ptr_eq(best_peer("0.0.0.0/0"), p);
+	ck_assert_uint_eq(rib_stats(rig.rib).prefixes[FAM_IPV4], 2);
+	ck_assert_uint_eq(rib_stats(rig.rib).prefixes[FAM_IPV6], 0);
+	ck_assert_uint_eq(rib_peer_stats(p).received[FAM_IPV6], 0);
+	rig_end();
+}
+END_TEST
+
 /* The checks follow the settings and our addresses, without a word from the peer. */
 START_TEST(test_loop_settings)
 {
@@ -672,6 +695,7 @@ int main(void)
 	tcase_add_test(tc, test_ecmp);
 	tcase_add_test(tc, test_unreachable);
 	tcase_add_loop_test(tc, test_loop, 0, sizeof loops / sizeof *loops);
+	tcase_add_test(tc, test_martian_prefixes);
 	tcase_add_test(tc, test_loop_settings);
 	tcase_add_test(tc, test_own_address_of_another_session);
 	tcase_add_test(tc, test_import);
