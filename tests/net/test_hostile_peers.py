@@ -10,6 +10,8 @@ import time
 import pytest
 
 from arena import Arena
+from netns import wait_for
+from objects import bgp_peer
 from speaker import KEEPALIVE, attribute, capability, end_of_rib, message, nlri
 
 GRACEFUL = capability(64, struct.pack("!HHBBHBB", 2, 1, 1, 0x80, 2, 1, 0x80))
@@ -427,3 +429,43 @@ def try_again(arena, player):
     if player.link.over:
         player.greet(arena.swarm, player.announce(player.bystander))
     return player.link.established
+
+
+def test_crowd_of_a_range(arena):
+    """Dynamic neighbours that say nothing, nonsense, a little, and go: of whoever is not up nothing stays, the limit holds,
+    and the others are served."""
+    count = 150
+    addresses = [f"172.18.{200 + number // 200}.{1 + number % 200}" for number in range(count)]
+    arena.host.ip(*(f"addr add {address}/16 dev eth0" for address in addresses))
+    thing = bgp_peer("crowd", node="node-1", peerRange="172.18.200.0/22", peerLimit=100)
+    arena.cluster.write(thing)
+    wait_for(lambda: arena.node.show("dynamic")["ranges"], "the range")
+    noise, resident, before = random.Random(9), arena.node.resident(), descriptors(arena)
+
+    def opening(address, as_number=65009):
+        identifier = bytes(int(part) for part in address.split("."))
+        return message(1, struct.pack("!BHH", 4, as_number, 0) + identifier + b"\0")
+    sayings = (lambda address: b"", lambda address: opening(address)[:noise.randrange(1, 29)], lambda address: os.urandom(40),
+               lambda address: opening(address, 0), lambda address: opening(address) + message(KEEPALIVE) + message(9),
+               lambda address: opening(address) + message(KEEPALIVE), lambda address: opening(address) + message(2, b"\xff" * 9))
+    for _round in range(4):
+        links = []
+        for address in noise.sample(addresses, count):
+            link = arena.swarm.dial(address)
+            link.say(noise.choice(sayings)(address))
+            links.append(link)
+        arena.swarm.wait(lambda links=links: all(link.connected or link.over for link in links), "all have dialled")
+        assert round_trip(arena) < 2
+        assert len(arena.node.show("peers")["peers"]) <= 2 * (len(arena.players) + 4) + 100
+        for link in links:
+            noise.choice((link.reset, link.hang_up))()
+    # One that behaves, among them.
+    good = arena.swarm.dial(addresses[0])
+    good.say(opening(addresses[0]), message(KEEPALIVE))
+    arena.swarm.wait(lambda: good.established, lambda: f"{good.end}, {good.notification}")
+    good.hang_up()
+    arena.swarm.wait(lambda: arena.node.show("dynamic")["ranges"][0]["peers"] == 0, lambda: str(arena.node.show("dynamic")))
+    arena.swarm.wait(lambda: descriptors(arena) <= before, lambda: f"{descriptors(arena)} descriptors, {before} before")
+    assert arena.node.resident() < resident + 2048
+    arena.cluster.delete(thing)
+    wait_for(lambda: not arena.node.show("dynamic")["ranges"], "no range")
