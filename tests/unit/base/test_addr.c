@@ -225,9 +225,6 @@ int main(void)
 	tcase_add_test(t, test_arithmetic);
 	tcase_add_test(t, test_martians);
 	tcase_add_test(t, test_mac);
-}
-END_TEST
-
 	tcase_add_test(t, test_martian_prefixes);
 	suite_add_tcase(s, t);
 	srunner_run_all(sr, CK_ENV);
