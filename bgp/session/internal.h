@@ -37,7 +37,7 @@ struct key_claim {
 
 /* What peers can make us log at will is limited, per session or for all of a range. */
 struct log_limits {
-	struct log_limit update, refuse, state;
+	struct log_limit update, refuse, up, down;
 };
 
 /* One run of the state machine of RFC 4271 8. */

@@ -66,11 +66,11 @@ void session_changed(struct bgp_session *s)
 }
 
 /* A peer that comes and goes all the time is heard of, but does not fill the log. */
-static enum log_level log_level_of(struct bgp_session *s, enum log_level level)
+static enum log_level log_level_of(struct bgp_session *s, struct log_limit *limit, enum log_level level)
 {
 	uint32_t more;
 
-	if (!log_allowed(&session_logs(s)->state, s->conf.range ? RANGE_BURST : BURST, 60 * MONO_SEC, &more))
+	if (!log_allowed(limit, s->conf.range ? RANGE_BURST : BURST, 60 * MONO_SEC, &more))
 		return LOG_LVL_DEBUG;
 	if (more)
 		log_warn(LOG_BGP, "%s: %u further lines about %s were left out", s->conf.name, more,
@@ -94,7 +94,8 @@ static bool remember_error(struct bgp_session *s, const char *text)
 void session_set_error(struct bgp_session *s, const char *text)
 {
 	/* Told once, not at each attempt. */
-	enum log_level level = remember_error(s, text) ? log_level_of(s, LOG_LVL_INFO) : LOG_LVL_DEBUG;
+	enum log_level level =
+	    remember_error(s, text) ? log_level_of(s, &session_logs(s)->down, LOG_LVL_INFO) : LOG_LVL_DEBUG;
 
 	log_msg(level, LOG_BGP, "%s: %s", s->conf.name, text);
 }
@@ -156,7 +157,7 @@ void session_report_down(struct bgp_session *s, const struct conn *c, const stru
 		report_end(s, c, why, notified, event);
 	if (s->dead || !up)
 		return;
-	log_msg(log_level_of(s, LOG_LVL_WARN), LOG_BGP, "%s: down: %s%s", s->conf.name, text,
+	log_msg(log_level_of(s, &session_logs(s)->down, LOG_LVL_WARN), LOG_BGP, "%s: down: %s%s", s->conf.name, text,
 		down.gr_families ? "; its routes are kept for its restart" : "");
 	remember_error(s, text);
 	if (s->engine->ops.on_down)
@@ -173,10 +174,10 @@ void session_report_up(struct bgp_session *s)
 	s->established++;
 	s->since = mono_now();
 	s->up = true;
-	log_msg(log_level_of(s, LOG_LVL_INFO), LOG_BGP, "%s: Established with %s, AS %u (%s%s%s, hold time %u s%s)",
-		s->conf.name, addr_format(&s->conf.remote, where), c->peer.as,
-		c->codec.families & 1u << FAM_IPV4 ? "IPv4" : "", c->codec.families == 3 ? " and " : "",
-		c->codec.families & 1u << FAM_IPV6 ? "IPv6" : "", c->hold_time,
+	log_msg(log_level_of(s, &session_logs(s)->up, LOG_LVL_INFO), LOG_BGP,
+		"%s: Established with %s, AS %u (%s%s%s, hold time %u s%s)", s->conf.name,
+		addr_format(&s->conf.remote, where), c->peer.as, c->codec.families & 1u << FAM_IPV4 ? "IPv4" : "",
+		c->codec.families == 3 ? " and " : "", c->codec.families & 1u << FAM_IPV6 ? "IPv6" : "", c->hold_time,
 		c->mine.gr && c->peer.gr ? ", graceful restart" : "");
 	c->hold = c->hold_time * MONO_SEC;
 	c->wants = true;
