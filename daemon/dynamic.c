@@ -7,15 +7,20 @@
 
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
+#include "daemon/base/mono.h"
 
 /* Of all ranges together: what the RIB can number, less room for those configured. */
 #define PEERS_MAX 60000u
+
+/* How long a caller may hold a place that others want without having come up. */
+#define PATIENCE (10 * MONO_SEC)
 
 struct range {
 	struct dynamic *dyn;
 	struct peer_want want;
 	struct bgp_range *range; /* NULL: no longer wanted */
 	unsigned peers;
+	TAILQ_HEAD(, peer) waiting; /* those that were never up, the oldest first */
 	uint64_t refused;
 	char full[80]; /* why nobody more is let in */
 };
@@ -63,6 +68,7 @@ static struct range *range_new(struct dynamic *dyn, struct peer_want *w)
 	struct range *r = mem_calloc(1, sizeof *r);
 
 	r->dyn = dyn;
+	TAILQ_INIT(&r->waiting);
 	r->want = *w;
 	*w = (struct peer_want){0};
 	configure(r);
@@ -144,18 +150,56 @@ struct range *dynamic_find(const struct dynamic *dyn, const struct peer_want *w)
 
 /* ---- Peers ---- */
 
+static void wait_end(struct peer *p)
+{
+	if (p->waiting)
+		TAILQ_REMOVE(&p->range->waiting, p, wait);
+	p->waiting = false;
+}
+
 void dynamic_join(struct peer *p, struct range *r)
 {
+	bool waiting = p->range ? p->waiting : true;
+
 	if (p->range == r)
 		return;
-	if (p->range)
+	if (p->range) {
 		p->range->peers--;
-	if (p->ending)
-		TAILQ_REMOVE(&p->range->dyn->ended, p, ended);
-	p->ending = false;
+		wait_end(p);
+		if (p->ending)
+			TAILQ_REMOVE(&p->range->dyn->ended, p, ended);
+		p->ending = false;
+	}
 	p->range = r;
-	if (r)
-		r->peers++;
+	if (!r)
+		return;
+	r->peers++;
+	if (!waiting)
+		return;
+	p->waiting = true;
+	p->waits_from = mono_now();
+	TAILQ_INSERT_TAIL(&r->waiting, p, wait);
+}
+
+void dynamic_established(struct peer *p)
+{
+	wait_end(p);
+}
+
+/* Connections that say nothing must not keep others out: the oldest of them makes room. */
+static bool make_room(struct range *r)
+{
+	struct peer *p = TAILQ_FIRST(&r->waiting);
+
+	if (!p || mono_now() - p->waits_from < PATIENCE)
+		return false;
+	speaker_remove(p, BGP_CEASE_REJECTED);
+	return true;
+}
+
+static bool is_full(const struct range *r)
+{
+	return r->peers >= r->want.opt.range_limit || speaker_count(r->dyn->speaker) >= PEERS_MAX;
 }
 
 static struct bgp_session *on_caller(void *arg, const struct bgp_caller *who, const char **why)
@@ -170,7 +214,7 @@ static struct bgp_session *on_caller(void *arg, const struct bgp_caller *who, co
 		*why = "it is administratively down";
 		return NULL;
 	}
-	if (r->peers >= r->want.opt.range_limit || speaker_count(s) >= PEERS_MAX) {
+	if (is_full(r) && !make_room(r)) {
 		r->refused++;
 		*why = r->full;
 		return NULL;
@@ -204,7 +248,7 @@ static bool ended_work(void *arg, uint64_t deadline)
 		TAILQ_REMOVE(&dyn->ended, p, ended);
 		p->ending = false;
 		if (!bgp_session_is_connected(p->session) && !p->stale && !p->limit.down)
-			speaker_remove(p);
+			speaker_remove(p, 0);
 	}
 	return false;
 }

@@ -25,6 +25,8 @@ struct range *dynamic_find(const struct dynamic *dyn, const struct peer_want *w)
 
 /* The peer belongs to this range from now on; NULL: to none, it is configured or goes. */
 void dynamic_join(struct peer *p, struct range *r);
+/* It is up. */
+void dynamic_established(struct peer *p);
 /* Perhaps the peer has ended: looked at soon, and then it goes. */
 void dynamic_check(struct peer *p);
 

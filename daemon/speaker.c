@@ -528,7 +528,7 @@ struct peer *speaker_add(struct speaker *s, struct peer_want *w, struct range *r
 	return s->peers[at];
 }
 
-void speaker_remove(struct peer *p)
+void speaker_remove(struct peer *p, uint8_t cease)
 {
 	struct speaker *s = p->speaker;
 	unsigned at = place_of(s, &p->want);
@@ -536,7 +536,7 @@ void speaker_remove(struct peer *p)
 	log_debug("bgp", "%s: ended", p->want.name);
 	memmove(s->peers + at, s->peers + at + 1, (s->count - at - 1) * sizeof(struct peer *));
 	s->count--;
-	peer_free(p, 0);
+	peer_free(p, cease);
 	recheck(s);
 }
 
@@ -627,6 +627,8 @@ static void on_established(void *arg, struct bgp_session *session)
 	peer_self(p, self);
 	if (p->as != open->as)
 		peer_is_in_as(p, open->as);
+	if (p->range)
+		dynamic_established(p);
 	p->eor = p->refreshing = 0;
 	p->heard = mono_now();
 	p->tried = true;

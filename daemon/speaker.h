@@ -25,6 +25,9 @@ struct peer {
 	struct range *range; /* that it came by; NULL: it is configured */
 	bool ending;	     /* in the list of those that may have ended, see dynamic.c */
 	TAILQ_ENTRY(peer) ended;
+	bool waiting;	     /* in its range's list of those that have not been Established */
+	uint64_t waits_from; /* mono */
+	TAILQ_ENTRY(peer) wait;
 	struct link_state *link; /* of one on a link, see link.c; else NULL */
 	LIST_ENTRY(peer) on_link;
 	struct bgp_session *session;
@@ -67,9 +70,10 @@ void speaker_problems(const struct speaker *s, struct strbuf *out);
 /* By session name or remote address; NULL if none. */
 struct peer *speaker_find(const struct speaker *s, const char *name);
 
-/* For dynamic.c: a peer of this range more, which takes the want's texts; and one less, whose session has ended. */
+/* For dynamic.c: a peer of this range more, which takes the want's texts; and one less. cease as in bgp_session_free().
+ */
 struct peer *speaker_add(struct speaker *s, struct peer_want *w, struct range *r);
-void speaker_remove(struct peer *p);
+void speaker_remove(struct peer *p, uint8_t cease);
 struct dynamic *speaker_dynamic(const struct speaker *s);
 /* For link.c: where the peer is has changed. And for those who hear of interfaces. */
 void speaker_refresh(struct peer *p);

@@ -320,3 +320,27 @@ def test_not_enough_descriptors(reflector):
     reflector.range(peerLimit=500)
     wait_for(lambda: reflector.node.show("dynamic")["ranges"][0]["limit"] == 500, "the other limit")
     assert reflector.node.show("status")["problems"] == []
+
+
+def test_silent_callers(reflector):
+    """Connections that say nothing hold the places for a while, not for ever."""
+    reflector.range(peerLimit=3)
+    reflector.node.start()
+    reflector.wait_ranges()
+    up = reflector.call("10.128.0.1").establish()
+    silent = [reflector.call(f"10.128.0.{number}") for number in (2, 3)]
+    wait_for(lambda: len(reflector.peers()) == 3, reflector.peers)
+    early = reflector.call("10.128.0.4")
+    assert early.hear() == (NOTIFICATION, bytes([6, 5]))
+
+    def let_in():
+        client = reflector.call("10.128.0.4")
+        heard = client.hear()
+        return client if heard and heard[0] == OPEN else None
+    begun = time.monotonic()
+    late = wait_for(let_in, reflector.peers)
+    assert time.monotonic() - begun > 5
+    assert silent[0].hear_of(NOTIFICATION) == bytes([6, 5]) and silent[0].hear() is None
+    wait_for(lambda: set(reflector.peers()) == {"10.128.0.1", "10.128.0.3", "10.128.0.4"}, reflector.peers)
+    for client in (up, late, *silent):
+        client.close()

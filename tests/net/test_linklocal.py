@@ -234,6 +234,20 @@ def test_bird_dynamic(new_cluster):
     pair.check_traffic()
 
 
+def test_bird_unnumbered(new_cluster):
+    """The same without a name: BIRD advertises itself by its protocol radv."""
+    pair = Pair(new_cluster(mesh=False), BirdNode)
+    bird = pair.two
+    bird.start(BIRD.format(ip4=bird.ip4, block4=bird.blocks[0], block6=bird.blocks[1]) + """
+protocol radv { interface "eth1" { max ra interval 4; min ra interval 3; default lifetime 0; }; }
+""")
+    pair.peer("fabric", pair.one, interface="eth1")
+    pair.one.start()
+    peer = wait_up(pair.one, "Node_eth1")
+    assert peer["address"] == f"{link_local(bird)}%eth1"
+    pair.check_traffic()
+
+
 def test_bird_calls(new_cluster):
     """An unnumbered peer that does not advertise itself calls, and that is enough."""
     pair = Pair(new_cluster(mesh=False), BirdNode)
