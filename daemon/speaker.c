@@ -211,6 +211,9 @@ static void peer_self(const struct peer *p, struct bgp_nexthop self[FAM_COUNT])
 	else if (!addr_is_none(&info.local))
 		/* On its own family the session's address is what the peer can reach us by. */
 		self[family_of_af(info.local.af)].addr = info.local;
+	/* RFC 8950: a node without IPv4 is reached over IPv6 for IPv4 routes, too, by those who can do that. */
+	if (addr_is_none(&self[FAM_IPV4].addr) && bgp_session_codec(p->session)->ext_next_hop >> FAM_IPV4 & 1)
+		self[FAM_IPV4] = self[FAM_IPV6];
 }
 
 /* Hands the peer's present configuration to session and RIB; both find out what really changed. */

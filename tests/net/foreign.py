@@ -27,6 +27,7 @@ class Session:
     four_octets: bool = True
     next_hops: dict = None      # {family: address} that own routes carry where the session's address is of another family
     next_hop_self: bool = False  # always: third parties' next hops are replaced too
+    ext_next_hop: bool = False  # IPv4 routes over IPv6 next hops (RFC 8950)
     max_prefix: int = None
     default_originate: bool = False
 
@@ -46,7 +47,8 @@ FEATURES = {
     "reflector": "reflects routes (RFC 4456)",
     "refresh": "sends its routes again when asked to (RFC 2918)",
     "asks again": "can be told to ask for routes again (RFC 2918)",
-    "enhanced refresh": "marks where a refresh begins and ends (RFC 7313)",
+    "enhanced refresh": "announces that it marks where a refresh begins and ends (RFC 7313)",
+    "marks": "does so",
     "graceful restart": "restarts, and its routes stay (RFC 4724)",
     "helper": "keeps the routes of a peer that restarts (RFC 4724)",
     "notification restart": "its routes stay over NOTIFICATIONs too (RFC 8538)",

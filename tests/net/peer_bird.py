@@ -79,6 +79,7 @@ class BirdNode(Foreign):
         options = [
             (hop, f"next hop address {hop}"),
             (session.next_hop_self, "next hop self on"),
+            (session.ext_next_hop and family == 4, "extended next hop on"),
             (session.max_prefix, f"receive limit {session.max_prefix} action restart"),
         ]
         return CHANNEL.format(family=family, options="".join(f"    {line};\n" for wanted, line in options if wanted))

@@ -21,12 +21,13 @@ neighbor {remote} {{
   host-name {hostname};
 {options}  capability {{
     route-refresh enable;
+    nexthop {ext_next_hop};
     asn4 {four_octets};
     graceful-restart {restart};
   }}
   family {{
 {families}  }}
-  api {{
+{next_hops}  api {{
     processes [ watch_{name} ];
     neighbor-changes;
     receive {{ parsed; update; open; notification; refresh; }}
@@ -98,6 +99,7 @@ class ExabgpNode(Foreign):
     package = "exabgp"
     lacks = {"relay": "it is no router: it announces what it is told to, and passes nothing on",
              "reflector": "it is no router",
+             "marks": "it sends its routes again without them",
              "helper": "it has no table to keep routes in",
              "notification restart": "it does not have it",
              "notification helper": "it does not have it",
@@ -142,6 +144,8 @@ class ExabgpNode(Foreign):
             heard=self.file(session, "heard"), four_octets="enable" if session.four_octets else "disable",
             restart=session.restart_time or "disable", options="".join(f"  {text};\n" for wanted, text in options if wanted),
             families="".join(f"    ipv{family} unicast;\n" for family in session.families),
+            ext_next_hop="enable" if session.ext_next_hop else "disable",
+            next_hops="  nexthop {\n    ipv4 unicast ipv6;\n  }\n" if session.ext_next_hop else "",
             routes="".join(f"    {text};\n" for text in routes))
 
     def say(self, session, *commands):
@@ -152,9 +156,9 @@ class ExabgpNode(Foreign):
     def heard(self, session):
         """What it told of the session, the messages of its API."""
         path = self.file(session, "heard")
-        # What it says of ROUTE-REFRESH is no JSON: "afi": ""ipv4"".
+        # What it says of ROUTE-REFRESH is no JSON, "afi": ""ipv4"", and a NOTIFICATION's octets are as they are.
         lines = (re.sub(r'""(\w+)""', r'"\1"', line) for line in path.read_text().splitlines()) if path.exists() else ()
-        return list(map(json.loads, lines))
+        return [json.loads(line, strict=False) for line in lines]
 
     def established(self, session):
         states = [message["neighbor"]["state"] for message in self.heard(session) if message["type"] == "state"]

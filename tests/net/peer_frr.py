@@ -8,7 +8,7 @@ from pathlib import Path
 import ns
 from foreign import Foreign
 from netns import is6, run, wait_for
-from routes import Route, ext_community
+from routes import Route, community, ext_community
 
 MS_BIND = 4096
 
@@ -56,7 +56,7 @@ def read_path(prefix, path):
     return Route(
         prefix, " ".join(hop for _scope, hop in hops), origin=ORIGINS[path["origin"]],
         as_path=() if numbers == "Local" else tuple(map(int, numbers.split())), med=path.get("metric"),
-        local_pref=path.get("locPrf"), communities=tuple(texts("community")),
+        local_pref=path.get("locPrf"), communities=tuple(map(community, texts("community"))),
         ext_communities=tuple(ext_community(*text.split(":")) for text in texts("extendedCommunity")),
         large_communities=tuple(texts("largeCommunity")),
         aggregator=(path["aggregatorAs"], path["aggregatorId"]) if "aggregatorAs" in path else None,
@@ -149,6 +149,7 @@ class FrrNode(Foreign):
             (True, "timers connect 1"),
             (True, "advertisement-interval 0"),
             (session.passive, "passive"),
+            (session.ext_next_hop, "capability extended-nexthop"),
             (session.password, f"password {session.password}"),
             (session.ttl_security, f"ttl-security hops {session.ttl_security}"),
             (not session.four_octets, "dont-capability-negotiate"),
@@ -162,7 +163,7 @@ class FrrNode(Foreign):
             (session.client, "route-reflector-client"),
             (session.max_prefix, f"maximum-prefix {session.max_prefix}"),
             (session.default_originate, "default-originate"),
-            (hop, f"route-map own{session.name} out"),
+            (hop and family == 6, f"route-map own{session.name} out"),
         ]
         return "".join(f"  neighbor {session.remote} {text}\n" for wanted, text in options if wanted)
 

@@ -68,6 +68,7 @@ class GobgpNode(Foreign):
     package = "gobgpd"
     lacks = {"asks again": "it looks again at the routes it has kept, and asks nobody",
              "enhanced refresh": "it does not announce the capability",
+             "marks": "the same",
              "notification restart": "it says that it kept forwarding only after a restart of its own (RFC 4724 4.2)",
              "hears refusals": "it ends the attempt and says nothing of the reason",
              "old": "it always announces 4-octet AS numbers",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from foreign import Foreign
 from netns import run, wait_for
-from routes import OPTIONAL, PARTIAL, TRANSITIVE, Route, ext_community
+from routes import OPTIONAL, PARTIAL, TRANSITIVE, Route, community, ext_community
 
 GLOBAL = """
 AS {local_as}
@@ -36,7 +36,7 @@ def read_attribute(attribute):
 def read_path(row):
     route = Route(
         row["prefix"], row["exit_nexthop"], origin=ORIGINS[row["origin"]], as_path=tuple(map(int, row["aspath"].split())),
-        med=row["metric"], local_pref=row["localpref"], communities=tuple(row.get("communities", ())),
+        med=row["metric"], local_pref=row["localpref"], communities=tuple(map(community, row.get("communities", ()))),
         ext_communities=tuple(ext_community(*re.split("[ :]", text)) for text in row.get("extended_communities", ())),
         large_communities=tuple(row.get("large_communities", ())))
     for attribute in row.get("attributes", ()):
@@ -48,7 +48,9 @@ class OpenbgpdNode(Foreign):
     """A host with the distribution's OpenBGPD. Its portable form does not touch the kernel."""
 
     package = "openbgpd"
-    lacks = {"graceful restart": "it announces the capability for its End-of-RIB alone, with no family",
+    lacks = {"refresh": "it ignores every request, whoever asks: \"AID IPv4 unicast not negotiated\"",
+             "marks": "the same",
+             "graceful restart": "it announces the capability for its End-of-RIB alone, with no family",
              "notification restart": "OpenBGPD 7.7 does not have it",
              "notification helper": "OpenBGPD 7.7 does not have it",
              "long-lived": "it does not have it",

@@ -273,9 +273,10 @@ def read_next_hop(data):
 
 
 def route_of(data, prefix, path_id=0):
-    """A route from its attributes as MRT files hold them: MP_REACH_NLRI is but the next hop there (RFC 6396 4.3.4)."""
+    """A route from its attributes as MRT files hold them: MP_REACH_NLRI is but the next hop there (RFC 6396 4.3.4), and is
+    missing in BIRD's where the route is one of IPv4 and the next hop of IPv6."""
     attributes = read_attributes(data)
-    values = read_values([one for one in attributes if one[0] != MP_REACH])
+    values = {"next_hop": "", **read_values([one for one in attributes if one[0] != MP_REACH])}
     for code, _flags, value in attributes:
         if code == MP_REACH:
             hop = value[1:1 + value[0]] if value[0] == len(value) - 1 else value[4:4 + value[3]]
@@ -324,6 +325,15 @@ def by_prefix(routes):
     out = {route.prefix: route for route in routes}
     assert len(out) == len(routes), "a prefix twice"
     return out
+
+
+WELL_KNOWN = {"graceful-shutdown": "65535:0", "blackhole": "65535:666", "llgr-stale": "65535:6", "no-llgr": "65535:7",
+              "no-export": "65535:65281", "no-advertise": "65535:65282"}
+
+
+def community(text):
+    """By its number, whatever a daemon calls it."""
+    return WELL_KNOWN.get(text.lower().replace("_", "-"), text)
 
 
 EXT_KINDS = {"rt": 2, "ro": 3, "soo": 3}

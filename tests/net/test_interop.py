@@ -159,7 +159,6 @@ def test_tables():
 
 
 CAPABILITIES = {
-    "route_refresh": "refresh",
     "enhanced_route_refresh": "enhanced refresh",
     "graceful_restart_families": "graceful restart",
 }
@@ -175,7 +174,7 @@ def test_session(matrix, row):
         assert peer["state"] == "Established"
         assert peer["dialled_by"] == ("this node" if row.internal else "the peer")
         assert capabilities["families"] == families[session.families]
-        assert capabilities["four_octet_as"]
+        assert capabilities["four_octet_as"] and capabilities["route_refresh"]
         assert capabilities["router_id"] == row.host.ip4
         for key, feature in CAPABILITIES.items():
             assert bool(capabilities[key]) == row.kind.has(feature), (key, capabilities)
@@ -240,6 +239,29 @@ def test_they_ask_again(matrix, row):
                  lambda s=session: f"{row.name} asks for its routes again: {received(matrix, s)}")
         wait_for(lambda s=session, r=routes: row.host.learned(s).keys() == r.keys(), "the routes are there")
         assert received(matrix, session)["OPEN"] == before["OPEN"]
+
+
+@rows_with("refresh", internal=(False,))
+def test_we_ask_again(matrix, row):
+    """Ours asks when it judges routes otherwise than before; with RFC 7313 what comes is between marks."""
+    mine = by_prefix(row.fed)
+
+    def asked(session):
+        peer = matrix.ours.show("peers", session.local)["peer"]
+        return (next(one["sent"] for one in peer["messages"] if one["type"] == "ROUTE-REFRESH"),
+                peer["updates"]["prefixes_received"])
+
+    before = {session.local: asked(session) for session in row.sessions}
+    heard_before = {session.local: received(matrix, session) for session in row.sessions}
+    matrix.peer_all([row], enforceFirstAS=False)
+    for session in row.sessions:
+        count, prefixes = before[session.local]
+        wait_for(lambda s=session, c=count: asked(s)[0] > c, lambda: f"ours asks {row.name}")
+        wait_for(lambda s=session, p=prefixes: asked(s)[1] >= p + FED, lambda s=session: f"{row.name} tells all again: {asked(s)}")
+        wait_for(lambda s=session: received(matrix, s)["ROUTE-REFRESH"]
+                 >= heard_before[s.local]["ROUTE-REFRESH"] + 2 * row.kind.has("marks"), lambda: f"{row.name} marks begin and end")
+        assert received(matrix, session)["OPEN"] == heard_before[session.local]["OPEN"]
+    assert {prefix for prefix in matrix.sunk(True) if prefix in mine} == mine.keys()
 
 
 # Changes
