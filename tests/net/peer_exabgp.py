@@ -99,7 +99,8 @@ class ExabgpNode(Foreign):
     package = "exabgp"
     lacks = {"relay": "it is no router: it announces what it is told to, and passes nothing on",
              "reflector": "it is no router",
-             "marks": "it sends its routes again without them",
+             "refresh": "it falls over every request, whoever asks, and begins the session anew",
+             "marks": "the same",
              "helper": "it has no table to keep routes in",
              "notification restart": "it does not have it",
              "notification helper": "it does not have it",

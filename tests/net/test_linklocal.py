@@ -100,7 +100,7 @@ def test_link_local_peers(pair):
     # The interface loses its name, and the session its peer; then it has it again.
     pair.one.ip("link set eth1 down", "link set eth1 name other", "link set other up")
     wait_for(lambda: "there is no interface eth1" in peers(pair.one)[name]["info"], lambda: peers(pair.one)[name])
-    assert not route_to(pair.one, pair.two.blocks[0])
+    wait_for(lambda: not route_to(pair.one, pair.two.blocks[0]), "its routes go")
     pair.one.ip("link set other down", "link set other name eth1", "link set eth1 up")
     wait_up(pair.one, name)
     pair.check_traffic()
