@@ -48,7 +48,7 @@ FEATURES = {
     "refresh": "sends its routes again when asked to (RFC 2918)",
     "asks again": "can be told to ask for routes again (RFC 2918)",
     "enhanced refresh": "announces that it marks where a refresh begins and ends (RFC 7313)",
-    "marks": "does so",
+    "marks": "really marks it (RFC 7313)",
     "graceful restart": "restarts, and its routes stay (RFC 4724)",
     "helper": "keeps the routes of a peer that restarts (RFC 4724)",
     "notification restart": "its routes stay over NOTIFICATIONs too (RFC 8538)",

@@ -13,11 +13,13 @@ family has its own session. ours dials the internal ones, the daemons the extern
 """
 
 import dataclasses
+import re
 
 import pytest
 
+import interop_table
 from foreign import FEATURES, Session
-from harness import wait_for
+from harness import TOP, run, wait_for
 from interop import (CLUSTER_ID, FAMILIES, OUR_AS, Surroundings, brought_in, heard, kind_name, reflected, router_id, sent_out)
 from objects import bgp_peer, node_object
 from peers import PEERS
@@ -156,6 +158,19 @@ def test_tables():
     for kind in PEERS:
         assert kind.package and kind.lacks.keys() <= FEATURES.keys() and all(kind.lacks.values()), kind
         assert kind.hides.keys() <= set(FIELDS), kind
+
+
+def test_document():
+    """docs/interop.md says what the tables say, and names the versions that are here."""
+    text = (TOP / "docs/interop.md").read_text()
+    assert interop_table.table() in text and interop_table.reasons() in text, "run tests/net/interop_table.py"
+    for kind in PEERS:
+        version = re.search(rf"\| {kind.package} \| (\S+) \|", text).group(1)
+        here = run(["dpkg-query", "-W", "-f", "${Version}", kind.package])
+        assert here.startswith(version), f"{kind.package} is {here}, docs/interop.md names {version}"
+    for name, tests in re.findall(r"`(test_\w+\.py)(?::(\w+))?`", text):
+        source = (TOP / "tests/net" / name).read_text()
+        assert not tests or f"def {tests}(" in source, f"{name}:{tests}"
 
 
 CAPABILITIES = {
