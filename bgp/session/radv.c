@@ -13,7 +13,6 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
-#include "daemon/base/wire.h"
 
 /* RFC 4861 6.2.1: the interval, and a quicker beginning. */
 #define INTERVAL (10 * MONO_SEC)
@@ -24,7 +23,9 @@
 /* How many messages one readiness event reads: a flood on the link waits for the peers. */
 #define READ_BUDGET 32
 #define HOP_LIMIT 255
-#define ADVERTISEMENT_LEN 16u /* without options */
+/* Without options. */
+#define ADVERTISEMENT_LEN 16u
+#define SOLICITATION_LEN 8u
 
 struct watched {
 	struct radv *radv;
@@ -151,23 +152,29 @@ static bool options_are_sound(struct rd *r)
 	return !r->bad;
 }
 
-/* RFC 4861 6.1.1, 6.1.2. The kernel has checked the checksum. */
-static void judge(struct radv *r, struct heard *h)
+enum radv_kind radv_judge(struct rd message, int hop_limit, const struct addr *from)
+{
+	uint8_t type = rd_u8(&message), code = rd_u8(&message);
+
+	if (hop_limit != HOP_LIMIT || code != 0)
+		return RADV_OF_NO_USE;
+	rd_take(&message, (type == ND_ROUTER_ADVERT ? ADVERTISEMENT_LEN : SOLICITATION_LEN) - 2);
+	if (message.bad || !options_are_sound(&message))
+		return RADV_OF_NO_USE;
+	if (type == ND_ROUTER_SOLICIT)
+		return RADV_SOLICITATION;
+	return type == ND_ROUTER_ADVERT && addr_is_link_local(from) ? RADV_ADVERTISEMENT : RADV_OF_NO_USE;
+}
+
+static void heard(struct radv *r, const struct heard *h)
 {
 	struct watched *w = find(r, h->ifindex);
-	uint8_t type = rd_u8(&h->message), code = rd_u8(&h->message);
+	enum radv_kind kind = radv_judge(h->message, h->hop_limit, &h->from);
 
-	if (!w || h->hop_limit != HOP_LIMIT || code != 0)
-		return;
-	if (type == ND_ROUTER_SOLICIT) {
+	if (w && kind == RADV_SOLICITATION)
 		solicited(w);
-		return;
-	}
-	rd_take(&h->message, ADVERTISEMENT_LEN - 2);
-	if (type != ND_ROUTER_ADVERT || h->message.bad || !addr_is_link_local(&h->from) ||
-	    !options_are_sound(&h->message))
-		return;
-	r->on_router(r->arg, &h->from);
+	else if (w && kind == RADV_ADVERTISEMENT)
+		r->on_router(r->arg, &h->from);
 }
 
 static void read_control(struct msghdr *m, struct heard *h)
@@ -212,7 +219,7 @@ static void on_readable(void *arg, int events)
 		h.from = addr_on_link(&source, h.ifindex);
 		h.message = rd_make(data, (size_t)len);
 		if (!(m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
-			judge(r, &h);
+			heard(r, &h);
 	}
 }
 

@@ -8,8 +8,13 @@
 
 #include "daemon/base/addr.h"
 #include "daemon/base/loop.h"
+#include "daemon/base/wire.h"
 
 struct radv;
+
+/* What an ICMPv6 message is: RFC 4861 6.1.1, 6.1.2. The kernel has checked the checksum. */
+enum radv_kind { RADV_OF_NO_USE, RADV_SOLICITATION, RADV_ADVERTISEMENT };
+enum radv_kind radv_judge(struct rd message, int hop_limit, const struct addr *from);
 
 /* on_router: a router on a watched link said that it is there; its address has the link as scope. */
 struct radv *radv_new(struct loop *loop, void (*on_router)(void *arg, const struct addr *router), void *arg);
