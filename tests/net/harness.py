@@ -28,7 +28,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests"))
 import ns  # noqa: E402 (needs the path)
-from netns import Namespace, Ping, is6, run, wait_for  # noqa: E402
+from netns import Namespace, Ping, announce, is6, run, wait_for  # noqa: E402
 from objects import (bgp_configuration, bgp_peer, block_affinity, ip_pool, ipam_block, node_object,  # noqa: E402
                      to_yaml, workload_endpoint)
 
@@ -290,6 +290,8 @@ class Segment:
         lines += [f"addr add {address} dev eth0{' nodad' if is6(address) else ''}" for address in host.addresses]
         lines += [f"route add default via {gateway.split('/')[0]} dev eth0" for gateway in self.gateways]
         host.ip(*lines)
+        for address in host.addresses:
+            announce(host, address.split("/")[0])
         host.port = port
 
     def cut(self, host, down=True):

@@ -1,10 +1,14 @@
 """Network namespaces, commands in them, waiting for conditions, and pings that count."""
 
 import contextlib
+import fcntl
+import ipaddress
 import json
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -12,6 +16,7 @@ from pathlib import Path
 import ns
 
 POLL = 0.03
+SIOCGIFHWADDR, SIOCGIFINDEX = 0x8927, 0x8933
 
 
 class Timeout(AssertionError):
@@ -111,6 +116,37 @@ class Namespace:
         prefix = re.sub(r"/(32|128)$", "", str(prefix))
         found = [route for route in self.routes(6 if is6(prefix) else 4) if route["dst"] == prefix]
         return min(found, key=lambda route: route.get("metric", 0), default=None)
+
+
+def hardware_address(sock, device):
+    return fcntl.ioctl(sock.fileno(), SIOCGIFHWADDR, struct.pack("256s", device.encode()))[18:24]
+
+
+def socket_index(sock, device):
+    return struct.unpack("16si", fcntl.ioctl(sock.fileno(), SIOCGIFINDEX, struct.pack("16si", device.encode(), 0)))[1]
+
+
+def announce(namespace, address, device="eth0"):
+    """Tells the network who has the address now, as operating systems do: somebody else may have had it a moment ago, and
+    whoever spoke with him believes him to be there for up to a minute."""
+    packed = ipaddress.ip_address(address).packed
+    with namespace.inside():
+        if is6(address):
+            sock = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+        else:
+            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+    with sock:
+        mac = hardware_address(sock, device)
+        if is6(address):
+            # A neighbour advertisement that nobody asked for, with the override flag (RFC 4861 7.2.6).
+            index = socket_index(sock, device)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+            sock.sendto(bytes([136, 0, 0, 0, 0x20, 0, 0, 0]) + packed + bytes([2, 1]) + mac, ("ff02::1", 0, 0, index))
+        else:
+            sock.bind((device, 0x0806))
+            sock.send(b"\xff" * 6 + mac + bytes.fromhex("0806" "0001" "0800" "06" "04" "0001") + mac + packed +
+                      b"\0" * 6 + packed)
 
 
 class Ping:

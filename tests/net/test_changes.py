@@ -34,3 +34,18 @@ def test_other_ipv6_address(mesh):
         assert_no_reset(before[node], node, "another IPv6 address")
     assert two.pods[0].pings(one.pods[0].ip6)
     traffic.end("another node's new address")
+
+
+def test_a_machine_is_replaced(mesh):
+    """Another machine with the addresses of one that left: its neighbours believe the old one to be there until they are
+    told, and the session comes up at once when they are."""
+    one, _two, old = mesh.nodes
+    addresses = old.addresses
+    mesh.remove(old)
+    new = mesh.add_node("node-4", addresses=addresses)
+    new.start()
+    for node, other in ((one, new), (new, one)):
+        wait_for(lambda n=node, o=other: any(peer["address"] == o.ip4 and peer["state"] == "Established"
+                                             for peer in n.show("peers")["peers"]),
+                 lambda n=node: n.calidris("show", "peers"), 12)
+    mesh.wait_converged(12)

@@ -16,7 +16,7 @@ import pytest
 from files import Files, key_of
 from harness import Cluster, Node, interface_name
 from model import Machine, Model
-from netns import is6, run, wait_for
+from netns import announce, is6, run, wait_for
 from objects import (bgp_configuration, bgp_peer, block_affinity, ip_pool, ipam_block, node_object,
                      workload_endpoint)
 
@@ -426,6 +426,7 @@ class Changing(Cluster):
         # The kernel drops what went through the old address's network with it; others' routes are others' to restore.
         gateway = node.segment.gateways[position].split("/")[0]
         node.ip(f"route replace default via {gateway} dev eth0")
+        announce(node, new.split("/")[0])
 
     def unused_host(self, first):
         """The first host number of the segment that nobody has now; others may have had it before."""
