@@ -14,6 +14,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/bmp.h"
 #include "daemon/export.h"
 #include "daemon/overlay.h"
 #include "daemon/speaker.h"
@@ -373,6 +374,8 @@ static void apply_self(struct cluster *c)
 	p.notes = (struct strbuf){0};
 	c->has_peers = p.count > 0 || p.range_count > 0;
 	listen_where_wanted(c);
+	if (c->d->bmp)
+		bmp_identity(c->d->bmp, c->self.as, c->self.router_id);
 	speaker_apply(c->d->speaker, &p, &c->self, NULL, c->export);
 }
 

@@ -13,6 +13,7 @@
 	X("show kernel", "", 0, 0, "the routes wanted in the kernel, and how they are there", show_kernel)         \
 	X("show takeover", "", 0, 0,                                                                               \
 	  "what would be added, replaced and removed by taking over BIRD's and Felix's routes", show_takeover)     \
+	X("show bmp", "", 0, 0, "the BMP stations reported to", show_bmp)                                          \
 	X("show objects", "[KIND]", 0, 1, "the cluster's objects, and where they are from", show_objects)          \
 	X("show problems", "", 0, 0, "what keeps this node from working fully", show_problems)                     \
 	X("show memory", "", 0, 0, "what the memory is used for", show_memory)                                     \

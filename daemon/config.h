@@ -12,6 +12,9 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/log.h"
 
+#define BMP_IN_PRE_POLICY 1u
+#define BMP_IN_POST_POLICY 2u
+
 struct config {
 	/* node.* */
 	char *node_name; /* node.name, NODENAME; default: CALICO_NODENAME_FILE's content, then the host name, lower case
@@ -44,6 +47,13 @@ struct config {
 	char *interface_prefix; /* FELIX_INTERFACEPREFIX's first element */
 	/* control.* */
 	char *control_socket, *control_group;
+	/* bmp.* */
+	char *bmp_stations;	 /* endpoints, see endpoint.h; "" none */
+	unsigned bmp_adj_rib_in; /* set of BMP_IN_* */
+	bool bmp_adj_rib_out, bmp_loc_rib;
+	unsigned bmp_statistics_interval;			/* s, 0 never */
+	unsigned bmp_connect_retry_time, bmp_connect_retry_max; /* s */
+	unsigned bmp_buffer;					/* octets */
 	/* mrt.* */
 	unsigned mrt_table_interval; /* s, 0 never */
 	char *mrt_table_file;	     /* a pattern, see mrt_schedule.h */

@@ -10,6 +10,7 @@
 
 #include "daemon/base/mem.h"
 #include "daemon/control.h"
+#include "daemon/endpoint.h"
 #include "daemon/mrt_schedule.h"
 #include "fib/fib.h"
 
@@ -398,6 +399,58 @@ static void takeover_allowed(const struct config_row *row, struct strbuf *out)
 
 static const struct config_type type_takeover = {takeover_parse, takeover_format, takeover_allowed, false};
 
+static bool stations_parse(const struct config_row *row, const char *text, void *field)
+{
+	struct endpoint e, other;
+	const char *rest = text, *before;
+	bool valid = true;
+
+	while (endpoint_next(&e, &rest))
+		for (before = text; endpoint_next(&other, &before) && before != rest;)
+			valid = valid && !endpoint_equal(&e, &other);
+	return text_set(row, text, field, valid && !*rest);
+}
+
+static void stations_allowed(const struct config_row *row, struct strbuf *out)
+{
+	(void)row;
+	strbuf_puts(out, "different ADDRESS:PORT or [IPv6 ADDRESS]:PORT, separated by blanks");
+}
+
+static const struct config_type type_stations = {stations_parse, text_format, stations_allowed, true};
+
+static const char *const adj_rib_in_words[] = {
+    [0] = "off",
+    [BMP_IN_PRE_POLICY] = "pre-policy",
+    [BMP_IN_POST_POLICY] = "post-policy",
+    [BMP_IN_PRE_POLICY | BMP_IN_POST_POLICY] = "both",
+};
+
+static bool adj_rib_in_parse(const struct config_row *row, const char *text, void *field)
+{
+	(void)row;
+	for (unsigned i = 0; i < sizeof adj_rib_in_words / sizeof *adj_rib_in_words; i++) {
+		if (strcasecmp(text, adj_rib_in_words[i]) == 0) {
+			*(unsigned *)field = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void adj_rib_in_format(const void *field, struct strbuf *out)
+{
+	strbuf_puts(out, adj_rib_in_words[*(const unsigned *)field]);
+}
+
+static void adj_rib_in_allowed(const struct config_row *row, struct strbuf *out)
+{
+	(void)row;
+	strbuf_puts(out, "pre-policy, post-policy, both or off");
+}
+
+static const struct config_type type_adj_rib_in = {adj_rib_in_parse, adj_rib_in_format, adj_rib_in_allowed, false};
+
 /* ---- Keys ---- */
 
 #define AT(member) .offset = offsetof(struct config, member)
@@ -509,6 +562,28 @@ const struct config_row config_schema[] = {
      CONFIG_RESTART, "Unix socket on which calidris(8) talks to the daemon."},
     {"control.group", &type_name, .max = 32, .default_text = "", AT(control_group), CONFIG_RESTART,
      "Group that may use the control socket, by name or number. If empty only the daemon's own user and root may."},
+
+    {"bmp.stations", &type_stations, .max = 4000, .default_text = "", AT(bmp_stations), CONFIG_AT_ONCE,
+     "BMP stations to report to (RFC 7854): the daemon connects to each of them."},
+    {"bmp.adj_rib_in", &type_adj_rib_in, .default_text = "pre-policy", AT(bmp_adj_rib_in), CONFIG_AT_ONCE,
+     "Which of the peers' routes are reported: as they were received, as import policy left them, or both."},
+    {"bmp.adj_rib_out", &type_bool, .default_text = "false", AT(bmp_adj_rib_out), CONFIG_AT_ONCE,
+     "Report what each peer is sent (RFC 8671). With many peers that is much."},
+    {"bmp.loc_rib", &type_bool, .default_text = "true", AT(bmp_loc_rib), CONFIG_AT_ONCE,
+     "Report the selected routes (RFC 9069)."},
+    {"bmp.statistics_interval", &type_number, .min = 1, .max = 86400, .or_word = "never", .default_text = "60",
+     AT(bmp_statistics_interval), CONFIG_AT_ONCE, "Time between two statistics reports, in seconds."},
+    {"bmp.connect_retry_time", &type_number, .min = 1, .max = UINT16_MAX, .default_text = "30",
+     AT(bmp_connect_retry_time), CONFIG_AT_ONCE,
+     "Time until a station that cannot be reached, or that was lost, is tried again, in seconds; doubled with each "
+     "attempt."},
+    {"bmp.connect_retry_max", &type_number, .min = 1, .max = UINT16_MAX, .default_text = "720",
+     AT(bmp_connect_retry_max), CONFIG_AT_ONCE, "The longest time between two attempts, in seconds."},
+    {"bmp.buffer", &type_number, .min = 65536, .max = 1073741824, .default_text = "16777216", AT(bmp_buffer),
+     CONFIG_AT_ONCE,
+     "How many octets are kept for stations that read slowly, for all of them together. The connection to one that "
+     "falls "
+     "behind by more is closed, and it is told everything anew."},
 
     {"mrt.table_interval", &type_number, .min = 1, .max = 604800, .or_word = "never", .default_text = "0",
      AT(mrt_table_interval), CONFIG_AT_ONCE,

@@ -9,6 +9,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/bmp.h"
 #include "daemon/cluster.h"
 #include "daemon/control.h"
 #include "daemon/dataplane.h"
@@ -116,6 +117,7 @@ struct daemon *daemon_new(struct config *c, const char *config_file, struct strb
 	d->overlay = overlay_new(d);
 	d->cluster = cluster_new(d);
 	d->mrt = mrt_schedule_new(d);
+	bmp_configure(d);
 	d->store = store_new(d->loop, &store_callbacks, d->cluster);
 	if (*d->config.user && !privileges_drop(d->config.user, text, sizeof text))
 		goto failed;
@@ -184,6 +186,9 @@ void daemon_free(struct daemon *d)
 		mrt_schedule_free(d->mrt);
 	if (d->speaker)
 		speaker_free(d->speaker, d->config.graceful_restart && !d->teardown);
+	d->speaker = NULL;
+	bmp_free(d->bmp);
+	d->bmp = NULL;
 	if (d->cluster)
 		cluster_free(d->cluster);
 	if (d->overlay)
@@ -250,6 +255,7 @@ bool daemon_reload(struct daemon *d, struct strbuf *err)
 	fib_configure(d->fib, &fib);
 	cluster_reconfigure(d->cluster);
 	mrt_schedule_configure(d->mrt);
+	bmp_configure(d);
 	notify_send("READY=1");
 	return true;
 }

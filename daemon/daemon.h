@@ -13,6 +13,7 @@ struct speaker;	     /* speaker.h: sessions joined with the RIB */
 struct cluster;	     /* cluster.h: objects into local routes, policies, peers */
 struct overlay;	     /* overlay.h: encapsulation */
 struct control;	     /* control.h: the control socket */
+struct bmp;	     /* bmp.h: reports to stations */
 struct mrt_schedule; /* mrt_schedule.h: tables written to files */
 
 struct daemon {
@@ -31,6 +32,7 @@ struct daemon {
 	struct cluster *cluster;
 	struct overlay *overlay;
 	struct control *control;
+	struct bmp *bmp; /* NULL: no stations are configured */
 	struct mrt_schedule *mrt;
 	struct loop_timer watchdog, ending;
 	struct loop_signal signals[3];

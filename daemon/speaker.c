@@ -9,6 +9,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/bmp.h"
 #include "daemon/dynamic.h"
 #include "daemon/link.h"
 #include "daemon/restart.h"
@@ -640,12 +641,24 @@ static void on_established(void *arg, struct bgp_session *session)
 	/* The rest stays until End-of-RIB; a peer that never sends it gets its restart time once more. */
 	if (p->stale)
 		loop_timer_set(s->d->loop, &p->stale_timer, open->gr_time * MONO_SEC, on_stale_timer, p);
+	if (s->d->bmp)
+		bmp_peer_up(s->d->bmp, p);
 	rib_peer_up(p->rib, codec, open->router_id, self);
 	/* A session that comes up again and again is no sign of others that will. */
 	if (bgp_session_info(session).established == 1)
 		restart_session_up(s->restart);
 	siblings_check(s, p);
 	recheck(s);
+}
+
+static void on_end(void *arg, struct bgp_session *session, const struct bgp_end *end)
+{
+	struct peer *p = arg;
+	struct daemon *d = p->speaker->d;
+
+	(void)session;
+	if (d->bmp)
+		bmp_peer_end(d->bmp, p, end);
 }
 
 static void on_down(void *arg, struct bgp_session *session, const struct bgp_down *why)
@@ -676,6 +689,8 @@ static void on_down(void *arg, struct bgp_session *session, const struct bgp_dow
 static void on_end_of_rib(struct peer *p, enum family f)
 {
 	p->eor |= (uint8_t)(1u << f);
+	if (p->speaker->d->bmp)
+		bmp_end_of_rib(p->speaker->d->bmp, p, f);
 	if (p->stale & 1u << f)
 		stale_gone(p, (uint8_t)(1u << f));
 	siblings_check(p->speaker, p);
@@ -763,6 +778,7 @@ static unsigned pull(void *arg, struct bgp_session *session, struct slice *out, 
 
 const struct bgp_session_ops speaker_session_ops = {
     .on_established = on_established,
+    .on_end = on_end,
     .on_down = on_down,
     .on_update = on_update,
     .on_refresh = on_refresh,

@@ -13,6 +13,7 @@ struct speaker;
 struct dynamic; /* dynamic.h */
 struct range;
 struct link_peers; /* link.h */
+struct bmp_source; /* bmp_core.h */
 
 /* An IPv6 session whose node's IPv4 session may carry both families is held back while that may be so. */
 enum peer_held { PEER_NOT_HELD, PEER_HELD_PASSIVE, PEER_HELD_DOWN };
@@ -32,6 +33,7 @@ struct peer {
 	LIST_ENTRY(peer) on_link;
 	struct bgp_session *session;
 	struct rib_peer *rib;
+	struct bmp_source *bmp;	       /* as it is reported to stations; NULL if it is not, or not up */
 	struct loop_timer stale_timer; /* RFC 4724: until the peer's old routes go */
 	uint8_t stale;		       /* bit per enum family: routes kept over its restart */
 	uint8_t eor;		       /* bit per enum family: End-of-RIB received on this session */

@@ -69,7 +69,7 @@ bool rib_walk_paths(const struct rib *r, enum family f, uint64_t *pos, unsigned 
 {
 	const struct table *t = &r->table[f];
 
-	for (; *pos < t->nodes.bound && max; ++*pos, max--) {
+	for (unsigned done = 0; *pos < t->nodes.bound && done < max; ++*pos, done++) {
 		const struct node *n = table_node(t, (uint32_t)*pos);
 		struct prefix prefix;
 
@@ -79,6 +79,7 @@ bool rib_walk_paths(const struct rib *r, enum family f, uint64_t *pos, unsigned 
 		for (uint32_t id = n->routes; id != ID_NONE; id = route_at(r, id)->next) {
 			struct rib_path path = path_of(r, f, &prefix, id);
 
+			done++;
 			if (route_age(path.peer, f, route_at(r, id)) != AGE_DEAD)
 				cb(arg, &path);
 		}

@@ -261,6 +261,9 @@ struct rib_stats rib_stats(const struct rib *r)
 	    .bytes = sizeof *r + attrs_bytes(r->attrs) + pool_bytes(&r->routes) + groups_bytes(r),
 	};
 
+	for (unsigned i = 0; i < r->n_peers; i++)
+		for (int f = 0; r->peers[i] && f < FAM_COUNT; f++)
+			s.best[f] += r->peers[i]->fam[f].best;
 	for (int f = 0; f < FAM_COUNT; f++) {
 		s.prefixes[f] = r->table[f].nodes.live;
 		s.routes[f] = r->n_routes[f];

@@ -224,7 +224,7 @@ struct rib_observer {
 /* One observer at a time, who keeps *o; NULL: nobody any more. */
 void rib_observe(struct rib *r, const struct rib_observer *o);
 /* A resumable walk over all routes of a family: as rib_walk(), but without weighing them, and in no order among those
- * of a prefix. `max` counts places in the table. */
+ * of a prefix. `max` counts places in the table and routes; those of one prefix stay together. */
 bool rib_walk_paths(const struct rib *r, enum family f, uint64_t *pos, unsigned max,
 		    void (*cb)(void *arg, const struct rib_path *path), void *arg);
 /* A resumable walk over what the peer has been sent, as UPDATEs: some tens of kilobytes a call. What it is sent
@@ -233,7 +233,7 @@ bool rib_walk_sent(struct rib_peer *p, enum family f, uint64_t *pos, void (*cb)(
 		   void *arg);
 
 struct rib_stats {
-	unsigned prefixes[FAM_COUNT], routes[FAM_COUNT], attrs, next_hops, groups;
+	unsigned prefixes[FAM_COUNT], routes[FAM_COUNT], best[FAM_COUNT], attrs, next_hops, groups;
 	size_t bytes;
 	bool released[FAM_COUNT];
 	unsigned dirty;

@@ -25,6 +25,16 @@ int64_t mono_to_wall(uint64_t mono)
 	return (int64_t)time(NULL) - ((int64_t)mono_now() - (int64_t)mono) / (int64_t)MONO_SEC;
 }
 
+uint64_t mono_to_wall_usec(uint64_t mono)
+{
+	struct timespec ts;
+	uint64_t wall, now = mono_now();
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	wall = (uint64_t)ts.tv_sec * MONO_SEC + (uint64_t)ts.tv_nsec;
+	return (mono > now ? wall + (mono - now) : wall - (now - mono)) / MONO_USEC;
+}
+
 const char *mono_format(uint64_t duration, char buf[static 16])
 {
 	unsigned long long s = duration / MONO_SEC;

@@ -14,6 +14,8 @@ void mono_fake(uint64_t now);
 
 /* Wall-clock time in whole seconds that corresponds to a monotonic instant, for showing to people. */
 int64_t mono_to_wall(uint64_t mono);
+/* The same in microseconds. */
+uint64_t mono_to_wall_usec(uint64_t mono);
 /* "3d04h", "2h10m", "5m07s", "12s", "350ms": how long, for showing to people. Returns buf. */
 const char *mono_format(uint64_t duration, char buf[static 16]);
 
