@@ -8,6 +8,8 @@
 	X("show status", "", 0, 0, "this node, its datastore, peers and routes, and what is wrong", show_status)   \
 	X("show peers", "[NAME]", 0, 1, "the BGP sessions; with a name or address, all about one", show_peers)     \
 	X("show dynamic", "", 0, 0, "ranges of peers that may connect, and how many have", show_dynamic)           \
+	X("show bfd", "[NAME]", 0, 1, "the BFD sessions that watch peers; with a name or address, all about one",  \
+	  show_bfd)                                                                                                \
 	X("show routes", "[PREFIX|ADDRESS] [all]", 0, 2, "the selected routes; all: every route, and why it lost", \
 	  show_routes)                                                                                             \
 	X("show kernel", "", 0, 0, "the routes wanted in the kernel, and how they are there", show_kernel)         \

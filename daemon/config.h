@@ -36,6 +36,10 @@ struct config {
 	bool honour_graceful_shutdown;				    /* bgp.graceful_shutdown.honour */
 	bool both_families; /* bgp.both_families: offer IPv4 and IPv6 on every session */
 	unsigned max_paths; /* bgp.max_paths */
+	/* bfd.* */
+	bool bfd_mesh;
+	unsigned bfd_transmit_interval, bfd_receive_interval; /* ms */
+	unsigned bfd_multiplier;			      /* bfd.detect_multiplier */
 	/* kernel.* */
 	bool programming, workload_routes, onlink;
 	unsigned protocol, table;

@@ -517,6 +517,22 @@ const struct config_row config_schema[] = {
     {"bgp.max_paths", &type_number, .min = 1, .max = 128, .default_text = "16", AT(max_paths), CONFIG_RESTART,
      "How many equal routes are used side by side (ECMP)."},
 
+    {"bfd.mesh", &type_bool, .default_text = "false", AT(bfd_mesh), CONFIG_AT_ONCE,
+     "Watch the nodes of the node-to-node mesh with BFD (RFC 5880): their sessions end within the detection time when "
+     "a node or the way to it dies. All nodes of the mesh need it. A BGPPeer says it for itself, in spec.bfd."},
+    {"bfd.transmit_interval", &type_number, .min = 10, .max = 60000, .default_text = "300", AT(bfd_transmit_interval),
+     CONFIG_AT_ONCE,
+     "Time between the BFD packets that this node wants to send, in milliseconds, where no BGPPeer says another. The "
+     "slower of both sides' wishes counts."},
+    {"bfd.receive_interval", &type_number, .min = 10, .max = 60000, .default_text = "300", AT(bfd_receive_interval),
+     CONFIG_AT_ONCE,
+     "The least time between the BFD packets that this node wants to receive, in milliseconds, where no BGPPeer says "
+     "another."},
+    {"bfd.detect_multiplier", &type_number, .min = 1, .max = 255, .default_text = "3", AT(bfd_multiplier),
+     CONFIG_AT_ONCE,
+     "So many BFD packets in a row may be lost before the other side declares this node dead, where no BGPPeer says "
+     "another number."},
+
     {"kernel.programming", &type_bool, .default_text = "true", AT(programming), CONFIG_AT_ONCE,
      "Write routes to the kernel. A route reflector without workloads needs none."},
     {"kernel.workload_routes", &type_bool, .default_text = "true", AT(workload_routes), CONFIG_AT_ONCE,

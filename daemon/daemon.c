@@ -13,6 +13,7 @@
 #include "daemon/cluster.h"
 #include "daemon/control.h"
 #include "daemon/dataplane.h"
+#include "daemon/liveness.h"
 #include "daemon/mrt_schedule.h"
 #include "daemon/notify.h"
 #include "daemon/overlay.h"
@@ -113,6 +114,7 @@ struct daemon *daemon_new(struct config *c, const char *config_file, struct strb
 		goto failed;
 	d->rib = rib_new(d->loop, &rib, &dataplane_rib_sink, d);
 	d->engine = bgp_engine_new(d->loop, &speaker_session_ops);
+	d->liveness = liveness_new(d);
 	d->speaker = speaker_new(d);
 	d->overlay = overlay_new(d);
 	d->cluster = cluster_new(d);
@@ -189,6 +191,9 @@ void daemon_free(struct daemon *d)
 	d->speaker = NULL;
 	bmp_free(d->bmp);
 	d->bmp = NULL;
+	if (d->liveness)
+		liveness_free(d->liveness);
+	d->liveness = NULL;
 	if (d->cluster)
 		cluster_free(d->cluster);
 	if (d->overlay)

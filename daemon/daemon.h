@@ -12,6 +12,7 @@
 struct speaker;	     /* speaker.h: sessions joined with the RIB */
 struct cluster;	     /* cluster.h: objects into local routes, policies, peers */
 struct overlay;	     /* overlay.h: encapsulation */
+struct liveness;     /* liveness.h: BFD joined with sessions and FIB */
 struct control;	     /* control.h: the control socket */
 struct bmp;	     /* bmp.h: reports to stations */
 struct mrt_schedule; /* mrt_schedule.h: tables written to files */
@@ -29,6 +30,7 @@ struct daemon {
 	struct fib *fib;
 	struct bgp_engine *engine;
 	struct speaker *speaker;
+	struct liveness *liveness;
 	struct cluster *cluster;
 	struct overlay *overlay;
 	struct control *control;

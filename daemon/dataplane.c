@@ -5,6 +5,7 @@
 #include "daemon/base/mono.h"
 #include "daemon/dynamic.h"
 #include "daemon/link.h"
+#include "daemon/liveness.h"
 #include "daemon/overlay.h"
 #include "daemon/speaker.h"
 
@@ -61,6 +62,8 @@ static void on_fib_nexthop(void *arg, const struct addr *nh, bool reachable, uin
 	struct daemon *d = arg;
 
 	rib_nexthop_update(d->rib, nh, reachable, metric);
+	if (d->liveness)
+		liveness_place_changed(d->liveness, nh);
 }
 
 static void on_fib_link(void *arg, const struct fib_link *l, const char *old_name)

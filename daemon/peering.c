@@ -217,6 +217,12 @@ static struct peer_want defaults(const struct build *b)
 	    .hold_time = (uint16_t)b->conf->hold_time,
 	    .keepalive_time = (uint16_t)b->conf->keepalive_time,
 	    .restart_time = (uint16_t)b->conf->restart_time,
+	    .bfd =
+		{
+		    .transmit_interval = b->conf->bfd_transmit_interval,
+		    .receive_interval = b->conf->bfd_receive_interval,
+		    .multiplier = b->conf->bfd_multiplier,
+		},
 	};
 }
 
@@ -309,11 +315,25 @@ static void add_mesh(struct build *b)
 		if (peer == b->self->node || peer->has_cluster_id)
 			continue;
 		w.kind = PEER_MESH;
+		w.bfd.enabled = b->conf->bfd_mesh;
 		w.restart_time = b->self->mesh_restart_time;
 		origin = mem_printf("mesh with %s", o->name);
 		add_node_sessions(b, peer, &w, origin, NULL, b->self->as, false);
 		free(origin);
 	}
+}
+
+static void take_bfd(struct peer_bfd *to, const struct peer_bfd *from)
+{
+	to->enabled = from->enabled;
+	to->passive = from->passive;
+	to->min_ttl = from->min_ttl;
+	if (from->transmit_interval)
+		to->transmit_interval = from->transmit_interval;
+	if (from->receive_interval)
+		to->receive_interval = from->receive_interval;
+	if (from->multiplier)
+		to->multiplier = from->multiplier;
 }
 
 static struct peer_want from_bgp_peer(const struct build *b, const struct obj_bgp_peer *p, enum peer_kind kind)
@@ -331,6 +351,7 @@ static struct peer_want from_bgp_peer(const struct build *b, const struct obj_bg
 	w.next_hop_mode = p->next_hop_mode;
 	w.passive = p->passive;
 	w.opt = p->opt;
+	take_bfd(&w.bfd, &p->bfd);
 	return w;
 }
 
@@ -514,7 +535,7 @@ static void add_reverse(struct build *b, const struct obj_bgp_peer *p)
 		if (object_node(o) == b->self->node || !selects_node(p, object_node(o)))
 			continue;
 		/* What the BGPPeer says of the side it selects is not about this side. */
-		w.passive = false;
+		w.passive = w.bfd.passive = false;
 		w.next_hop_mode = NEXT_HOP_AUTO;
 		w.opt = (struct peer_options){
 		    .families = p->opt.families,

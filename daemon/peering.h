@@ -53,6 +53,7 @@ struct peer_want {
 	enum next_hop_mode next_hop_mode;
 	char *password; /* NULL none */
 	struct peer_options opt;
+	struct peer_bfd bfd; /* what nothing was said of is filled in, but for min_ttl */
 	char *interface;     /* of link-local and unnumbered peers; NULL otherwise */
 	char *shutdown_text; /* with opt.shutdown; NULL none */
 };

@@ -30,6 +30,9 @@ void show_rows_free(struct show_rows *s);
 void show_route(struct request *r, const struct rib_view *v, bool verbose);
 /* A kernel route or intent as values of the open row. */
 void show_kernel_route(struct request *r, const struct fib_view *v);
+/* A section with what BFD says of the peer. */
+struct peer;
+void show_bfd_of_peer(struct request *r, const struct peer *p);
 /* "namespace/name", or the name alone. */
 void show_object_name(struct strbuf *out, const struct object *o);
 /* Where the object stands: in text without the datastore's directory, which all have in common. */

@@ -5,6 +5,7 @@
 
 #include "daemon/base/mem.h"
 #include "daemon/cluster.h"
+#include "daemon/liveness.h"
 #include "daemon/show.h"
 #include "daemon/speaker.h"
 
@@ -140,6 +141,45 @@ static void on_route(void *arg, const struct rib_view *v)
 	out_end(&r->out);
 }
 
+/* Next hops that BFD has taken out of service: each is to be named once. */
+struct dead_next_hops {
+	struct request *r;
+	const struct lifeline *found[16];
+	unsigned count;
+};
+
+static void on_next_hop(void *arg, const struct rib_view *v)
+{
+	struct dead_next_hops *dead = arg;
+	const struct nexthop *nh = v->route.attrs->next_hop;
+	const struct lifeline *w = nh ? liveness_find_dead(dead->r->d->liveness, &nh->addr.addr) : NULL;
+
+	for (unsigned i = 0; i < dead->count; i++)
+		if (dead->found[i] == w)
+			return;
+	if (w && dead->count < sizeof dead->found / sizeof *dead->found)
+		dead->found[dead->count++] = w;
+}
+
+static void explain_dead(struct request *r, const struct prefix *p)
+{
+	struct dead_next_hops dead = {.r = r};
+
+	rib_show_prefix(r->d->rib, p, on_next_hop, &dead);
+	if (!dead.count)
+		return;
+	out_table(&r->out, "gateways_down", "Next hops that are down (BFD)", NULL);
+	for (unsigned n = 0; n < dead.count; n++) {
+		struct bfd_session_info i = bfd_session_info(dead.found[n]->session);
+		out_row(&r->out);
+		out_addr(&r->out, "gateway", "GATEWAY", &dead.found[n]->remote);
+		out_duration(&r->out, "since", "SINCE", show_age(i.down_at));
+		out_text(&r->out, "reason", "WHY", i.down_reason);
+		out_end(&r->out);
+	}
+	out_end(&r->out);
+}
+
 static void explain_origin(struct request *r, const struct prefix *p)
 {
 	struct strbuf origin = {0};
@@ -163,6 +203,7 @@ static bool explain_rib(struct request *r, const struct addr *a, struct prefix *
 		out_table(&r->out, "routes", NULL, NULL);
 		rib_show_prefix(r->d->rib, p, on_route, r);
 		out_end(&r->out);
+		explain_dead(r, p);
 	} else {
 		out_text(&r->out, "prefix", NULL, NULL);
 		out_note(&r->out, "no prefix covers it: no peer announced one, and no object gives this node one");

@@ -289,6 +289,7 @@ static bool one_peer(struct request *r, const char *name)
 	out_section(&r->out, "peer", NULL);
 	detail_session(r, p, &i);
 	detail_timers(r, p, &i);
+	show_bfd_of_peer(r, p);
 	if (i.state == BGP_ESTABLISHED)
 		detail_capabilities(r, bgp_session_peer(p->session), bgp_session_codec(p->session));
 	detail_routes(r, p, &s);

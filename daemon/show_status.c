@@ -9,6 +9,7 @@
 #include "daemon/base/mono.h"
 #include "daemon/cluster.h"
 #include "daemon/link.h"
+#include "daemon/liveness.h"
 #include "daemon/mrt_schedule.h"
 #include "daemon/show.h"
 #include "daemon/speaker.h"
@@ -86,6 +87,7 @@ void show_collect_problems(struct daemon *d, struct strbuf *out)
 	speaker_problems(d->speaker, out);
 	datastore_problems(d, out);
 	peer_problems(d, out);
+	liveness_problems(d->liveness, out);
 	kernel_problems(d, out);
 	mrt_problems(d, out);
 }

@@ -12,6 +12,7 @@
 #include "daemon/bmp.h"
 #include "daemon/dynamic.h"
 #include "daemon/link.h"
+#include "daemon/liveness.h"
 #include "daemon/restart.h"
 
 /* What is open besides sessions: the loop, netlink, listening and control sockets, files. */
@@ -60,7 +61,7 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 	    .idle_hold = (uint16_t)c->idle_hold_time,
 	    .idle_hold_max = (uint16_t)c->idle_hold_max,
 	    .send_hold = (uint16_t)c->send_hold_time,
-	    .passive = w->passive || p->held == PEER_HELD_PASSIVE || addr_is_none(&remote),
+	    .passive = w->passive || p->held == PEER_HELD_PASSIVE || addr_is_none(&remote) || liveness_holds_back(p),
 	    /* Nobody forwards packets to link-local addresses, and 255 passes a peer's RFC 5082 check. */
 	    .ttl = w->ttl_security || p->link ? 255 : 64,
 	    .min_ttl = w->ttl_security ? (uint8_t)(256 - w->ttl_security) : 0,
@@ -134,6 +135,7 @@ static struct peer *peer_new(struct speaker *s, struct peer_want *want, struct r
 	p->held = addr_is_none(&p->want.sibling) ? PEER_NOT_HELD : PEER_HELD_PASSIVE;
 	rc = rib_conf(s, p);
 	p->rib = rib_peer_new(s->d->rib, &rc, p);
+	liveness_configure(s->d->liveness, p);
 	session_conf(s, p, &sc);
 	p->session = bgp_session_new(s->d->engine, &sc, p);
 	if (p->held)
@@ -153,6 +155,9 @@ static void peer_free(struct peer *p, uint8_t cease)
 	loop_timer_stop(p->speaker->d->loop, &p->held_timer);
 	loop_timer_stop(p->speaker->d->loop, &p->limit.timer);
 	bgp_session_free(p->session, cease);
+	/* After BGP's connection, as there are those (FRR) who take a farewell for a failure: a graceful restart has
+	 * begun for them, then, and goes on. */
+	liveness_release(p);
 	link_leave(p);
 	rib_peer_free(p->rib);
 	prefix_limit_lift(&p->limit);
@@ -225,6 +230,7 @@ static void peer_configure(struct peer *p)
 	struct bgp_nexthop self[FAM_COUNT];
 
 	link_configure(p);
+	liveness_configure(p->speaker->d->liveness, p);
 	session_conf(p->speaker, p, &sc);
 	if (bgp_session_configure(p->session, &sc))
 		log_info("bgp", "%s: the session was reset to apply its new configuration", p->want.name);
@@ -247,6 +253,19 @@ static void stale_gone(struct peer *p, uint8_t families)
 	loop_timer_stop(p->speaker->d->loop, &p->stale_timer);
 	if (p->range)
 		dynamic_check(p);
+}
+
+bool speaker_has_started(const struct speaker *s)
+{
+	return restart_is_over(s->restart);
+}
+
+void speaker_drop_stale(struct peer *p, const char *why)
+{
+	if (!p->stale)
+		return;
+	log_warn("bgp", "%s: its old routes are removed: %s", p->want.name, why);
+	stale_gone(p, p->stale);
 }
 
 /* ---- Limits ---- */
@@ -471,6 +490,7 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 	s->router_id = self->router_id;
 	s->cluster_id = self->cluster_id;
 	s->as = self->as;
+	liveness_listen(s->d->liveness, self);
 	if (export)
 		policy_ref(export);
 	if (import)
@@ -647,6 +667,7 @@ static void on_established(void *arg, struct bgp_session *session)
 	/* A session that comes up again and again is no sign of others that will. */
 	if (bgp_session_info(session).established == 1)
 		restart_session_up(s->restart);
+	liveness_established(p);
 	siblings_check(s, p);
 	recheck(s);
 }
@@ -680,6 +701,7 @@ static void on_down(void *arg, struct bgp_session *session, const struct bgp_dow
 	p->stale = keep;
 	if (keep) {
 		log_info("bgp", "%s: keeping its routes for up to %u s", p->want.name, wait);
+		liveness_restarting(p);
 		loop_timer_set(s->d->loop, &p->stale_timer, wait * MONO_SEC, on_stale_timer, p);
 	}
 	siblings_check(s, p);

@@ -33,7 +33,9 @@ struct peer {
 	LIST_ENTRY(peer) on_link;
 	struct bgp_session *session;
 	struct rib_peer *rib;
-	struct bmp_source *bmp;	       /* as it is reported to stations; NULL if it is not, or not up */
+	struct bmp_source *bmp;	   /* as it is reported to stations; NULL if it is not, or not up */
+	struct lifeline *lifeline; /* liveness.h: its BFD session; NULL none */
+	LIST_ENTRY(peer) lifeline_link;
 	struct loop_timer stale_timer; /* RFC 4724: until the peer's old routes go */
 	uint8_t stale;		       /* bit per enum family: routes kept over its restart */
 	uint8_t eor;		       /* bit per enum family: End-of-RIB received on this session */
@@ -58,6 +60,10 @@ void speaker_free(struct speaker *s, bool graceful);
 /* Adds, changes and removes peers with the least effect. Takes the wants (and empties p). */
 void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policy *import,
 		   struct policy *export);
+/* Not until the daemon's own start is complete (see restart_status). */
+bool speaker_has_started(const struct speaker *s);
+/* What is kept of the peer's last session, whose way is gone, goes now. */
+void speaker_drop_stale(struct peer *p, const char *why);
 /* The datastore is in sync: the restart clock may look at the peers. */
 void speaker_datastore_synced(struct speaker *s);
 

@@ -158,6 +158,16 @@ static const struct schema_row bgp_peer_rows[] = {
 	{.path = "spec.peerRange", .type = &schema_prefix, TAKEN(obj_bgp_peer, opt.range)},
 	{.path = "spec.peerLimit", .type = &schema_uint, .min = 1, .max = 65535, TAKEN(obj_bgp_peer, opt.range_limit)},
 	{.path = "spec.interface", .type = &schema_ifname, TAKEN(obj_bgp_peer, interface)},
+	{.path = "spec.bfd.enabled", .type = &schema_bool, TAKEN(obj_bgp_peer, bfd.enabled)},
+	{.path = "spec.bfd.transmitInterval", .type = &schema_uint, .min = 10, .max = 60000,
+	 TAKEN(obj_bgp_peer, bfd.transmit_interval)},
+	{.path = "spec.bfd.receiveInterval", .type = &schema_uint, .min = 10, .max = 60000,
+	 TAKEN(obj_bgp_peer, bfd.receive_interval)},
+	{.path = "spec.bfd.detectMultiplier", .type = &schema_uint, .min = 1, .max = 255,
+	 TAKEN(obj_bgp_peer, bfd.multiplier)},
+	{.path = "spec.bfd.minimumTtl", .type = &schema_uint, .min = 1, .max = 255, TAKEN(obj_bgp_peer, bfd.min_ttl)},
+	{.path = "spec.bfd.passiveMode", .type = &schema_bool, TAKEN(obj_bgp_peer, bfd.passive)},
+	LATER("spec.bfd.echoMode", .def = "false"), LATER("spec.bfd.echoInterval"),
 };
 
 static const struct schema_row workload_endpoint_rows[] = {

@@ -108,6 +108,15 @@ struct peer_options {
 	unsigned range_limit;	  /* peerLimit: how many of them; 0: 100 */
 };
 
+/* bfd, with the names of MetalLB's BFDProfile. Zeros: nothing is said. */
+struct peer_bfd {
+	bool enabled, passive;
+	unsigned transmit_interval, receive_interval; /* ms */
+	unsigned multiplier;
+	unsigned
+	    min_ttl; /* what packets over several hops must arrive with; it makes the session one over several hops */
+};
+
 struct obj_bgp_peer {
 	struct object o;
 	char *node;			      /* NULL unset */
@@ -129,6 +138,7 @@ struct obj_bgp_peer {
 	bool passive;		     /* passive (ours) */
 	char *password;		     /* password (ours: text in a file datastore); NULL unset */
 	struct peer_options opt;
+	struct peer_bfd bfd;
 	char *shutdown_text; /* shutdownMessage (RFC 9003); NULL unset */
 	char *interface;     /* interface: link-local and unnumbered peers; NULL unset */
 };

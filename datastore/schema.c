@@ -8,7 +8,6 @@
 #include "daemon/base/hash.h"
 #include "daemon/base/mem.h"
 
-#define MAX_ROWS 64u
 #define MAX_PATH 256u
 
 struct walk {
@@ -16,7 +15,7 @@ struct walk {
 	void *object;
 	struct schema_report report;
 	struct object_error *err;
-	bool seen[MAX_ROWS];
+	bool seen[SCHEMA_ROWS_MAX];
 	char path[MAX_PATH]; /* of the map being walked, with a dot at its end; "" at the top */
 };
 

@@ -58,6 +58,9 @@ struct schema_row {
 #define SCHEMA_FIELD(structure, member) \
 	.offset = offsetof(struct structure, member), .size = sizeof(((struct structure *)0)->member)
 
+/* No table has more rows; a test holds it. */
+#define SCHEMA_ROWS_MAX 128u
+
 struct schema {
 	const struct schema_row *rows;
 	unsigned row_count;

@@ -131,13 +131,12 @@ void fib_vtep_unset(struct fib *f, enum fib_tunnel t, const struct addr *addr);
 void fib_nexthop_watch(struct fib *f, const struct addr *nh);
 void fib_nexthop_unwatch(struct fib *f, const struct addr *nh);
 
-/* A gateway that does not forward, whatever its link says (BFD). At once it leaves every route that has another way,
- * be it the next hop as BGP knows it or the gateway of the kernel's route to one. A route that has no other way stays
- * as it is: who watches its next hop is told that it cannot be reached, and what is wanted instead comes as a
- * replacement or a removal of its own. Until it is up again; both may be said twice. */
+/* A gateway that does not forward, whatever its link says (BFD). It counts as a dead link does: at once it leaves every
+ * route that has another way, be it the next hop as BGP knows it or the gateway of the kernel's route to one; a route
+ * that has no other goes, as a shorter prefix may know better than to lose every packet; who watches a next hop is
+ * told. Until it is up again; both may be said twice. */
 void fib_gateway_down(struct fib *f, const struct addr *gateway);
 void fib_gateway_up(struct fib *f, const struct addr *gateway);
-bool fib_gateway_is_down(const struct fib *f, const struct addr *gateway);
 
 /* Where an address is, as the kernel's routes have it: whoever watches it as a next hop is told if that changes. */
 enum fib_place {

@@ -15,52 +15,60 @@ static bool gateway_eq(const void *item, const void *key)
 	return addr_equal(item, key);
 }
 
-static struct addr *gateway_find(const struct gateways *g, const struct addr *a)
+static struct addr *gateway_find(const struct fib *f, const struct addr *a)
 {
-	return g->down.count ? htab_find(&g->down, gateway_hash(a), gateway_eq, a) : NULL;
+	const struct htab *down = &f->resolver.gateways.down;
+
+	return down->count ? htab_find(down, gateway_hash(a), gateway_eq, a) : NULL;
+}
+
+/* The kernel's gateways have their interface beside them. */
+static bool is_down(const struct fib *f, const struct nhop *hop)
+{
+	struct addr a = addr_is_link_local(&hop->gateway) ? addr_on_link(&hop->gateway, hop->ifindex) : hop->gateway;
+
+	return gateway_find(f, &a) != NULL;
 }
 
 void gateways_clear(struct gateways *g)
 {
 	uint32_t pos = 0;
 
-	for (struct addr *a; (a = htab_next(&g->down, &pos));)
-		free(a);
+	for (struct addr *one; (one = htab_next(&g->down, &pos));)
+		free(one);
 	htab_clear(&g->down);
 }
 
-bool gateways_sift(const struct gateways *g, const struct nexthop_key *key, struct nhset_draft *to, struct addr *lost)
+void gateways_sift(const struct fib *f, const struct nexthop_key *key, struct nhset_draft *to, struct addr *lost)
 {
-	unsigned living = 0;
+	uint16_t living = 0;
 
 	*lost = (struct addr){0};
-	if (!g->down.count || !to->key.count)
-		return true;
-	if (gateway_find(g, &key->gateway)) {
+	if (!f->resolver.gateways.down.count)
+		return;
+	/* Over several hops it may be dead while the gateways that lead to it live. */
+	if (to->key.count && gateway_find(f, &key->gateway)) {
 		*lost = key->gateway;
-		return false;
+		to->key.count = 0;
 	}
-	/* The living move to the front; without any, all stay where they are. */
 	for (unsigned i = 0; i < to->key.count; i++) {
-		if (!gateway_find(g, &to->hop[i].gateway))
+		if (!is_down(f, &to->hop[i]))
 			to->hop[living++] = to->hop[i];
 		else if (addr_is_none(lost))
 			*lost = to->hop[i].gateway;
 	}
-	if (!living)
-		return false;
-	to->key.count = (uint16_t)living;
-	return true;
+	to->key.count = living;
 }
 
-/* Reached through another gateway than itself: which ones it had before the dead ones were left out is not kept. */
-static bool is_recursive(const struct nexthop *h)
+/* What it was reached through before dead gateways were left out is not kept: through others than itself, or not at
+ * all. */
+static bool may_be_recursive(const struct nexthop *h)
 {
 	for (unsigned i = 0; i < h->count; i++)
 		if (!addr_equal(&h->hops[i].gateway, &h->key.gateway) &&
 		    !addr_equal(&h->hops[i].gateway, &h->key.link_local))
 			return true;
-	return false;
+	return !h->count;
 }
 
 static void queue_concerned(struct fib *f, const struct addr *a)
@@ -69,36 +77,28 @@ static void queue_concerned(struct fib *f, const struct addr *a)
 
 	TAILQ_FOREACH(h, &f->resolver.all, all)
 	{
-		if (addr_equal(&h->key.gateway, a) || is_recursive(h))
+		if (addr_equal(&h->key.gateway, a) || addr_equal(&h->key.link_local, a) || may_be_recursive(h))
 			nexthop_queue(f, h);
 	}
 }
 
 void fib_gateway_down(struct fib *f, const struct addr *a)
 {
-	struct gateways *g = &f->resolver.gateways;
-
-	if (gateway_find(g, a))
+	if (gateway_find(f, a))
 		return;
-	htab_insert(&g->down, gateway_hash(a), mem_dup(a, sizeof *a));
+	htab_insert(&f->resolver.gateways.down, gateway_hash(a), mem_dup(a, sizeof *a));
 	queue_concerned(f, a);
 }
 
 void fib_gateway_up(struct fib *f, const struct addr *a)
 {
-	struct gateways *g = &f->resolver.gateways;
-	struct addr *there = gateway_find(g, a);
+	struct addr *there = gateway_find(f, a);
 
 	if (!there)
 		return;
-	htab_remove(&g->down, gateway_hash(a), there);
+	htab_remove(&f->resolver.gateways.down, gateway_hash(a), there);
 	free(there);
 	queue_concerned(f, a);
-}
-
-bool fib_gateway_is_down(const struct fib *f, const struct addr *a)
-{
-	return gateway_find(&f->resolver.gateways, a) != NULL;
 }
 
 /* By the route that the kernel would take, the one with the lowest metric. A default route names no network. */

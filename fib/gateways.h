@@ -10,15 +10,16 @@
 #include "daemon/base/hash.h"
 #include "fib/nhset.h"
 
+struct fib;
 struct nexthop_key;
 
 struct gateways {
-	struct htab down; /* of struct addr */
+	struct htab down; /* of struct addr, link-local ones with their scope */
 };
 
 void gateways_clear(struct gateways *g);
 /* Takes the hops that lead to dead gateways out of what a next hop resolved to (only the hops of `to` count), and
- * notes the first such gateway in *lost. False, with `to` as it was, if all of them are dead. */
-bool gateways_sift(const struct gateways *g, const struct nexthop_key *key, struct nhset_draft *to, struct addr *lost);
+ * notes the first such gateway in *lost. */
+void gateways_sift(const struct fib *f, const struct nexthop_key *key, struct nhset_draft *to, struct addr *lost);
 
 #endif

@@ -15,6 +15,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
 #include "fib/netlink_io.h"
+#include "fib/sender.h"
 
 #define BATCH_BYTES 65000
 #define EVENT_BUFFER (8 << 20)
@@ -43,13 +44,15 @@ struct netlink {
 	uint32_t port;
 	struct netlink_stats stats;
 
-	struct flight *ring;  /* FLIGHT_MAX entries */
-	unsigned limit;	      /* requests under way at most, so that no buffer overflows */
-	uint32_t first_seq;   /* of the oldest request under way */
-	uint32_t next_seq;    /* of the next request */
-	uint32_t sent_seq;    /* all before this were sent */
-	uint32_t replied_seq; /* all before this were answered, on_done waits for the events */
-	uint8_t *batch;
+	struct flight *ring;	/* FLIGHT_MAX entries */
+	unsigned limit;		/* requests under way at most, so that no buffer overflows */
+	uint32_t first_seq;	/* of the oldest request under way */
+	uint32_t next_seq;	/* of the next request */
+	uint32_t sent_seq;	/* all before this were sent */
+	uint32_t replied_seq;	/* all before this were answered, on_done waits for the events */
+	struct sender *sender;	/* NULL while tables are small */
+	bool threadless;	/* it could not be had */
+	uint8_t *batch, *spare; /* spare: the one that the sender has, or had last */
 	struct wr out;
 	size_t open; /* where the open message begins */
 	size_t last; /* and the last one that was ended */
@@ -67,8 +70,16 @@ struct netlink {
 static void on_request_io(void *arg, int events);
 static void on_events_io(void *arg, int events);
 
+/* Room for the largest message we write, a multipath route. */
+static bool batch_has_room(const struct netlink *n)
+{
+	return !n->batch || wr_room(&n->out) >= 8192;
+}
+
 bool netlink_has_room(const struct netlink *n)
 {
+	if (n->sender && sender_is_busy(n->sender) && !batch_has_room(n))
+		return false;
 	return n->next_seq - n->first_seq < n->limit;
 }
 
@@ -80,8 +91,7 @@ struct wr *netlink_begin(struct netlink *n, uint16_t type, uint16_t flags, void 
 		n->batch = mem_alloc(BATCH_BYTES);
 		n->out = wr_make(n->batch, BATCH_BYTES);
 	}
-	/* Room for the largest message we write (a multipath route) or the batch goes first. */
-	if (wr_room(&n->out) < 8192)
+	if (!batch_has_room(n))
 		netlink_flush(n);
 	n->open = wr_save(&n->out);
 	wr_bytes(&n->out, &h, sizeof h);
@@ -128,33 +138,66 @@ static void fail_unreplied(struct netlink *n, int error)
 
 static void read_replies(struct netlink *n);
 
+/* What was sent before has its answers; the batch that was refused will get none. */
+static void send_failed(struct netlink *n, int error)
+{
+	read_replies(n);
+	fail_unreplied(n, error);
+	/* There will be no answer to wake us: the next turn picks the failures up. */
+	loop_io_set(n->loop, &n->request_io, nl_socket_get_fd(n->request), LOOP_READ | LOOP_WRITE, on_request_io, n);
+}
+
+static void on_sent(void *arg, int error)
+{
+	struct netlink *n = arg;
+
+	if (error)
+		send_failed(n, error);
+	netlink_flush(n);
+	n->ops->on_room(n->arg);
+}
+
+void netlink_use_thread(struct netlink *n)
+{
+	if (n->sender || n->threadless)
+		return;
+	n->sender = sender_new(n->loop, nl_socket_get_fd(n->request), on_sent, n);
+	n->threadless = !n->sender;
+	if (n->sender)
+		n->spare = mem_alloc(BATCH_BYTES);
+}
+
+/* The batch is the thread's until it is sent; the next one is collected meanwhile. */
+static void send_by_thread(struct netlink *n)
+{
+	uint8_t *batch = n->batch;
+	size_t len = wr_len(&n->out);
+
+	n->batch = n->spare;
+	n->spare = batch;
+	n->out = wr_make(n->batch, BATCH_BYTES);
+	sender_send(n->sender, batch, len);
+}
+
 void netlink_flush(struct netlink *n)
 {
-	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 	int error = 0;
 
-	if (n->next_seq == n->sent_seq)
+	if (n->next_seq == n->sent_seq || (n->sender && sender_is_busy(n->sender)))
 		return;
 	patch_header(n, n->last, 0, NLM_F_ACK);
 	n->sent_at = mono_now();
-	while (sendto(nl_socket_get_fd(n->request), n->batch, wr_len(&n->out), MSG_DONTWAIT, (struct sockaddr *)&kernel,
-		      sizeof kernel) < 0) {
-		error = errno;
-		if (error != EINTR)
-			break;
-		error = 0;
-	}
-	wr_undo(&n->out, 0);
 	n->stats.batches++;
-	if (error) /* what was sent before has its answers */
-		read_replies(n);
-	n->sent_seq = n->next_seq;
-	if (error) {
-		fail_unreplied(n, error);
-		/* There will be no answer to wake us: the next turn picks the failures up. */
-		loop_io_set(n->loop, &n->request_io, nl_socket_get_fd(n->request), LOOP_READ | LOOP_WRITE,
-			    on_request_io, n);
+	if (n->sender) {
+		n->sent_seq = n->next_seq;
+		send_by_thread(n);
+		return;
 	}
+	error = sender_send_now(nl_socket_get_fd(n->request), n->batch, wr_len(&n->out));
+	wr_undo(&n->out, 0);
+	n->sent_seq = n->next_seq;
+	if (error)
+		send_failed(n, error);
 }
 
 /* An answer: nlmsgerr with, behind the (capped) original header, attributes with the kernel's words. */
@@ -347,6 +390,7 @@ void netlink_free(struct netlink *n)
 	if (!n)
 		return;
 	netlink_dumper_stop(&n->dumper);
+	sender_free(n->sender);
 	loop_io_stop(n->loop, &n->request_io);
 	loop_io_stop(n->loop, &n->events_io);
 	nl_socket_free(n->request);
@@ -355,6 +399,7 @@ void netlink_free(struct netlink *n)
 		free(n->ring[s % FLIGHT_MAX].text);
 	free(n->ring);
 	free(n->batch);
+	free(n->spare);
 	free(n->inbox);
 	free(n);
 }

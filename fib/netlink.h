@@ -50,6 +50,9 @@ struct wr *netlink_begin(struct netlink *n, uint16_t type, uint16_t flags, void 
 bool netlink_end(struct netlink *n);
 /* Sends what was collected. */
 void netlink_flush(struct netlink *n);
+/* From now on what is collected is sent by a thread, as the table has become so large that the kernel may take long
+ * over it (see sender.h). */
+void netlink_use_thread(struct netlink *n);
 
 /* One dump at a time. put writes the request's body; each message goes to on_message, then on_end is called with 0, an
  * errno, or EINTR if the kernel says that the dump is inconsistent. on_end may start the next dump. */

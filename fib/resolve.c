@@ -173,19 +173,19 @@ bool resolve_goes_through(const struct fib *f, const struct prefix *p, uint32_t 
 static bool nexthop_update(struct fib *f, struct nexthop *h)
 {
 	struct outcome o;
-	bool same, dead;
+	bool same;
 
 	find(f, h, &o);
-	dead = !gateways_sift(&f->resolver.gateways, &h->key, &o.to, &h->lost);
+	gateways_sift(f, &h->key, &o.to, &h->lost);
+	if (o.trouble == NEXTHOP_OK && !o.to.key.count)
+		o.trouble = NEXTHOP_GATEWAY_DOWN;
 	h->trouble = (uint8_t)o.trouble;
 	h->ifindex = o.ifindex;
 	h->metric = o.metric;
 	set_through(f, h, o.through);
-	same = h->dead == dead && h->count == o.to.key.count &&
-	       (!h->count || memcmp(h->hops, o.to.hop, h->count * sizeof *h->hops) == 0);
+	same = h->count == o.to.key.count && (!h->count || memcmp(h->hops, o.to.hop, h->count * sizeof *h->hops) == 0);
 	if (same)
 		return false;
-	h->dead = dead;
 	free(h->hops);
 	h->count = o.to.key.count;
 	h->hops = h->count ? mem_dup(o.to.hop, h->count * sizeof *h->hops) : NULL;
@@ -244,20 +244,11 @@ void nexthop_queue(struct fib *f, struct nexthop *h)
 
 /* ---- wants ---- */
 
-bool want_has_living(const struct want *w)
-{
-	for (unsigned i = 0; i < w->count; i++)
-		if (w->member[i].nexthop->count && !w->member[i].nexthop->dead)
-			return true;
-	return false;
-}
-
-/* Collects what the members lead to; those that lead nowhere are left out, and dead ones while another lives. */
+/* Collects what the members lead to; those that lead nowhere are left out. */
 static struct nhset *want_collect(struct fib *f, const struct want *w)
 {
 	struct nhset_draft d;
 	unsigned max = f->conf.max_paths ? f->conf.max_paths : 1;
-	bool living = want_has_living(w);
 
 	memset(&d.key, 0, sizeof d.key);
 	d.key.af = w->af;
@@ -267,7 +258,7 @@ static struct nhset *want_collect(struct fib *f, const struct want *w)
 	d.key.scope = w->af == AF_INET && w->type == FIB_DEV ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 	for (unsigned i = 0; i < w->count; i++) {
 		const struct nexthop *h = w->member[i].nexthop;
-		for (unsigned k = 0; k < h->count && d.key.count < max && !(living && h->dead); k++)
+		for (unsigned k = 0; k < h->count && d.key.count < max; k++)
 			nhset_draft_add(&d, &h->hops[k]);
 	}
 	return d.key.count || w->type == FIB_BLACKHOLE ? nhset_get(&f->nhsets, &d) : NULL;
@@ -510,7 +501,7 @@ static void queue_concerned(struct fib *f)
 /* The callback may watch, unwatch and set routes: the caller holds a reference. */
 static void tell(struct fib *f, struct nexthop *h)
 {
-	bool reachable = h->count > 0 && !h->dead;
+	bool reachable = h->count > 0;
 	uint32_t metric = reachable ? h->metric : 0;
 	uint8_t place;
 
@@ -582,6 +573,7 @@ static const char *const trouble_text[] = {
     [NEXTHOP_LINK_DOWN] = "interface is down",
     [NEXTHOP_NO_CARRIER] = "interface has no carrier",
     [NEXTHOP_OWN] = "is an address of this node",
+    [NEXTHOP_GATEWAY_DOWN] = "BFD says that the gateway is down",
     [NEXTHOP_REJECTED] = "a blackhole or unreachable route stands before it",
 };
 

@@ -40,6 +40,7 @@ enum nexthop_trouble {
 	NEXTHOP_NO_CARRIER,
 	NEXTHOP_OWN,
 	NEXTHOP_REJECTED,
+	NEXTHOP_GATEWAY_DOWN,
 };
 
 LIST_HEAD(want_members, want_member);
@@ -62,8 +63,7 @@ struct nexthop {
 	uint8_t told_place; /* enum fib_place */
 	/* The outcome. */
 	uint8_t trouble;	    /* enum nexthop_trouble */
-	bool dead;		    /* all its hops lead to gateways that are down */
-	struct addr lost;	    /* the first gateway that is down, whether there are others or not */
+	struct addr lost;	    /* the first gateway that was left out because it is down */
 	uint32_t ifindex;	    /* the interface it leads to, or would if it were up; 0 none */
 	uint32_t metric;	    /* of the route that resolves it */
 	struct route_place through; /* where that route stands */
@@ -124,8 +124,6 @@ void resolve_all(struct fib *f);
 bool resolve_goes_through(const struct fib *f, const struct prefix *p, uint32_t metric);
 /* The queued work; runs by itself at the end of the turn. */
 void resolve_run(struct fib *f);
-/* Does a gateway that is not down belong to it? */
-bool want_has_living(const struct want *w);
 /* "next hop 10.0.0.9: no route": the first that does not resolve. */
 void want_explain(const struct fib *f, const struct want *w, char *out, size_t size);
 

@@ -195,17 +195,16 @@ static enum fib_state failure(const struct route *r, struct fib_view *v)
 	return FIB_PENDING;
 }
 
+/* It is there, but less of it than there could be. */
 static void explain_lost(const struct want *w, struct fib_view *v)
 {
 	char gateway[ADDR_STRLEN];
-	bool living = want_has_living(w);
 
 	for (unsigned i = 0; i < w->count && !*v->reason; i++) {
 		const struct addr *lost = &w->member[i].nexthop->lost;
 		if (!addr_is_none(lost))
-			snprintf(v->reason, sizeof v->reason, "gateway %s is down (BFD): %s",
-				 addr_format(lost, gateway),
-				 living ? "left out" : "there is no other, the route stays as it was");
+			snprintf(v->reason, sizeof v->reason, "without gateway %s, which BFD says is down",
+				 addr_format(lost, gateway));
 	}
 }
 

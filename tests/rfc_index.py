@@ -37,7 +37,8 @@ def fault(path, name):
         return None if re.search(rf"^def {name}\(", text, re.MULTILINE) else f"{path} does not define {name}"
     if not is_function(text, name) and not any(re.search(kind.format(name=name), text, re.MULTILINE) for kind in C_OTHERS):
         return f"{path} does not define {name}"
-    if f"START_TEST({name})" in text and not re.search(rf"tcase_add_(loop_)?test\(\w+, {name}\b|^\s+{name},$", text, re.MULTILINE):
+    if f"START_TEST({name})" in text and not re.search(rf"tcase_add_(loop_)?test\(\w+, {name}\b|^\s+{name},$|\[\] = {{[^}}]*\b{name}\b",
+                                                       text, re.MULTILINE):
         return f"{path} does not run {name}"
     return None
 

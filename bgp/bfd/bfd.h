@@ -41,8 +41,9 @@ struct bfd_change {
 	enum bfd_state was, state; /* equal if only the remote's administrative state changed */
 	enum bfd_state remote_state;
 	uint8_t diag,
-	    remote_diag;    /* the session's and the remote's diagnostic (enum bfd_diag, or more for the remote's) */
-	const char *reason; /* for people, if it is no longer up; borrowed for the call */
+	    remote_diag; /* the session's and the remote's diagnostic (enum bfd_diag, or more for the remote's) */
+	bool remote_independent; /* the remote's C bit as it was before it was forgotten: see bfd_session_info */
+	const char *reason;	 /* for people, if it is no longer up; borrowed for the call */
 };
 
 /* Whether this is a failure of the path or of the remote, and not somebody's wish (RFC 5882 4.2: a remote that is
@@ -112,7 +113,7 @@ struct bfd_session_info bfd_session_info(const struct bfd_session *s);
 
 /* ops is borrowed. Nothing is opened before the first session. */
 struct bfd_engine *bfd_engine_new(struct loop *loop, const struct bfd_ops *ops);
-/* All sessions must have been freed; what they had left to announce is dropped. */
+/* All sessions must have been freed; what they had left to announce goes out at once, a few packets each. */
 void bfd_engine_free(struct bfd_engine *e);
 /* From now on packets of this family are received at this address only (none: at any, which is how it starts). */
 void bfd_engine_listen(struct bfd_engine *e, enum family f, const struct addr *a);

@@ -10,6 +10,8 @@
 
 /* Batches read at a stretch: 1,024 packets, a few milliseconds. The loop comes back for more. */
 #define READ_BATCHES 16
+/* At the very end AdminDown is repeated so often at most. */
+#define FAREWELLS 2
 
 /* The tables. A discriminator is its own hash: we drew it at random, and who sends others finds nothing. */
 
@@ -349,10 +351,16 @@ struct bfd_engine *bfd_engine_new(struct loop *loop, const struct bfd_ops *ops)
 
 void bfd_engine_free(struct bfd_engine *e)
 {
+	struct bfd_session *s;
+
 	if (!e)
 		return;
-	while (!LIST_EMPTY(&e->leaving))
-		bfd_session_left(LIST_FIRST(&e->leaving));
+	while ((s = LIST_FIRST(&e->leaving))) {
+		/* There is no time to keep the pace, and one packet alone may be lost. */
+		for (int i = 0; i < FAREWELLS && s->repeats; i++, s->repeats--)
+			bfd_session_send(s, false);
+		bfd_session_left(s);
+	}
 	loop_work_cancel(e->loop, &e->bury);
 	free_all(&e->dead);
 	htab_clear(&e->by_discr);

@@ -162,7 +162,7 @@ static void log_change(const struct bfd_session *s, const struct bfd_change *c)
 			  bfd_state_name(c->remote_state));
 }
 
-static void report(struct bfd_session *s, enum bfd_state was)
+static void report(struct bfd_session *s, enum bfd_state was, bool remote_independent)
 {
 	struct bfd_change c = {
 	    .was = was,
@@ -170,6 +170,7 @@ static void report(struct bfd_session *s, enum bfd_state was)
 	    .remote_state = s->remote_state,
 	    .diag = s->diag,
 	    .remote_diag = s->remote_diag,
+	    .remote_independent = remote_independent,
 	    .reason = s->down_reason,
 	};
 
@@ -209,6 +210,7 @@ static void handle_event(struct bfd_session *s, enum bfd_event event, const stru
 {
 	enum bfd_state was = (enum bfd_state)s->state;
 	const struct bfd_row *row = bfd_row(was, event);
+	bool independent = s->remote_independent;
 
 	if (row->actions & BFD_DO_FORGET)
 		bfd_timing_forget(s);
@@ -225,7 +227,7 @@ static void handle_event(struct bfd_session *s, enum bfd_event event, const stru
 	if (s->state != was)
 		bfd_timing_restart(s);
 	if (s->state != was || cause->remote_changed)
-		report(s, was);
+		report(s, was, independent);
 }
 
 void bfd_session_receive(struct bfd_session *s, const struct bfd_packet *p)

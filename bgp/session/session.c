@@ -113,12 +113,14 @@ static uint8_t kept_families(const struct conn *c, const struct cause *why, bool
 	return c->peer.gr_families & c->codec.families & (uint8_t)~c->codec.ignored;
 }
 
-/* RFC 8538: with both sides keeping routes over NOTIFICATIONs, an end that is meant needs the Hard Reset. */
+/* RFC 8538: with both sides keeping routes over NOTIFICATIONs, an end that is meant needs the Hard Reset. So does one
+ * that is no fault of the control plane: nobody is to forward where BFD says that nothing arrives (RFC 5882 4.3). */
 static bool is_meant(const struct cause *why)
 {
 	return why->code == BGP_ERR_CEASE &&
 	       (why->subcode == BGP_CEASE_SHUTDOWN || why->subcode == BGP_CEASE_DECONFIGURED ||
-		why->subcode == BGP_CEASE_MAX_PREFIXES || why->subcode == BGP_CEASE_REJECTED);
+		why->subcode == BGP_CEASE_MAX_PREFIXES || why->subcode == BGP_CEASE_REJECTED ||
+		why->subcode == BGP_CEASE_BFD_DOWN);
 }
 
 static void report_end(struct bgp_session *s, const struct conn *c, const struct cause *why, bool notified,

@@ -298,6 +298,10 @@ class Segment:
         """Pulls the host's cable, or plugs it in again."""
         self.cluster.fabric.ip(f"link set {host.port} {'down' if down else 'up'}")
 
+    def block(self, host, blocked=True):
+        """Nothing passes any more, but nobody loses the carrier: what a switch does that has died inside."""
+        self.cluster.fabric.ip(f"link set {host.port} {'nomaster' if blocked else f'master {self.name}'}")
+
 
 def interface_name(pod, namespace="default"):
     return "cali" + hashlib.sha1(f"{namespace}.{pod}".encode()).hexdigest()[:11]

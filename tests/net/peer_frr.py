@@ -73,12 +73,18 @@ class FrrNode(Foreign):
              "hears refusals": "it takes it for an error of the state machine (RFC 4271 8.2.2 says so), without its words"}
     hides = {"others": "show bgp names no attribute that it does not know"}
 
-    def start(self, bgpd, zebra=""):
+    def start(self, bgpd, zebra="", bfdd=None):
+        """bfdd's configuration, if BFD is to run."""
         prepare_frr()
         self.write("bgpd", bgpd)
         self.write("zebra", zebra)
         self.spawn(*self.command_of("zebra"))
         self.wait_socket("zebra")
+        if bfdd is not None:
+            self.write("bfdd", bfdd)
+            words, log = self.command_of("bfdd")
+            self.spawn([*words, "--bfdctl", self.directory / "bfdd.sock"], log)
+            self.wait_socket("bfdd")
         self.start_bgpd()
 
     def write(self, daemon, text):

@@ -2,67 +2,17 @@
 restarts, administrative states and changing intervals, as both sides see them. Our side is tests/tools/bfd_peer.c."""
 
 import json
-import queue
-import subprocess
-import threading
 import time
 
 import pytest
 
-from harness import Host, programs
+from bfdpeer import BfdPeer
+from harness import Host
 from netns import run, wait_for
-from peers import BirdNode, prepare_frr
+from peer_bird import BirdNode
+from peer_frr import prepare_frr
 
 FAST = 50
-
-
-class Speaker:
-    """One session of our own BFD: what it tells, and commands to it."""
-
-    def __init__(self, host, *words):
-        with (host.directory / "bfd_peer.log").open("ab") as log:
-            self.process = host.popen([programs() / "tests/tools/bfd_peer", *words], stdin=subprocess.PIPE,
-                                      stdout=subprocess.PIPE, stderr=log)
-        self.changes, self.answers = [], queue.Queue()
-        threading.Thread(target=self.read, daemon=True).start()
-
-    def read(self):
-        for line in self.process.stdout:
-            event = json.loads(line)
-            if event["event"] == "change":
-                self.changes.append(event)
-            else:
-                self.answers.put(event)
-
-    def tell(self, *words):
-        self.process.stdin.write((" ".join(map(str, words)) + "\n").encode())
-        self.process.stdin.flush()
-
-    def info(self):
-        self.tell("info")
-        return self.answers.get(timeout=5)
-
-    def intervals(self, *words):
-        self.tell("intervals", *words)
-        assert self.answers.get(timeout=5)["ok"]
-
-    def end(self, word):
-        self.tell(word)
-        self.process.wait(5)
-
-    def downs(self):
-        return [change for change in self.changes if change["was"] == "Up"]
-
-    def wait_down(self, timeout):
-        return wait_for(self.downs, lambda: f"down; so far {self.changes}", timeout)[-1]
-
-    def wait_up(self, timeout=5):
-        wait_for(lambda: self.info()["state"] == "Up", lambda: f"up: {self.info()}\n{self.changes}", timeout)
-
-    def wait_settled(self, timeout=8, **wanted):
-        """Up, with these values."""
-        wanted = {"state": "Up", "polling": False, **wanted}
-        wait_for(lambda: wanted.items() <= self.info().items(), lambda: f"{wanted}: {self.info()}", timeout)
 
 
 class Frr(Host):
@@ -172,7 +122,7 @@ class Scene:
     def speak(self, *words):
         # BIRD sends with the system's usual 64, FRR with 255.
         options = {"multihop": ["-m", "-T", 60], "link-local": ["-i", "eth0"]}.get(self.case, [])
-        self.speaker = Speaker(self.ours, *options, "-l", self.local, *words, self.remote)
+        self.speaker = BfdPeer(self.ours, *options, "-l", self.local, *words, self.remote)
         return self.speaker
 
     def expect(self, **options):

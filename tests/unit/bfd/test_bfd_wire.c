@@ -618,6 +618,35 @@ START_TEST(test_farewell)
 }
 END_TEST
 
+/* The process ends: nobody will repeat it later. */
+START_TEST(test_last_farewell)
+{
+	unsigned was;
+
+	bring_up();
+	stop_keeping();
+	was = peer.heard;
+	end_close(&a, true);
+	bfd_engine_free(rig.engine[0]);
+	rig.engine[0] = NULL;
+	TURN_UNTIL(peer.heard >= was + 3, 0.5);
+	ck_assert_uint_eq(peer.last.state, BFD_ADMIN_DOWN);
+	TURN_WHILE(peer.heard <= was + 4, 0.2);
+}
+END_TEST
+
+/* The C bit as it was when the remote was heard last: RFC 5882 4.3 needs it once the session is down. */
+START_TEST(test_remote_independent)
+{
+	peer.reply.independent = _i;
+	bring_up();
+	stop_keeping();
+	TURN_UNTIL(a.down, 0.5);
+	ck_assert(a.last.remote_independent == (bool)_i);
+	ck_assert(!end_info(&a).remote_independent);
+}
+END_TEST
+
 START_TEST(test_no_farewell)
 {
 	unsigned was;
@@ -676,7 +705,9 @@ int main(void)
 	tcase_add_test(t, test_slow);
 	tcase_add_loop_test(t, test_jitter, 0, 2);
 	tcase_add_test(t, test_farewell);
+	tcase_add_test(t, test_last_farewell);
 	tcase_add_test(t, test_no_farewell);
+	tcase_add_loop_test(t, test_remote_independent, 0, 2);
 	tcase_add_test(t, test_admin_down_pace);
 	t = add_case(suite, "discards");
 	tcase_add_loop_test(t, test_broken, 0, sizeof broken / sizeof broken[0]);

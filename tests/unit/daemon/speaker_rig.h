@@ -18,6 +18,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/liveness.h"
 #include "daemon/speaker.h"
 
 #define OUR_AS 64512u
@@ -119,6 +120,7 @@ static inline void setup(void)
 	ck_assert_msg(d.fib, "%s", err);
 	d.rib = rib_new(d.loop, &rib, &sink, &d);
 	d.engine = bgp_engine_new(d.loop, &speaker_session_ops);
+	d.liveness = liveness_new(&d);
 	d.speaker = speaker_new(&d);
 	ck_assert_msg(bgp_engine_listen(d.engine, &any, 1, err, sizeof err), "%s", err);
 	on_tick(NULL);
@@ -128,6 +130,7 @@ static inline void teardown(void)
 {
 	mono_fake(0);
 	speaker_free(d.speaker, false);
+	liveness_free(d.liveness);
 	bgp_engine_free(d.engine);
 	rib_free(d.rib);
 	fib_free(d.fib);

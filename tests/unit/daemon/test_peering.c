@@ -145,6 +145,22 @@ static const struct {
      "Global_fe80__1_eth1 [fe80::1]:179 as 65001 local 64512 none both on eth1\n"
      "Node_fe80__1_eth1_port_1179 [fe80::1]:1179 as 65001 local 64512 none both on eth1\n"
      "Node_fe80__1_eth2_5 [fe80::1]:179 as 65002 local 64512 none both on eth2.5\n"},
+    {"BFD: what a BGPPeer says, the configuration's for the rest, nothing for the mesh",
+     NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") PEER("x",
+							      "peerIP: 10.9.0.1, asNumber: 65001, bfd: {enabled: true}")
+	 PEER("y", "peerIP: 10.9.0.2, asNumber: 65001, bfd: {enabled: true, transmitInterval: 50, receiveInterval: 60, "
+		   "detectMultiplier: 5, minimumTtl: 254, passiveMode: true}")
+	     PEER("z", "peerIP: 10.9.0.3, asNumber: 65001, bfd: {transmitInterval: 50}"),
+     "a",
+     "Mesh_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 passive\n"
+     "Global_10_9_0_1 10.9.0.1:179 as 65001 local 64512 10.0.0.1 bfd 300/300x3\n"
+     "Global_10_9_0_2 10.9.0.2:179 as 65001 local 64512 10.0.0.1 bfd 50/60x5 passive ttl 254\n"
+     "Global_10_9_0_3 10.9.0.3:179 as 65001 local 64512 10.0.0.1\n"},
+    {"BFD: the reverse session is not passive too, or nobody would begin",
+     NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") CONF("default", "nodeToNodeMeshEnabled: false")
+	 PEER("x", "node: a, peerIP: 10.0.0.2, asNumber: 64512, bfd: {enabled: true, detectMultiplier: 4, "
+		   "passiveMode: true}"),
+     "b", "Node_10_0_0_1 10.0.0.1:179 as 64512 local 64512 10.0.0.2 bfd 300/300x4\n"},
     {"no Node object of this name", THREE, "nobody", ""},
 };
 
@@ -219,6 +235,11 @@ static void describe(struct strbuf *out, const struct peer_want *w)
 		strbuf_printf(out, " on %s", w->interface);
 	if (!addr_is_none(&w->sibling))
 		strbuf_printf(out, " sibling %s", addr_format(&w->sibling, s));
+	if (w->bfd.enabled)
+		strbuf_printf(out, " bfd %u/%ux%u%s", w->bfd.transmit_interval, w->bfd.receive_interval,
+			      w->bfd.multiplier, w->bfd.passive ? " passive" : "");
+	if (w->bfd.min_ttl)
+		strbuf_printf(out, " ttl %u", w->bfd.min_ttl);
 	strbuf_putc(out, '\n');
 }
 
@@ -290,6 +311,35 @@ START_TEST(test_losers_are_told)
 END_TEST
 
 /* calico.md 12: CALICO_ROUTER_ID=hash for kube-master gives 25.79.212.8. */
+START_TEST(test_bfd_mesh)
+{
+	struct loaded l;
+	struct strbuf got = {0};
+	struct peering p;
+	struct self self;
+	struct config c;
+
+	setenv("CALIDRIS_BFD_MESH", "on", 1);
+	setenv("CALIDRIS_BFD_TRANSMIT_INTERVAL", "100", 1);
+	setenv("CALIDRIS_BFD_RECEIVE_INTERVAL", "200", 1);
+	setenv("CALIDRIS_BFD_DETECT_MULTIPLIER", "2", 1);
+	c = config_for("a");
+	load(&l, NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") PEER("x", "peerIP: 10.9.0.1, asNumber: 65001")
+		     PEER("y", "peerIP: 10.9.0.2, asNumber: 65001, bfd: {enabled: true, detectMultiplier: 5}"));
+	self = self_from(l.store, &c);
+	p = peering_compute(l.store, &c, &self);
+	for (unsigned i = 0; i < p.count; i++)
+		describe(&got, &p.want[i]);
+	ck_assert_str_eq(got.s, "Mesh_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 passive bfd 100/200x2\n"
+				"Global_10_9_0_1 10.9.0.1:179 as 65001 local 64512 10.0.0.1\n"
+				"Global_10_9_0_2 10.9.0.2:179 as 65001 local 64512 10.0.0.1 bfd 100/200x5\n");
+	strbuf_free(&got);
+	peering_free(&p);
+	config_free(&c);
+	unload(&l);
+}
+END_TEST
+
 START_TEST(test_router_id)
 {
 	struct loaded l;
@@ -321,6 +371,7 @@ int main(void)
 
 	tcase_add_loop_test(t, test_case, 0, sizeof cases / sizeof *cases);
 	tcase_add_test(t, test_losers_are_told);
+	tcase_add_test(t, test_bfd_mesh);
 	tcase_add_test(t, test_router_id);
 	suite_add_tcase(s, t);
 	srunner_run_all(sr, CK_ENV);

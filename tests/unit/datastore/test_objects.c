@@ -411,7 +411,7 @@ START_TEST(test_tables)
 {
 	const struct schema *s = object_schema((enum object_kind)_i);
 
-	ck_assert_uint_le(s->row_count, 64);
+	ck_assert_uint_le(s->row_count, SCHEMA_ROWS_MAX);
 	for (unsigned i = 0; i < s->row_count; i++) {
 		const struct schema_row *row = &s->rows[i];
 		size_t map = strrchr(row->path, '.') ? (size_t)(strrchr(row->path, '.') - row->path) + 1 : 0;

@@ -172,10 +172,15 @@ static __attribute__((unused)) struct net *net_new(void)
 	return n;
 }
 
+/* Requests go out by a thread, as they do with large tables. */
+static bool net_by_thread;
+
 static __attribute__((unused)) void net_start(struct net *n)
 {
 	n->fib = fib_new(n->loop, &n->conf, &net_ops, n, n->err, sizeof n->err);
 	ck_assert_msg(n->fib != NULL, "fib_new: %s", n->err);
+	if (net_by_thread)
+		netlink_use_thread(n->fib->netlink);
 }
 
 static __attribute__((unused)) void net_synced(struct net *n)
@@ -301,22 +306,41 @@ static __attribute__((unused)) enum fib_state state(struct net *n, const char *a
 	return explain(n, addr).state;
 }
 
-/* All tests of a program, each in its own process and so in its own namespace. */
-static __attribute__((unused)) int net_run(const char *name, const TTest *const *tests, size_t count)
+static __attribute__((unused)) void net_set_thread(void)
 {
-	Suite *s = suite_create(name);
+	net_by_thread = true;
+}
+
+static void net_add(Suite *s, const char *name, const TTest *const *tests, size_t count, void (*setup)(void))
+{
 	TCase *tc = tcase_create(name);
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_set_timeout(tc, 120);
+	if (setup)
+		tcase_add_checked_fixture(tc, setup, NULL);
 	for (size_t i = 0; i < count; i++)
 		tcase_add_test(tc, tests[i]);
 	suite_add_tcase(s, tc);
+}
+
+static int net_run_suite(Suite *s)
+{
+	SRunner *sr = srunner_create(s);
+	int failed;
+
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);
 	return failed != 0;
+}
+
+/* All tests of a program, each in its own process and so in its own namespace. */
+static __attribute__((unused)) int net_run(const char *name, const TTest *const *tests, size_t count)
+{
+	Suite *s = suite_create(name);
+
+	net_add(s, name, tests, count, NULL);
+	return net_run_suite(s);
 }
 
 #endif

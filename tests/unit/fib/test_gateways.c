@@ -1,4 +1,6 @@
 /* Gateways that are declared down while their links are up: they leave groups at once, and are back. */
+#include <net/if.h>
+
 #include "tests/unit/fib/net.h"
 
 #define VIA0 "nexthop via 10.0.0.2 dev eth0 weight 1 onlink"
@@ -20,7 +22,6 @@ static void down(struct net *n, const char *gateway)
 	struct addr a = A(gateway);
 
 	fib_gateway_down(n->fib, &a);
-	ck_assert(fib_gateway_is_down(n->fib, &a));
 }
 
 static void up(struct net *n, const char *gateway)
@@ -28,7 +29,6 @@ static void up(struct net *n, const char *gateway)
 	struct addr a = A(gateway);
 
 	fib_gateway_up(n->fib, &a);
-	ck_assert(!fib_gateway_is_down(n->fib, &a));
 }
 
 static void set_two(struct net *n, const char *prefix, const char *one, const char *other)
@@ -63,7 +63,7 @@ START_TEST(leaves_group)
 	ck_assert_uint_eq(fib_stats(n->fib).writes, 2);
 	down(n, "10.0.0.2");
 	WAIT_ROUTES(n, "10.1.0.0/26", ONLY(1));
-	ck_assert_str_eq(explain(n, "10.1.0.1").reason, "gateway 10.0.0.2 is down (BFD): left out");
+	ck_assert_str_eq(explain(n, "10.1.0.1").reason, "without gateway 10.0.0.2, which BFD says is down");
 	ck_assert_int_eq(state(n, "10.1.0.1"), FIB_INSTALLED);
 	down(n, "10.0.0.2");
 	net_settle(n);
@@ -81,8 +81,8 @@ START_TEST(leaves_group)
 }
 END_TEST
 
-/* What has no other way is not touched; who watches is told, and decides. */
-START_TEST(last_one_stays)
+/* What has no other way goes, as with a dead link; who watches is told, and may have another. */
+START_TEST(last_one_goes)
 {
 	struct net *n = new_synced();
 
@@ -94,16 +94,32 @@ START_TEST(last_one_stays)
 	down(n, "10.0.0.2");
 	WAIT(n, n->told == 2 && !n->reachable);
 	WAIT_ROUTES(n, "10.1.0.0/26", ONLY(1));
-	WAIT_ROUTES(n, "10.2.0.0/26", "10.2.0.0/26 via 10.0.0.2 dev eth0 proto 186 metric 1024 onlink");
-	ck_assert_str_eq(explain(n, "10.2.0.1").reason,
-			 "gateway 10.0.0.2 is down (BFD): there is no other, the route stays as it was");
-	/* The other one as well: nothing is better than what was there first. */
+	WAIT_ROUTES(n, "10.2.0.0/26", "");
+	ck_assert_int_eq(state(n, "10.2.0.1"), FIB_UNRESOLVED);
+	ck_assert_str_eq(explain(n, "10.2.0.1").reason, "next hop 10.0.0.2 on eth0: BFD says that the gateway is down");
 	down(n, "10.0.1.2");
-	WAIT_ROUTES(n, "10.1.0.0/26", BOTH);
+	WAIT_ROUTES(n, "10.1.0.0/26", "");
 	up(n, "10.0.0.2");
 	WAIT(n, n->told == 3 && n->reachable);
 	WAIT_ROUTES(n, "10.1.0.0/26", ONLY(0));
+	WAIT_ROUTES(n, "10.2.0.0/26", "10.2.0.0/26 via 10.0.0.2 dev eth0 proto 186 metric 1024 onlink");
+	net_free(n);
+}
+END_TEST
+
+/* Wanted otherwise in the same turn, it is replaced and never missing. */
+START_TEST(other_way_in_time)
+{
+	struct net *n = new_synced();
+
+	set_via(n, "10.1.0.0/26", 1024, "10.0.0.2");
+	WAIT_ROUTES(n, "10.1.0.0/26", ONLY(0));
 	net_settle(n);
+	down(n, "10.0.0.2");
+	set_via(n, "10.1.0.0/26", 1024, "10.0.1.2");
+	WAIT_ROUTES(n, "10.1.0.0/26", ONLY(1));
+	net_settle(n);
+	ck_assert_uint_eq(fib_stats(n->fib).writes, 2);
 	ck_assert_uint_eq(fib_stats(n->fib).deletes, 0);
 	net_free(n);
 }
@@ -121,7 +137,7 @@ START_TEST(recursive)
 	WAIT(n, n->told == 1 && n->reachable);
 	down(n, "10.0.1.2");
 	WAIT_ROUTES(n, "10.1.0.0/26", ONLY(0));
-	ck_assert_str_eq(explain(n, "10.1.0.1").reason, "gateway 10.0.1.2 is down (BFD): left out");
+	ck_assert_str_eq(explain(n, "10.1.0.1").reason, "without gateway 10.0.1.2, which BFD says is down");
 	down(n, "10.0.0.2");
 	WAIT(n, n->told == 2 && !n->reachable);
 	up(n, "10.0.1.2");
@@ -132,7 +148,7 @@ START_TEST(recursive)
 	/* The far next hop itself. */
 	down(n, "172.16.0.9");
 	WAIT(n, n->told == 4 && !n->reachable);
-	WAIT_ROUTES(n, "10.1.0.0/26", BOTH);
+	WAIT_ROUTES(n, "10.1.0.0/26", "");
 	/* The route that leads there is another one while a gateway is down. */
 	up(n, "172.16.0.9");
 	down(n, "10.0.1.2");
@@ -155,7 +171,53 @@ START_TEST(down_before)
 	WAIT(n, n->told == 1 && !n->reachable);
 	/* Neither a dead link nor a dead gateway is a way. */
 	run("ip link set eth1 down");
-	WAIT_ROUTES(n, "10.1.0.0/26", ONLY(0));
+	WAIT_ROUTES(n, "10.1.0.0/26", "");
+	net_free(n);
+}
+END_TEST
+
+/* The same link-local address on two links is two gateways. */
+START_TEST(link_local)
+{
+	struct net *n = new_synced();
+	struct addr one = A("fe80::1"), other = one;
+	struct fib_hop hops[2] = {{.ifname = ""}};
+
+	one = addr_on_link(&one, if_nametoindex("eth0"));
+	other = addr_on_link(&other, if_nametoindex("eth1"));
+	hops[0].gateway = one;
+	hops[1].gateway = other;
+	set_hops(n, "fd01::/122", 1024, FIB_BGP, FIB_VIA, 2, hops);
+	WAIT(n, strstr(routes("fd01::/122"), "dev eth0") && strstr(routes("fd01::/122"), "dev eth1"));
+	fib_gateway_down(n->fib, &other);
+	WAIT_ROUTES(n, "fd01::/122", "fd01::/122 via fe80::1 dev eth0 proto 186 metric 1024 onlink");
+	fib_gateway_up(n->fib, &one);
+	fib_gateway_up(n->fib, &other);
+	WAIT(n, strstr(routes("fd01::/122"), "dev eth0") && strstr(routes("fd01::/122"), "dev eth1"));
+	fib_gateway_down(n->fib, &one);
+	WAIT_ROUTES(n, "fd01::/122", "fd01::/122 via fe80::1 dev eth1 proto 186 metric 1024 onlink");
+	net_free(n);
+}
+END_TEST
+
+/* An IPv6 next hop's link-local address is the gateway then, but BFD may watch either. */
+START_TEST(both_addresses)
+{
+	struct net *n = new_synced();
+	struct addr local = A("fe80::2");
+	struct fib_hop hop = {.gateway = A("fd00::2")};
+
+	local = hop.link_local = addr_on_link(&local, if_nametoindex("eth0"));
+	set_hops(n, "fd01::/122", 1024, FIB_BGP, FIB_VIA, 1, &hop);
+	WAIT_ROUTES(n, "fd01::/122", "fd01::/122 via fe80::2 dev eth0 proto 186 metric 1024 onlink");
+	down(n, "fd00::2");
+	WAIT_ROUTES(n, "fd01::/122", "");
+	up(n, "fd00::2");
+	WAIT_ROUTES(n, "fd01::/122", "fd01::/122 via fe80::2 dev eth0 proto 186 metric 1024 onlink");
+	fib_gateway_down(n->fib, &local);
+	WAIT_ROUTES(n, "fd01::/122", "");
+	fib_gateway_up(n->fib, &local);
+	WAIT_ROUTES(n, "fd01::/122", "fd01::/122 via fe80::2 dev eth0 proto 186 metric 1024 onlink");
 	net_free(n);
 }
 END_TEST
@@ -188,7 +250,9 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {leaves_group, last_one_stays, recursive, down_before, places};
+	const TTest *const tests[] = {
+	    leaves_group, last_one_goes, other_way_in_time, recursive, down_before, link_local, both_addresses, places,
+	};
 
 	return net_run("fib/gateways", tests, sizeof tests / sizeof tests[0]);
 }

@@ -217,9 +217,10 @@ static const struct {
 	uint8_t kept;
 	uint8_t sent; /* by us: the subcode on the wire */
 } leaving[] = {
-    {false, false, 0, 0, V4, 0}, {true, false, 0, 0, V4, 0}, {false, false, 6, 4, 0, 0}, {true, false, 6, 4, V4, 0},
-    {true, false, 6, 9, 0, 0},	 {true, false, 3, 1, V4, 0}, {false, true, 6, 8, 0, 8},	 {true, true, 6, 8, V4, 8},
-    {true, true, 6, 1, 0, 9},	 {false, true, 6, 1, 0, 1},  {true, true, 3, 1, V4, 1},	 {true, true, 6, 9, 0, 9},
+    {false, false, 0, 0, V4, 0}, {true, false, 0, 0, V4, 0}, {false, false, 6, 4, 0, 0},  {true, false, 6, 4, V4, 0},
+    {true, false, 6, 9, 0, 0},	 {true, false, 3, 1, V4, 0}, {false, true, 6, 8, 0, 8},	  {true, true, 6, 8, V4, 8},
+    {true, true, 6, 1, 0, 9},	 {false, true, 6, 1, 0, 1},  {true, true, 3, 1, V4, 1},	  {true, true, 6, 9, 0, 9},
+    {false, true, 6, 10, 0, 10}, {true, true, 6, 10, 0, 9},  {true, false, 6, 10, V4, 0},
 };
 
 START_TEST(test_graceful_masks)
