@@ -74,6 +74,7 @@ class Changing(Cluster):
         self.default = {"mesh": options.get("mesh", True), "as_number": 64512}
         self.counter, self.tally = 0, collections.Counter()
         self.forced = set()  # nodes, and pairs of nodes, whose sessions something forced to end since the last look
+        self.starting = []  # nodes that may not have read all objects yet
         self.victims = []  # those to whom such things happen: the others' sessions must live through it all
 
     # Objects go to Files
@@ -291,7 +292,19 @@ class Changing(Cluster):
         self.files.mend()  # it has no last good version to fall back to
         node = self.new_node()
         self.forced.add(node.name)
+        self.start_node(node)
+
+    def start_node(self, node):
         node.start(wait=False)
+        self.starting.append(node)
+
+    def wait_read(self):
+        """Those that are starting have read everything once, and so have a last good version of it."""
+        for node in self.starting:
+            if node in self.hosts:
+                node.wait_up()
+                wait_for(lambda node=node: node.show("status")["datastore"]["in_sync"], f"{node.name} has read the objects")
+        self.starting.clear()
 
     def remove_node(self):
         if len(self.workers()) < self.most_nodes - 4:
@@ -318,7 +331,7 @@ class Changing(Cluster):
         node = self.rng.choice([node for node in self.victims if node in self.hosts] or self.nodes)
         self.forced.add(node.name)
         self.rng.choice([node.kill, node.terminate])()
-        node.start(wait=False)
+        self.start_node(node)
 
     def reload_daemon(self):
         node = self.rng.choice(self.nodes)
@@ -379,6 +392,7 @@ class Changing(Cluster):
         self.files.move(self.random_key())
 
     def spoil(self):
+        self.wait_read()
         self.files.spoil(self.random_key())
 
     def add_bad_object(self):
