@@ -102,8 +102,8 @@ void dynamic_apply(struct dynamic *dyn, struct peering *p)
 	dyn->count = 0;
 	/* Both are sorted. */
 	while (i < was || j < p->range_count) {
-		struct peer_want *w = &p->ranges[j];
-		int c = i == was ? 1 : j == p->range_count ? -1 : peer_range_cmp(&old[i]->want, w);
+		struct peer_want *w = j < p->range_count ? &p->ranges[j] : NULL;
+		int c = i == was ? 1 : !w ? -1 : peer_range_cmp(&old[i]->want, w);
 
 		if (c < 0) {
 			dyn->gone[dyn->gone_count++] = old[i++];

@@ -141,7 +141,8 @@ def test_unnumbered(pair):
     pair.peer("fabric", pair.one, interface="eth1")
     pair.peer("cluster", pair.two, interface="eth1")
     pair.one.start()
-    wait_for(lambda: "router advertisement on eth1" in peers(pair.one)["Node_eth1"]["info"], lambda: peers(pair.one))
+    wait_for(lambda: "router advertisement on eth1" in peers(pair.one).get("Node_eth1", {}).get("info", ""),
+             lambda: peers(pair.one))
     pair.two.start()
     peer = wait_up(pair.one, "Node_eth1")
     assert (peer["address"], peer["as"]) == (f"{link_local(pair.two)}%eth1", 65001)

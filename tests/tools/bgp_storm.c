@@ -440,5 +440,12 @@ int main(int argc, char **argv)
 	run(&s);
 	printf("updates %llu %llu\n", (unsigned long long)s.updates, (unsigned long long)s.octets);
 	report(&s, "lost", s.lost);
+	for (struct client *i = s.clients; i < s.clients + s.count; i++) {
+		if (i->fd >= 0)
+			close(i->fd);
+		strbuf_free(&i->in);
+		strbuf_free(&i->out);
+	}
+	free(s.clients);
 	return s.established == s.count ? 0 : 1;
 }
