@@ -448,7 +448,7 @@ def test_crowd_of_a_range(arena):
     sayings = (lambda address: b"", lambda address: opening(address)[:noise.randrange(1, 29)], lambda address: os.urandom(40),
                lambda address: opening(address, 0), lambda address: opening(address) + message(KEEPALIVE) + message(9),
                lambda address: opening(address) + message(KEEPALIVE), lambda address: opening(address) + message(2, b"\xff" * 9))
-    for _round in range(4):
+    for _round in range(12):
         links = []
         for address in noise.sample(addresses, count):
             link = arena.swarm.dial(address)
