@@ -32,7 +32,7 @@ class Player:
         self.ip6 = f"fd00:18::{0x1000 + index:x}"
         self.name = f"Node_{self.ip4.replace('.', '_')}"
         self.identifier = ipaddress.ip_address(self.ip4).packed
-        self.old, self.family, self.extended = False, 4, False
+        self.old, self.hops, self.family, self.extended = False, False, 4, False
         self.our_identifier = ipaddress.ip_address("172.18.0.1").packed
         self.link = None
         base4 = int(ipaddress.ip_address("10.0.0.0")) + index * PER_HOST * 64
@@ -56,6 +56,7 @@ class Player:
 
     def capabilities(self):
         found = capability(1, b"\0\1\0\1") + capability(1, b"\0\2\0\1") + capability(2)
+        found += capability(5, b"\0\1\0\1\0\2") if self.hops else b""
         return found if self.old else found + capability(65, struct.pack("!I", self.as_number))
 
     def open(self, hold=0, more=b""):
@@ -95,6 +96,7 @@ class Arena:
         self.players = [Player(index,
                                OUR_AS if kinds[index % len(kinds)] == "i" else OTHER_AS) for index in range(players)]
         self.inside, self.outside = Player(players, OUR_AS), Player(players + 1, 65002)
+        self.inside.hops = True
         self.witnesses = [Player(players + 2, OUR_AS), Player(players + 3, OTHER_AS)]
         everybody = [*self.players, self.inside, self.outside, *self.witnesses]
         timers = {"idle_hold_time": 1, "idle_hold_max": 1}
@@ -111,7 +113,8 @@ class Arena:
                                         as_number=player.as_number, labels={"role": role})
             self.cluster.write(player.object)
         for role, waits in (("player", passive), ("observer", True)):
-            self.cluster.write(bgp_peer(f"{role}s", node="node-1", peerSelector=f"role == '{role}'", passive=waits))
+            self.cluster.write(bgp_peer(f"{role}s", node="node-1", peerSelector=f"role == '{role}'", passive=waits,
+                                        extendedNextHop="true"))
         self.swarm = Swarm(self.host, self.node)
 
     def __enter__(self):

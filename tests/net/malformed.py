@@ -2,7 +2,8 @@
 
 A case says its UPDATE as the change of a good one: the sender's route `victim` of one family, with attributes replaced, left
 out (None), or put in front, behind. Where it is tried, a word each: i or e, an iBGP or eBGP peer; 4 or 6, the family of the
-routes; then x, the attribute has the extended length form, and o, the peer speaks 2-octet AS numbers. What it must cause is
+routes; then x, the attribute has the extended length form, o, the peer speaks 2-octet AS numbers, and h, IPv4 routes may have
+IPv6 next hops. What it must cause is
 one of the functions below.
 """
 
@@ -43,12 +44,12 @@ ME = "the eBGP peer's AS, nothing on iBGP"
 GOOD_MED = struct.pack("!I", 77)  # what all good parts of a case carry, so that one sees whether they arrived
 
 
-class Where(collections.namedtuple("Where", "text ebgp family extended old")):
+class Where(collections.namedtuple("Where", "text ebgp family extended old hops")):
     """Who says it; `player` is the peer, `victim` and so on its prefixes: see Player of arena.py."""
 
     @classmethod
     def parse(cls, text):
-        return cls(text, text[0] == "e", int(text[1]), "x" in text, "o" in text)
+        return cls(text, text[0] == "e", int(text[1]), "x" in text, "o" in text, "h" in text)
 
 
 class Path:

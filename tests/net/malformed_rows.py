@@ -387,6 +387,23 @@ def multiprotocol():
                     fine(attributes={MED: None}))
 
 
+def hops():
+    """Row 39 with RFC 8950 3: IPv4 routes whose next hop is of IPv6."""
+    def told(hop):
+        return Update({NEXT_HOP: None, MP_REACH: reach(4, hop)}, routes=b"")
+    hop = bytes.fromhex("fd000018000000000000000000000099")
+    link_local = b"\xfe\x80" + bytes(13) + b"\7"
+    yield from case("39", "IPv4 over an IPv6 next hop", "i4h e4h i4ho", told(hop), fine())
+    yield from case("39", "IPv4 over a global and a link-local next hop", "i4h e4hx", told(hop + link_local), fine())
+    yield from case("39", "IPv4 over an IPv4 next hop in MP_REACH", "i4h i4 e4", told(bytes([172, 18, 0, 99])), fine())
+    for size in (0, 1, 5, 12, 15, 17, 24, 31, 33, 48):
+        yield from case("39", f"IPv4 over a next hop of {size} octets", "i4h e4hx", told((hop * 3)[:size]), family(4))
+    for text, octets in (("::", bytes(16)), ("::1", bytes(15) + b"\1"), ("ff02::1", b"\xff\2" + bytes(13) + b"\1")):
+        yield from case("25", f"IPv4 over the next hop {text}", "i4h e4h", told(octets), taw(MP_REACH))
+    yield from case("20", "the NLRI field's next hop is NEXT_HOP, not MP_REACH's", "i4h e4h",
+                    Update({NEXT_HOP: None, MP_REACH: reach(4, hop, prefixes=b"")}), taw(NEXT_HOP, data=b"\3"))
+
+
 def unknown():
     """Rows 42, 43; more in test_transit.py."""
     for code in (0, 99, 128, 254, 255):
@@ -477,6 +494,5 @@ def together():
                     Update({**strong, NEXT_HOP: GOOD_VALUES[NEXT_HOP]}, routes=victim()), taw(COMMUNITIES, gone=(4, 6)))
 
 
-CASES = [one for part in (headers, opens, states, lengths, flags_and_copies, well_known, optional, multiprotocol,
-                          unknown, refreshes,
-                          notifications, markers, together) for one in part()]
+CASES = [one for part in (headers, opens, states, lengths, flags_and_copies, well_known, optional, multiprotocol, hops,
+                          unknown, refreshes, notifications, markers, together) for one in part()]

@@ -26,6 +26,7 @@ class Trial:
     def __init__(self, arena, case, player):
         self.arena, self.case, self.player = arena, case, player
         player.old, player.family, player.extended = case.where.old, case.where.family, case.where.extended
+        player.hops = case.where.hops
         self.says, self.expect = case.says, case.expect
         self.problems = []
         self.ends = self.expect.kind in ("RESET", "CLOSED")
