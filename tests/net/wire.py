@@ -122,11 +122,13 @@ class Capture:
         self.process = None
 
     def messages(self, two_octets=(), options=()):
-        """two_octets: addresses of peers to whom AS numbers have 2 octets. tshark's own guess errs with short paths."""
+        """two_octets: addresses of peers to whom AS numbers have 2 octets; of BMP's messages each says so itself. tshark's
+        own guess errs with short paths, and it can be told only for the whole file."""
+        def is_narrow(message):
+            return bool({message.source, message.target} & set(two_octets)) or message.has({"bmp.peer.flags.as_path": 1})
         self.end()
-        words = [*options, "-o", "bgp.asn_len:4 octet"]
-        found = [message for message in dissect(self.path, words) if not {message.source, message.target} & set(two_octets)]
-        if two_octets:
-            words[-1] = "bgp.asn_len:2 octet"
-            found += [message for message in dissect(self.path, words) if {message.source, message.target} & set(two_octets)]
+        found = []
+        for narrow in (False, True):
+            preference = f"bgp.asn_len:{2 if narrow else 4} octet"
+            found += [each for each in dissect(self.path, [*options, "-o", preference]) if is_narrow(each) == narrow]
         return found
