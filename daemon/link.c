@@ -8,6 +8,11 @@
 #include "bgp/session/radv.h"
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
+#include "daemon/base/mono.h"
+
+/* How long the one that was heard first has to come up before another one on the link is tried: a link full of
+ * advertisements costs an attempt in that time, and no more. */
+#define CHANCE (5 * MONO_SEC)
 
 struct link_peers {
 	struct daemon *d;
@@ -22,6 +27,8 @@ struct link_state {
 	bool watched;	     /* its advertisements are listened to */
 	int watch_error;     /* why they are not */
 	struct addr learned; /* of an unnumbered peer */
+	uint64_t learned_at; /* mono */
+	struct log_limit log;
 	struct bgp_range *calls;
 };
 
@@ -81,8 +88,13 @@ static void learn(struct peer *p, const struct addr *remote)
 {
 	char text[ADDR_STRLEN];
 
+	uint32_t more;
+
 	p->link->learned = *remote;
-	log_info("bgp", "%s: the peer is %s", p->want.name, addr_format(remote, text));
+	p->link->learned_at = mono_now();
+	if (log_allowed(&p->link->log, 5, 60 * MONO_SEC, &more))
+		log_info("bgp", "%s: the peer is %s (%u more not shown)", p->want.name, addr_format(remote, text),
+			 more);
 	speaker_refresh(p);
 }
 
@@ -95,7 +107,8 @@ static void on_router(void *arg, const struct addr *router)
 		return;
 	LIST_FOREACH(p, &l->peers, on_link)
 	{
-		if (may_learn(p, router)) {
+		if (may_learn(p, router) &&
+		    (addr_is_none(&p->link->learned) || mono_now() - p->link->learned_at >= CHANCE)) {
 			learn(p, router);
 			return;
 		}

@@ -12,6 +12,7 @@ from harness import Node
 from netns import wait_for
 from objects import bgp_peer
 from peers import BirdNode, FrrNode
+from test_resources import cpu_seconds
 
 
 def wire(left, right, name="eth1", addresses=None):
@@ -274,3 +275,42 @@ def test_link_local_range(pair):
     pair.check_traffic()
     pair.two.kill()
     wait_for(lambda: peers(pair.one) == {} or peers(pair.one)[name]["state"] != "Established", lambda: peers(pair.one))
+
+
+def test_flood_of_advertisements(pair):
+    """A link full of routers that are none: each gets its chance, one at a time; it costs little, the log stays readable, and
+    once it is over the one that is a peer comes up."""
+    pair.peer("fabric", pair.one, interface="eth1")
+    pair.peer("cluster", pair.two, interface="eth1")
+    flood = pair.two.popen(["/usr/bin/python3", "-c", FLOOD], stdout=-1, text=True)
+    assert flood.stdout.readline() == "begun\n"
+    pair.one.start()
+    wait_for(lambda: len(set(re.findall("the peer is (.*?%eth1)", pair.one.log_text()))) == 2, pair.one.log_tail, 30)
+    assert flood.poll() is None
+    assert len(re.findall("no answer", pair.one.log_text())) < 10
+    assert cpu_seconds(pair.one) < 1
+    pair.cluster.end(flood)
+    pair.two.start()
+    wait_up(pair.one, "Node_eth1")
+    pair.check_traffic()
+
+
+# From ever other addresses, 200 a second.
+FLOOD = """
+import itertools, socket, struct, time
+raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
+index = socket.if_nametoindex("eth1")
+to = socket.inet_pton(socket.AF_INET6, "ff02::1")
+print("begun", flush=True)
+for number in itertools.count(1):
+    source = socket.inet_pton(socket.AF_INET6, f"fe80::bad:{number & 0xffff:x}")
+    body = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 0, 0, 0)
+    words = source + to + struct.pack("!II", len(body), 58) + body
+    total = sum(struct.unpack(f"!{len(words) // 2}H", words))
+    total = (total & 0xffff) + (total >> 16)
+    total = (total & 0xffff) + (total >> 16)
+    body = body[:2] + struct.pack("!H", ~total & 0xffff) + body[4:]
+    packet = struct.pack("!IHBB", 6 << 28, len(body), 58, 255) + source + to + body
+    raw.sendto(packet, ("ff02::1", 0, 0, index))
+    time.sleep(0.005)
+"""

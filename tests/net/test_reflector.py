@@ -10,6 +10,7 @@ import pytest
 from harness import Host, programs
 from netns import wait_for
 from objects import bgp_configuration, bgp_peer
+from peers import BirdNode, FrrNode
 from speaker import Speaker, update
 from test_restart import Traffic, Watch, assert_no_reset, sessions, wait_settled
 
@@ -158,6 +159,51 @@ def test_clients_by_range(new_cluster):
     assert not cluster.missing_routes()
     watch.check("the reflector's restarts")
     traffic.end("the reflector's restarts")
+
+
+BIRD = """
+log stderr all;
+router id {own};
+protocol device {{ scan time 2; }}
+protocol kernel {{ ipv4 {{ import none; export all; }}; }}
+protocol static {{ ipv4; route {block} blackhole; }}
+protocol bgp reflector {{
+  local {own} as 64512;
+  neighbor {peer} as 64512;
+  multihop; password "sesame"; connect delay time 1; connect retry time 1;
+  ipv4 {{ import all; export where source = RTS_STATIC; next hop self; gateway recursive; }};
+}}
+protocol direct {{ ipv4; }}
+"""
+
+FRR = """
+router bgp 64512
+ bgp router-id {own}
+ neighbor {peer} remote-as 64512
+ neighbor {peer} password sesame
+ neighbor {peer} timers connect 1
+ address-family ipv4 unicast
+  network {block}
+ exit-address-family
+"""
+
+
+def test_foreign_clients_by_range(new_cluster):
+    """BIRD and FRR call, are let in by their range and its password, and have each other's routes by way of the reflector."""
+    cluster = new_cluster(mesh=False, families=(4,))
+    reflector, = add_reflectors(cluster, ("10.0.0.1",))
+    cluster.write(bgp_peer("clients", node=reflector.name, peerRange="172.18.0.0/24", asNumber=64512, password="sesame"))
+    bird, frr = cluster.add_host(BirdNode, "bird"), cluster.add_host(FrrNode, "frr")
+    reflector.start()
+    wait_for(lambda: reflector.show("dynamic")["ranges"], lambda: reflector.log_tail())
+    bird.start(BIRD.format(own=bird.ip4, peer=reflector.ip4, block=bird.blocks[0]))
+    frr.ip(f"route add blackhole {frr.blocks[0]}")
+    frr.start(FRR.format(own=frr.ip4, peer=reflector.ip4, block=frr.blocks[0]))
+    for host, other in ((bird, frr), (frr, bird)):
+        wait_for(lambda host=host, other=other: (host.route(other.blocks[0]) or {}).get("gateway") == other.ip4,
+                 lambda host=host: (reflector.show("peers"), host.routes()))
+    assert {peer["name"] for peer in reflector.show("peers")["peers"]} == {
+        f"Dynamic_{host.ip4.replace('.', '_')}" for host in (bird, frr)}
 
 
 CROWD, FIRST, DEAF = "10.128.0.0/16", "10.128.0.1", 20
