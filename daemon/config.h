@@ -32,10 +32,11 @@ struct config {
 	unsigned connect_retry_time, idle_hold_time, idle_hold_max; /* s */
 	bool graceful_restart;					    /* bgp.graceful_restart.enabled */
 	unsigned restart_time;					    /* bgp.graceful_restart.restart_time, s */
-	bool graceful_shutdown;					    /* bgp.graceful_shutdown.announce */
-	bool honour_graceful_shutdown;				    /* bgp.graceful_shutdown.honour */
-	bool both_families; /* bgp.both_families: offer IPv4 and IPv6 on every session */
-	unsigned max_paths; /* bgp.max_paths */
+	unsigned llgr_time;	       /* bgp.graceful_restart.long_lived_stale_time, s; 0 none */
+	bool graceful_shutdown;	       /* bgp.graceful_shutdown.announce */
+	bool honour_graceful_shutdown; /* bgp.graceful_shutdown.honour */
+	bool both_families;	       /* bgp.both_families: offer IPv4 and IPv6 on every session */
+	unsigned max_paths;	       /* bgp.max_paths */
 	/* bfd.* */
 	bool bfd_mesh;
 	unsigned bfd_transmit_interval, bfd_receive_interval; /* ms */

@@ -505,6 +505,10 @@ const struct config_row config_schema[] = {
     {"bgp.graceful_restart.restart_time", &type_number, .min = 1, .max = 4095, .default_text = "120", AT(restart_time),
      CONFIG_NEXT_SESSION,
      "How long peers shall keep this node's routes, in seconds, where no object says another time."},
+    {"bgp.graceful_restart.long_lived_stale_time", &type_number, .min = 1, .max = 16777215, .or_word = "none",
+     .default_text = "0", AT(llgr_time), CONFIG_NEXT_SESSION,
+     "How long peers shall go on keeping this node's routes after that, in seconds, to be used only where there is no "
+     "other (RFC 9494), where no BGPPeer says another time. Peers that ask for it themselves are served in any case."},
     {"bgp.graceful_shutdown.announce", &type_bool, .default_text = "false", AT(graceful_shutdown), CONFIG_AT_ONCE,
      "Ask all peers to use this node's routes last (RFC 8326), before maintenance: they carry the community "
      "GRACEFUL_SHUTDOWN, and inside the AS LOCAL_PREF 0. A BGPPeer's gracefulShutdown does so for one session."},

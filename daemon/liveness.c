@@ -135,7 +135,7 @@ static bool peer_failed(struct peer *p, const struct bfd_change *c)
 	snprintf(text, sizeof text, "BFD: %s", c->reason);
 	if (bgp_session_state(p->session) >= BGP_OPENSENT)
 		bgp_session_reset(p->session, BGP_ERR_CEASE, BGP_CEASE_BFD_DOWN, text);
-	speaker_drop_stale(p, text);
+	helper_expire(p, text);
 	return true;
 }
 

@@ -27,6 +27,18 @@ static void put_limit(struct loop *loop, const struct peer *p, struct strbuf *ou
 		strbuf_printf(out, "raise its prefixLimit, or calidris reset %s", p->want.name);
 }
 
+/* What is kept of a session that has ended, and how long. */
+static void put_kept(const struct peer *p, struct strbuf *out)
+{
+	char left[16];
+
+	for (int f = 0; f < FAM_COUNT; f++)
+		if (p->stale >> f & 1)
+			strbuf_printf(out, "%sits %s routes are %s for %s", out->len ? "; " : "",
+				      family_name((enum family)f), p->helper.long_lived >> f & 1 ? "used last" : "kept",
+				      mono_format(helper_left(p, (enum family)f), left));
+}
+
 /* Why it is as it is, in few words: of a session that is up, nothing. */
 static void put_info(struct loop *loop, const struct peer *p, const struct bgp_session_info *i, struct strbuf *out)
 {
@@ -50,6 +62,8 @@ static void put_info(struct loop *loop, const struct peer *p, const struct bgp_s
 	}
 	if (i->state != BGP_ESTABLISHED && i->retry_in)
 		strbuf_printf(out, "%snext attempt in %s", out->len ? "; " : "", mono_format(i->retry_in, retry));
+	if (i->state != BGP_ESTABLISHED)
+		put_kept(p, out);
 }
 
 /* The AS it has, if it is up; else the one it should have. */
@@ -168,6 +182,8 @@ static void detail_timers(struct request *r, const struct peer *p, const struct 
 		out_duration(o, "retry_in", "Next attempt in", i->retry_in);
 	}
 	out_number(o, "restart_time", "Restart time announced, s", p->want.restart_time);
+	out_number(o, "long_lived_stale_time", "Long-lived stale time announced, s",
+		   bgp_session_config(p->session)->llgr_time);
 	out_end(o);
 }
 
@@ -195,6 +211,14 @@ static void detail_capabilities(struct request *r, const struct bgp_open *peer, 
 	out_text(o, "hostname", "Host name", peer->hostname);
 	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
 		out_bool(o, flags[i].key, flags[i].label, flags[i].has);
+	if (peer->llgr)
+		for (int f = 0; f < FAM_COUNT; f++)
+			if (peer->llgr_families >> f & 1)
+				out_number(o,
+					   f == FAM_IPV4 ? "long_lived_stale_time_ipv4" : "long_lived_stale_time_ipv6",
+					   f == FAM_IPV4 ? "Its long-lived stale time, IPv4, s"
+							 : "Its long-lived stale time, IPv6, s",
+					   peer->llgr_time[f]);
 	if (peer->gr) {
 		out_number(o, "graceful_restart_time", "Its restart time, s", peer->gr_time);
 		detail_families(r, "graceful_restart_families", "Families it keeps", peer->gr_families);
@@ -220,6 +244,8 @@ static void detail_routes(struct request *r, const struct peer *p, const struct 
 		out_number(o, "accepted", "ACCEPTED", s->accepted[f]);
 		out_number(o, "best", "BEST", s->best[f]);
 		out_number(o, "stale", "STALE", s->stale[f]);
+		out_number(o, "long_lived_stale", "LONG", s->long_lived[f]);
+		out_duration(o, "stale_left", NULL, helper_left(p, (enum family)f));
 		out_number(o, "sent", "SENT", s->sent[f]);
 		out_bool(o, "end_of_rib_received", "EOR IN", p->eor >> f & 1);
 		out_bool(o, "end_of_rib_sent", "EOR OUT", s->end_of_rib_sent[f]);

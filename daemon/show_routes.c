@@ -32,7 +32,9 @@ static void put_state(struct strbuf *out, const struct rib_view *v)
 		strbuf_puts(out, rib_step_name(v->step));
 	else
 		strbuf_printf(out, "lost: %s", rib_step_name(v->step));
-	if (v->route.stale)
+	if (v->route.long_lived)
+		strbuf_puts(out, ", long-lived stale");
+	else if (v->route.stale)
 		strbuf_puts(out, ", stale");
 }
 
@@ -112,6 +114,7 @@ void show_route(struct request *r, const struct rib_view *v, bool verbose)
 	out_bool(o, "best", NULL, v->best);
 	out_bool(o, "multipath", NULL, v->multipath);
 	out_bool(o, "stale", NULL, route->stale);
+	out_bool(o, "long_lived_stale", NULL, route->long_lived);
 	out_bool(o, "rejected", NULL, route->rejected);
 	out_text(o, "rejected_why", NULL, route->why);
 	out_number(o, "path_id", NULL, route->path_id);

@@ -1,5 +1,5 @@
-/* The joint between sessions and the RIB. Being the helper of a restarting peer lives here because it is about both:
- * its routes stay as stale until its End-of-RIB or its restart time. Our own restart is restart.c's. */
+/* The joint between sessions and the RIB. What is kept of peers that restart is helper.c's, our own restart
+ * restart.c's. */
 #include "daemon/speaker.h"
 
 #include <stdlib.h>
@@ -74,6 +74,8 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 	    .gr_time = w->restart_time,
 	    /* The kernel keeps forwarding whatever happens to this process: from the first boot on. */
 	    .gr_forwarding = w->families,
+	    .llgr = c->graceful_restart,
+	    .llgr_time = w->opt.llgr_time ? w->opt.llgr_time : c->llgr_time,
 	    .admin_down = p->held == PEER_HELD_DOWN || w->opt.shutdown || p->limit.down,
 	    .shutdown_text = p->held == PEER_HELD_DOWN ? s->held_text
 			     : p->limit.down	       ? p->limit.text
@@ -151,7 +153,7 @@ static void peer_free(struct peer *p, uint8_t cease)
 	if (p->follower)
 		p->follower->sibling = NULL;
 	dynamic_join(p, NULL);
-	loop_timer_stop(p->speaker->d->loop, &p->stale_timer);
+	helper_stop(p);
 	loop_timer_stop(p->speaker->d->loop, &p->held_timer);
 	loop_timer_stop(p->speaker->d->loop, &p->limit.timer);
 	bgp_session_free(p->session, cease);
@@ -242,30 +244,9 @@ static void peer_configure(struct peer *p)
 	limits_check(p);
 }
 
-static void stale_gone(struct peer *p, uint8_t families)
-{
-	for (int f = 0; f < FAM_COUNT; f++)
-		if (families & p->stale & 1u << f)
-			rib_peer_sweep(p->rib, (enum family)f);
-	p->stale &= (uint8_t)~families;
-	if (p->stale)
-		return;
-	loop_timer_stop(p->speaker->d->loop, &p->stale_timer);
-	if (p->range)
-		dynamic_check(p);
-}
-
 bool speaker_has_started(const struct speaker *s)
 {
 	return restart_is_over(s->restart);
-}
-
-void speaker_drop_stale(struct peer *p, const char *why)
-{
-	if (!p->stale)
-		return;
-	log_warn("bgp", "%s: its old routes are removed: %s", p->want.name, why);
-	stale_gone(p, p->stale);
 }
 
 /* ---- Limits ---- */
@@ -302,7 +283,7 @@ static void limits_check(struct peer *p)
 
 		/* What is kept of an earlier session gives way first. */
 		if (p->want.opt.prefix_limit && count > p->want.opt.prefix_limit && p->stale & 1u << f) {
-			stale_gone(p, (uint8_t)(1u << f));
+			helper_end(p, (uint8_t)(1u << f));
 			count = rib_peer_received(p->rib, f);
 		}
 		if (prefix_limit_judge(&p->limit, &p->want.opt, p->want.name, f, count))
@@ -381,7 +362,7 @@ static void sibling_check(struct peer *p)
 		bool both = carries_ipv6(sibling), delivered = both && sibling->eor >> FAM_IPV6 & 1;
 		held = !both ? PEER_NOT_HELD : delivered || !peer_established(p) ? PEER_HELD_DOWN : PEER_HELD_PASSIVE;
 		if (delivered && !peer_established(p))
-			stale_gone(p, 1u << FAM_IPV6);
+			helper_end(p, 1u << FAM_IPV6);
 	} else if (sibling->tried || p->held_long || p->held == PEER_NOT_HELD) {
 		held = PEER_NOT_HELD;
 	}
@@ -620,21 +601,13 @@ void speaker_reset(struct peer *p)
 
 /* ---- What sessions say ---- */
 
-static void on_stale_timer(void *arg)
-{
-	struct peer *p = arg;
-
-	log_warn("bgp", "%s: its restart time is over, its old routes are removed", p->want.name);
-	stale_gone(p, p->stale);
-}
-
 /* Of a peer that may have any AS. */
 static void peer_is_in_as(struct peer *p, uint32_t as)
 {
 	struct rib_peer_conf conf;
 
 	/* Routes of one that was in another AS are somebody else's. */
-	stale_gone(p, p->stale);
+	helper_end(p, p->stale);
 	p->as = as;
 	conf = rib_conf(p->speaker, p);
 	rib_peer_configure(p->rib, &conf);
@@ -656,11 +629,7 @@ static void on_established(void *arg, struct bgp_session *session)
 	p->eor = p->refreshing = 0;
 	p->heard = mono_now();
 	p->tried = true;
-	/* RFC 4724 4.2: what the peer did not keep forwarding, or no longer speaks, is not worth keeping. */
-	stale_gone(p, (uint8_t) ~(open->gr ? open->gr_forwarding & codec->families : 0));
-	/* The rest stays until End-of-RIB; a peer that never sends it gets its restart time once more. */
-	if (p->stale)
-		loop_timer_set(s->d->loop, &p->stale_timer, open->gr_time * MONO_SEC, on_stale_timer, p);
+	helper_up(p, open, codec);
 	if (s->d->bmp)
 		bmp_peer_up(s->d->bmp, p);
 	rib_peer_up(p->rib, codec, open->router_id, self);
@@ -686,24 +655,14 @@ static void on_down(void *arg, struct bgp_session *session, const struct bgp_dow
 {
 	struct peer *p = arg;
 	struct speaker *s = p->speaker;
-	uint8_t keep = s->d->config.graceful_restart ? why->gr_families : 0;
-	unsigned wait = why->gr_time;
+	bool stands_in = !p->limit.down && sibling_will_deliver(p);
+	struct bgp_down none = {.reason = why->reason};
 
 	(void)session;
-	if (!p->limit.down && sibling_will_deliver(p)) {
-		keep |= 1u << FAM_IPV6;
-		wait = p->want.restart_time;
-	}
-	/* RFC 4724 4.2: what was stale before is not kept over one restart more. */
-	stale_gone(p, p->stale);
-	rib_peer_down(p->rib, keep);
+	helper_down(p, s->d->config.graceful_restart ? why : &none, stands_in ? 1u << FAM_IPV6 : 0);
 	p->eor = p->refreshing = 0;
-	p->stale = keep;
-	if (keep) {
-		log_info("bgp", "%s: keeping its routes for up to %u s", p->want.name, wait);
+	if (p->stale)
 		liveness_restarting(p);
-		loop_timer_set(s->d->loop, &p->stale_timer, wait * MONO_SEC, on_stale_timer, p);
-	}
 	siblings_check(s, p);
 	recheck(s);
 }
@@ -714,7 +673,7 @@ static void on_end_of_rib(struct peer *p, enum family f)
 	if (p->speaker->d->bmp)
 		bmp_end_of_rib(p->speaker->d->bmp, p, f);
 	if (p->stale & 1u << f)
-		stale_gone(p, (uint8_t)(1u << f));
+		helper_end(p, (uint8_t)(1u << f));
 	siblings_check(p->speaker, p);
 	recheck(p->speaker);
 }
@@ -722,7 +681,7 @@ static void on_end_of_rib(struct peer *p, enum family f)
 /* Families the session has given up on (RFC 4760 7). The RIB has dropped their routes; nothing more will come. */
 static void on_disable(struct peer *p, uint8_t families)
 {
-	stale_gone(p, families);
+	helper_end(p, families);
 	p->eor |= families;
 	siblings_check(p->speaker, p);
 	recheck(p->speaker);
@@ -853,6 +812,11 @@ struct restart_status speaker_restart(const struct speaker *s)
 	struct restart_peers peers = restart_peers(s);
 
 	return restart_status(s->restart, &peers);
+}
+
+struct loop *peer_loop(const struct peer *p)
+{
+	return p->speaker->d->loop;
 }
 
 struct speaker *speaker_new(struct daemon *d)

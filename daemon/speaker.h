@@ -7,6 +7,7 @@
 
 #include "bgp/session/session.h"
 #include "daemon/daemon.h"
+#include "daemon/helper.h"
 #include "daemon/prefix_limit.h"
 
 struct speaker;
@@ -36,19 +37,21 @@ struct peer {
 	struct bmp_source *bmp;	   /* as it is reported to stations; NULL if it is not, or not up */
 	struct lifeline *lifeline; /* liveness.h: its BFD session; NULL none */
 	LIST_ENTRY(peer) lifeline_link;
-	struct loop_timer stale_timer; /* RFC 4724: until the peer's old routes go */
-	uint8_t stale;		       /* bit per enum family: routes kept over its restart */
-	uint8_t eor;		       /* bit per enum family: End-of-RIB received on this session */
-	uint8_t refreshing;	       /* bit per enum family: between the peer's BoRR and its EoRR */
-	uint64_t heard;		       /* mono: of the last UPDATE on this session, or of its start */
-	bool tried;		       /* came up or failed at least once since the start of the daemon */
-	struct peer *sibling;	       /* the IPv4 session that want.sibling names */
-	struct peer *follower;	       /* the IPv6 session whose sibling this one is */
+	uint8_t stale; /* bit per enum family: routes kept over its restart, see helper.h */
+	struct helper helper;
+	uint8_t eor;	       /* bit per enum family: End-of-RIB received on this session */
+	uint8_t refreshing;    /* bit per enum family: between the peer's BoRR and its EoRR */
+	uint64_t heard;	       /* mono: of the last UPDATE on this session, or of its start */
+	bool tried;	       /* came up or failed at least once since the start of the daemon */
+	struct peer *sibling;  /* the IPv4 session that want.sibling names */
+	struct peer *follower; /* the IPv6 session whose sibling this one is */
 	enum peer_held held;
 	struct loop_timer held_timer; /* until it no longer waits for a sibling that has never come up */
 	bool held_long;		      /* that time is over */
 	struct prefix_limit limit;
 };
+
+struct loop *peer_loop(const struct peer *p);
 
 /* For bgp_engine_new() and the RIB's sink: sessions' and RIB peers' arg is a struct peer. */
 extern const struct bgp_session_ops speaker_session_ops;
@@ -62,8 +65,6 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 		   struct policy *export);
 /* Not until the daemon's own start is complete (see restart_status). */
 bool speaker_has_started(const struct speaker *s);
-/* What is kept of the peer's last session, whose way is gone, goes now. */
-void speaker_drop_stale(struct peer *p, const char *why);
 /* The datastore is in sync: the restart clock may look at the peers. */
 void speaker_datastore_synced(struct speaker *s);
 

@@ -66,7 +66,7 @@ static inline bool route_is_reachable(const struct route *rt)
 }
 
 /* How many routes of a peer are in which state. */
-enum age { AGE_FRESH, AGE_STALE, AGE_DEAD, AGE_COUNT };
+enum age { AGE_FRESH, AGE_STALE, AGE_LONG_LIVED, AGE_DEAD, AGE_COUNT };
 struct tally {
 	uint32_t routes, accepted;
 };
@@ -76,7 +76,8 @@ struct peer_family {
 	struct tally tally[AGE_COUNT];
 	uint32_t best;	      /* prefixes whose best route is this peer's */
 	uint8_t epoch;	      /* of routes that come in now */
-	uint8_t keep_from;    /* routes of earlier epochs are dead */
+	uint8_t long_until;   /* routes of earlier epochs are long-lived stale (RFC 9494), */
+	uint8_t keep_from;    /* ... and those of still earlier ones dead */
 	uint8_t span;	      /* epochs that routes in the table may have, less one */
 	struct pageset pages; /* where its routes are */
 	struct pageset todo;  /* pages still to be walked */
@@ -211,6 +212,7 @@ struct route_change {
 	uint32_t path_id;
 	struct attrs *attrs;	   /* as received; not consumed */
 	enum reject_reason reason; /* of the whole UPDATE, before policy */
+	bool long_lived;	   /* the route is kept as long-lived stale */
 	enum route_source source;
 };
 void route_set(struct rib *r, const struct route_change *c, const struct prefix *prefix);

@@ -28,6 +28,17 @@ static int cmp_reachable(const struct scale *s, const struct route *a, const str
 	return route_is_reachable(b) - route_is_reachable(a);
 }
 
+static bool is_llgr_stale(const struct route *rt)
+{
+	return rt->attrs->flags & ATTRS_LLGR_STALE;
+}
+
+static int cmp_llgr_stale(const struct scale *s, const struct route *a, const struct route *b)
+{
+	(void)s;
+	return is_llgr_stale(a) - is_llgr_stale(b);
+}
+
 static int cmp_local_pref(const struct scale *s, const struct route *a, const struct route *b)
 {
 	(void)s;
@@ -137,6 +148,7 @@ static const struct row {
 	bool partial; /* not every pair can be compared */
 } rows[] = {
     {STEP_UNREACHABLE, cmp_reachable, false},
+    {STEP_LLGR_STALE, cmp_llgr_stale, false},
     {STEP_LOCAL_PREF, cmp_local_pref, false},
     {STEP_LOCAL_ORIGIN, cmp_local_origin, false},
     {STEP_AS_PATH, cmp_as_path, false},
@@ -158,6 +170,7 @@ const char *rib_step_name(enum rib_step s)
 	    [STEP_BEST] = "best",
 	    [STEP_REJECTED] = "rejected on import",
 	    [STEP_UNREACHABLE] = "next hop unreachable",
+	    [STEP_LLGR_STALE] = "long-lived stale",
 	    [STEP_LOCAL_PREF] = "LOCAL_PREF",
 	    [STEP_LOCAL_ORIGIN] = "local origin",
 	    [STEP_AS_PATH] = "AS_PATH length",

@@ -49,6 +49,12 @@ static bool refuses_no_export(const struct export *x)
 	return x->key->ebgp && x->attrs->flags & ATTRS_NO_EXPORT;
 }
 
+/* RFC 9494 4.3: who does not know the community would use the route as any other. */
+static bool refuses_llgr_stale(const struct export *x)
+{
+	return x->attrs->flags & ATTRS_LLGR_STALE && !x->key->llgr;
+}
+
 static bool refuses_reflection(const struct export *x)
 {
 	return is_reflected(x) && !source_conf(x)->rr_client && !x->key->rr_client;
@@ -83,6 +89,7 @@ static const struct refusal {
 } refusals[] = {
     {refuses_no_advertise, "community NO_ADVERTISE"},
     {refuses_no_export, "community NO_EXPORT, and the peer is in another AS"},
+    {refuses_llgr_stale, "community LLGR_STALE, and the peer did not offer long-lived graceful restart (RFC 9494)"},
     {refuses_reflection, "iBGP to iBGP without reflection: neither the peer nor the route's source is a client"},
     {refuses_no_self, "the session has no address of this family to announce as next hop"},
     {refuses_ipv6_next_hop, "IPv6 next hop, and the peer did not negotiate extended next hops (RFC 8950)"},

@@ -13,7 +13,7 @@ struct group_key {
 	uint32_t cluster_id;
 	uint32_t max_message;
 	uint8_t next_hop_mode, prepend;
-	bool ebgp, rr_client, as4, graceful_shutdown;
+	bool ebgp, rr_client, as4, graceful_shutdown, llgr;
 	uint8_t families, add_path_tx, ext_next_hop;
 	uint32_t add_path_limit; /* paths of a prefix; 0: all. Also 0 without add_path_tx */
 	struct bgp_nexthop self[FAM_COUNT];

@@ -23,7 +23,9 @@ enum age route_age(const struct rib_peer *p, enum family f, const struct route *
 
 	if (age == 0)
 		return AGE_FRESH;
-	return age <= (uint8_t)(pf->epoch - pf->keep_from) ? AGE_STALE : AGE_DEAD;
+	if (age > (uint8_t)(pf->epoch - pf->keep_from))
+		return AGE_DEAD;
+	return age > (uint8_t)(pf->epoch - pf->long_until) ? AGE_LONG_LIVED : AGE_STALE;
 }
 
 void peer_count(struct rib_peer *p, enum family f, const struct route *rt, int by)
@@ -79,6 +81,9 @@ static void visit_renumber(struct rib_peer *p, enum family f, uint32_t node, uin
 	case AGE_DEAD:
 		route_remove(p->rib, f, node, link);
 		break;
+	case AGE_LONG_LIVED:
+		rt->epoch = (uint8_t)(p->fam[f].epoch - 2);
+		break;
 	case AGE_STALE:
 		rt->epoch = (uint8_t)(p->fam[f].epoch - 1);
 		break;
@@ -87,15 +92,17 @@ static void visit_renumber(struct rib_peer *p, enum family f, uint32_t node, uin
 	}
 }
 
-/* Before the epochs in use could wrap: dead routes go at once, all stale ones get the epoch before this one. */
+/* Before the epochs in use could wrap: dead routes go at once, all stale ones get the epoch before this one, and those
+ * that are so for long the one before that. */
 static void epochs_renumber(struct rib_peer *p, enum family f)
 {
 	struct peer_family *pf = &p->fam[f];
 
 	for (uint32_t page = 0; pageset_next(&pf->pages, &page); page++)
 		page_walk(p, f, page, visit_renumber);
-	pf->keep_from = (uint8_t)(pf->epoch - 1);
-	pf->span = 1;
+	pf->long_until = (uint8_t)(pf->epoch - 1);
+	pf->keep_from = (uint8_t)(pf->epoch - 2);
+	pf->span = 2;
 }
 
 /* All routes become stale. */
@@ -103,8 +110,8 @@ static void epoch_begin(struct rib_peer *p, enum family f)
 {
 	struct peer_family *pf = &p->fam[f];
 
-	if (!pf->tally[AGE_STALE].routes && !pf->tally[AGE_DEAD].routes) {
-		pf->keep_from = pf->epoch;
+	if (!pf->tally[AGE_STALE].routes && !pf->tally[AGE_LONG_LIVED].routes && !pf->tally[AGE_DEAD].routes) {
+		pf->keep_from = pf->long_until = pf->epoch;
 		pf->span = 0;
 	}
 	if (pf->span == UINT8_MAX - 1)
@@ -129,15 +136,16 @@ static void scan_request(struct rib_peer *p, enum family f, uint8_t what)
 	loop_work_schedule(r->loop, &r->scan_work);
 }
 
-/* Stale routes die. */
+/* Stale routes die, of both kinds. */
 static void stale_end(struct rib_peer *p, enum family f)
 {
 	struct peer_family *pf = &p->fam[f];
 
-	if (!pf->tally[AGE_STALE].routes)
+	if (!pf->tally[AGE_STALE].routes && !pf->tally[AGE_LONG_LIVED].routes)
 		return;
 	tally_move(&pf->tally[AGE_DEAD], &pf->tally[AGE_STALE]);
-	pf->keep_from = pf->epoch;
+	tally_move(&pf->tally[AGE_DEAD], &pf->tally[AGE_LONG_LIVED]);
+	pf->keep_from = pf->long_until = pf->epoch;
 	scan_request(p, f, 0);
 }
 
@@ -152,8 +160,9 @@ static void visit(struct rib_peer *p, enum family f, uint32_t node, uint32_t *li
 	struct rib *r = p->rib;
 	uint32_t id = *link;
 	struct route *rt = route_at(r, id);
+	enum age age = route_age(p, f, rt);
 
-	if (route_age(p, f, rt) == AGE_DEAD) {
+	if (age == AGE_DEAD) {
 		route_remove(r, f, node, link);
 		return;
 	}
@@ -161,6 +170,9 @@ static void visit(struct rib_peer *p, enum family f, uint32_t node, uint32_t *li
 		route_reevaluate(r, f, node, id);
 	else if (p->scan_flags & SCAN_DECIDE)
 		node_mark_dirty(r, f, node);
+	/* RFC 9494 4.2: the peer, or import policy, does not want it kept so long. */
+	if (age == AGE_LONG_LIVED && rt->attrs->flags & ATTRS_NO_LLGR)
+		route_remove(r, f, node, link);
 }
 
 /* Walks the peer's pages until the deadline. True if some are left. */
@@ -513,7 +525,7 @@ void rib_peer_up(struct rib_peer *p, const struct bgp_codec *codec, uint32_t rou
 	p->eor_sent = 0;
 	/* The router id is a tie-break, and the ORIGINATOR_ID of what is reflected. */
 	for (int f = 0; other_id && f < FAM_COUNT; f++)
-		if (p->fam[f].tally[AGE_STALE].routes || p->fam[f].tally[AGE_DEAD].routes)
+		if (rib_peer_received(p, (enum family)f) || p->fam[f].tally[AGE_DEAD].routes)
 			scan_request(p, (enum family)f, SCAN_DECIDE);
 	group_join(p);
 	p->idle = true;
@@ -562,6 +574,19 @@ void rib_peer_down(struct rib_peer *p, uint8_t keep)
 	}
 }
 
+void rib_peer_long_lived(struct rib_peer *p, enum family f)
+{
+	struct peer_family *pf = &p->fam[f];
+
+	if (!pf->tally[AGE_STALE].routes)
+		return;
+	tally_move(&pf->tally[AGE_LONG_LIVED], &pf->tally[AGE_STALE]);
+	pf->long_until = pf->epoch;
+	/* Import marks them. */
+	memo_clear(p->rib);
+	scan_request(p, f, SCAN_REEVALUATE);
+}
+
 void rib_peer_sweep(struct rib_peer *p, enum family f)
 {
 	stale_end(p, f);
@@ -574,7 +599,9 @@ void rib_peer_mark_stale(struct rib_peer *p, enum family f)
 
 unsigned rib_peer_received(const struct rib_peer *p, enum family f)
 {
-	return p->fam[f].tally[AGE_FRESH].routes + p->fam[f].tally[AGE_STALE].routes;
+	const struct tally *t = p->fam[f].tally;
+
+	return t[AGE_FRESH].routes + t[AGE_STALE].routes + t[AGE_LONG_LIVED].routes;
 }
 
 struct rib_peer_stats rib_peer_stats(const struct rib_peer *p)
@@ -593,8 +620,10 @@ struct rib_peer_stats rib_peer_stats(const struct rib_peer *p)
 		const struct peer_family *pf = &p->fam[f];
 
 		s.received[f] = rib_peer_received(p, (enum family)f);
-		s.accepted[f] = pf->tally[AGE_FRESH].accepted + pf->tally[AGE_STALE].accepted;
-		s.stale[f] = pf->tally[AGE_STALE].routes;
+		s.accepted[f] =
+		    pf->tally[AGE_FRESH].accepted + pf->tally[AGE_STALE].accepted + pf->tally[AGE_LONG_LIVED].accepted;
+		s.long_lived[f] = pf->tally[AGE_LONG_LIVED].routes;
+		s.stale[f] = pf->tally[AGE_STALE].routes + s.long_lived[f];
 		s.best[f] = pf->best;
 		s.sent[f] = p->up ? peer_sent(p, (enum family)f) : 0;
 		s.end_of_rib_sent[f] = p->eor_sent >> f & 1;

@@ -26,6 +26,7 @@ struct rib_route {
 	uint32_t path_id;
 	enum route_source source;
 	bool stale;	 /* kept over a graceful restart */
+	bool long_lived; /* ... and for so long that it is used last (RFC 9494) */
 	bool rejected;	 /* by import policy or a loop check; kept for explain and soft changes */
 	const char *why; /* why it is rejected, NULL if it is not; lives as long as the peer's policy */
 	uint64_t since;	 /* mono, second resolution */
@@ -97,7 +98,10 @@ void rib_peer_up(struct rib_peer *p, const struct bgp_codec *codec, uint32_t rou
 void rib_peer_self(struct rib_peer *p, const struct bgp_nexthop self[FAM_COUNT]);
 /* The session is gone. Routes of the families in keep (bit per family) become stale, the others are withdrawn. */
 void rib_peer_down(struct rib_peer *p, uint8_t keep);
-/* Removes the routes still stale (End-of-RIB came or the restart time is over). */
+/* What is stale now is kept on as long-lived stale (RFC 9494 4.2 and 4.3): marked LLGR_STALE, used only if there is
+ * nothing else, and not kept if it is marked NO_LLGR. */
+void rib_peer_long_lived(struct rib_peer *p, enum family f);
+/* Removes the routes still stale (End-of-RIB came or the restart time is over), also those that are so for long. */
 void rib_peer_sweep(struct rib_peer *p, enum family f);
 /* RFC 7313 begin: marks all routes stale, so that a following sweep drops what was not refreshed. */
 void rib_peer_mark_stale(struct rib_peer *p, enum family f);
@@ -135,6 +139,7 @@ enum rib_step {			  /* the decision process in order; what separated a route fro
 		STEP_BEST,	  /* it is the best */
 		STEP_REJECTED,	  /* import policy */
 		STEP_UNREACHABLE, /* next hop cannot be reached */
+		STEP_LLGR_STALE,  /* RFC 9494 4.3: whoever marked it so */
 		STEP_LOCAL_PREF,
 		STEP_LOCAL_ORIGIN, /* originated here wins */
 		STEP_AS_PATH,
@@ -183,7 +188,8 @@ struct rib_faults {
 	uint32_t malformed, malformed_prefixes;	  /* UPDATEs, and their prefixes, treated as withdrawals (RFC 7606) */
 };
 struct rib_peer_stats {
-	unsigned received[FAM_COUNT], accepted[FAM_COUNT], best[FAM_COUNT], stale[FAM_COUNT], sent[FAM_COUNT];
+	unsigned received[FAM_COUNT], accepted[FAM_COUNT], best[FAM_COUNT], sent[FAM_COUNT];
+	unsigned stale[FAM_COUNT], long_lived[FAM_COUNT]; /* of those received; long_lived of those stale */
 	uint64_t updates_in, withdraws_in, updates_out, withdraws_out;
 	bool up_to_date; /* everything has been handed out */
 	bool end_of_rib_sent[FAM_COUNT];

@@ -9,13 +9,15 @@
 struct rib_route route_view(const struct rib *r, enum family f, const struct route *rt)
 {
 	const struct rib_peer *p = peer_at(r, rt->peer);
+	enum age age = route_age(p, f, rt);
 
 	return (struct rib_route){
 	    .peer = p,
 	    .attrs = rt->attrs,
 	    .path_id = rt->path_id,
 	    .source = route_source(rt),
-	    .stale = route_age(p, f, rt) == AGE_STALE,
+	    .stale = age == AGE_STALE || age == AGE_LONG_LIVED,
+	    .long_lived = age == AGE_LONG_LIVED,
 	    .rejected = route_reason(rt) != REJECT_NONE,
 	    .why = reject_texts[route_reason(rt)],
 	    .since = (uint64_t)rt->since * MONO_SEC,

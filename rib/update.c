@@ -161,9 +161,9 @@ enum reject_reason import_check(const struct rib_peer *p, const struct attrs *se
 
 /* RFC 7999 3.2: the traffic of such a prefix is thrown away somewhere; the word does not travel on to further ASes.
  * Throwing it away here is nothing we do unasked (section 4). */
-static bool is_blackhole(const struct rib_peer *p, const struct attrs *set)
+static bool is_blackhole(const struct route_change *c)
 {
-	return p->conf.ebgp && set->flags & ATTRS_BLACKHOLE;
+	return c->peer->conf.ebgp && c->attrs->flags & ATTRS_BLACKHOLE;
 }
 
 static void keep_inside(struct bgp_attrs *a, struct arena *arena)
@@ -172,10 +172,12 @@ static void keep_inside(struct bgp_attrs *a, struct arena *arena)
 }
 
 /* RFC 8326 4.2, and 4.1 for the sessions that we are about to shut down ourselves. */
-static bool is_leaving(const struct rib_peer *p, const struct attrs *set)
+static bool is_leaving(const struct route_change *c)
 {
-	return p->conf.avoid ||
-	       (p->conf.ebgp && p->conf.honour_graceful_shutdown && set->flags & ATTRS_GRACEFUL_SHUTDOWN);
+	const struct rib_peer_conf *conf = &c->peer->conf;
+
+	return conf->avoid ||
+	       (conf->ebgp && conf->honour_graceful_shutdown && c->attrs->flags & ATTRS_GRACEFUL_SHUTDOWN);
 }
 
 static void use_last(struct bgp_attrs *a, struct arena *arena)
@@ -185,12 +187,24 @@ static void use_last(struct bgp_attrs *a, struct arena *arena)
 	a->present |= 1u << BA_LOCAL_PREF;
 }
 
+/* RFC 9494 4.2: so everybody who hears of it uses it last. */
+static bool is_long_lived(const struct route_change *c)
+{
+	return c->long_lived;
+}
+
+static void mark_stale(struct bgp_attrs *a, struct arena *arena)
+{
+	bgp_attrs_add_community(a, BGP_COMMUNITY_LLGR_STALE, arena);
+}
+
 static const struct import_step {
-	bool (*applies)(const struct rib_peer *p, const struct attrs *set);
+	bool (*applies)(const struct route_change *c);
 	void (*apply)(struct bgp_attrs *a, struct arena *arena);
 } import_steps[] = {
     {is_blackhole, keep_inside},
     {is_leaving, use_last},
+    {is_long_lived, mark_stale},
 };
 
 /* The received set after these steps, with a reference for the caller. */
@@ -201,7 +215,7 @@ static struct attrs *import_prepare(struct rib *r, const struct route_change *c)
 	bool any = false;
 
 	for (unsigned i = 0; i < sizeof import_steps / sizeof *import_steps; i++) {
-		if (!import_steps[i].applies(c->peer, c->attrs))
+		if (!import_steps[i].applies(c))
 			continue;
 		if (!any)
 			attrs_get(c->attrs, &a);
@@ -338,8 +352,12 @@ void route_reevaluate(struct rib *r, enum family f, uint32_t node_id, uint32_t r
 	struct route *rt = route_at(r, route_id);
 	struct rib_peer *p = peer_at(r, rt->peer);
 	struct attrs *received = attrs_ref(route_received(r, route_id));
-	struct route_change c = {
-	    .family = f, .node = node_id, .peer = p, .attrs = received, .source = route_source(rt)};
+	struct route_change c = {.family = f,
+				 .node = node_id,
+				 .peer = p,
+				 .attrs = received,
+				 .source = route_source(rt),
+				 .long_lived = route_age(p, f, rt) == AGE_LONG_LIVED};
 	struct prefix prefix = table_prefix(&r->table[f], n);
 	struct outcome before = {0};
 	enum reject_reason reason;

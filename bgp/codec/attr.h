@@ -102,6 +102,7 @@ struct bgp_codec {
 	uint8_t add_path_tx;  /* bit per enum family: we send path identifiers */
 	uint8_t ext_next_hop; /* bit per enum family: RFC 8950, IPv4 routes may have an IPv6 next hop */
 	uint8_t ignored; /* bit per enum family: the session has given up on this family after a broken MP attribute */
+	bool llgr;	 /* the peer knows RFC 9494: it may be sent routes that are LLGR_STALE */
 	uint32_t max_message; /* 4096, or 65535 with RFC 8654 */
 };
 

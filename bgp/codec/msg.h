@@ -50,16 +50,17 @@ struct bgp_open {
 	uint8_t families;   /* bit per enum family. Received without any MP capability: IPv4 only */
 	bool has_mp;	    /* whether MP capabilities were there at all */
 	bool as4, route_refresh, enhanced_refresh, extended_message;
-	bool gr;			    /* RFC 4724 */
-	bool gr_restarting;		    /* R bit */
-	bool gr_notification;		    /* N bit, RFC 8538 */
-	uint16_t gr_time;		    /* seconds, 0..4095 */
-	uint8_t gr_families, gr_forwarding; /* bit per enum family: listed; F bit set */
-	uint8_t add_path[FAM_COUNT];	    /* BGP_ADD_PATH_* of the sender of this OPEN */
-	uint8_t ext_next_hop;		    /* bit per enum family: IPv6 next hops */
-	bool llgr;			    /* RFC 9494 */
-	uint32_t llgr_time[FAM_COUNT];	    /* seconds */
-	char hostname[65];		    /* FQDN capability (draft-walton), "" if absent; printable */
+	bool gr;				/* RFC 4724 */
+	bool gr_restarting;			/* R bit */
+	bool gr_notification;			/* N bit, RFC 8538 */
+	uint16_t gr_time;			/* seconds, 0..4095 */
+	uint8_t gr_families, gr_forwarding;	/* bit per enum family: listed; F bit set */
+	uint8_t add_path[FAM_COUNT];		/* BGP_ADD_PATH_* of the sender of this OPEN */
+	uint8_t ext_next_hop;			/* bit per enum family: IPv6 next hops */
+	bool llgr;				/* RFC 9494 */
+	uint8_t llgr_families, llgr_forwarding; /* bit per enum family: listed; F bit set */
+	uint32_t llgr_time[FAM_COUNT];		/* seconds */
+	char hostname[65];			/* FQDN capability (draft-walton), "" if absent; printable */
 };
 
 /* Decodes the body of an OPEN. What only the configuration can judge (the AS, the identifier) is left to the session;

@@ -208,18 +208,28 @@ static void add_path_encode(struct wr *w, const struct bgp_open *o, const struct
 		wr_undo(w, start);
 }
 
-/* RFC 9494 3: AFI, SAFI, flags, time in 3 octets. */
+static void llgr_clear(struct bgp_open *o)
+{
+	o->llgr = false;
+	o->llgr_families = o->llgr_forwarding = 0;
+	memset(o->llgr_time, 0, sizeof o->llgr_time);
+}
+
+/* RFC 9494 3: AFI, SAFI, flags, time in 3 octets. Without any it says that the sender knows what the others mean. */
 static bool llgr_decode(struct bgp_open *o, struct rd *value)
 {
+	llgr_clear(o);
 	o->llgr = true;
-	memset(o->llgr_time, 0, sizeof o->llgr_time);
 	while (rd_left(value)) {
 		uint8_t bit = family_bit(value);
-		uint32_t time = rd_u32(value) & LLGR_TIME_MASK;
+		uint32_t flags_time = rd_u32(value);
 
+		o->llgr_families |= bit;
+		if (flags_time >> 24 & GR_FORWARDING)
+			o->llgr_forwarding |= bit;
 		for (enum family f = 0; f < FAM_COUNT; f++)
 			if (bit >> f & 1)
-				o->llgr_time[f] = time;
+				o->llgr_time[f] = flags_time & LLGR_TIME_MASK;
 	}
 	return true;
 }
@@ -234,10 +244,10 @@ static void llgr_encode(struct wr *w, const struct bgp_open *o, const struct bgp
 	for (enum family f = 0; f < FAM_COUNT; f++) {
 		uint32_t time = o->llgr_time[f] < LLGR_TIME_MASK ? o->llgr_time[f] : LLGR_TIME_MASK;
 
-		if (!time)
+		if (!(o->llgr_families >> f & 1))
 			continue;
 		family_write(w, f);
-		wr_u32(w, (o->gr_forwarding >> f & 1 ? (uint32_t)GR_FORWARDING << 24 : 0) | time);
+		wr_u32(w, (o->llgr_forwarding >> f & 1 ? (uint32_t)GR_FORWARDING << 24 : 0) | time);
 	}
 	wr_close8(w, m);
 }
@@ -375,10 +385,8 @@ struct bgp_error bgp_open_decode(struct bgp_open *o, struct rd body)
 		return err;
 	if (!o->has_mp)
 		o->families = 1u << FAM_IPV4;
-	if (!o->gr) { /* RFC 9494 3: nothing without the other */
-		o->llgr = false;
-		memset(o->llgr_time, 0, sizeof o->llgr_time);
-	}
+	if (!o->gr) /* RFC 9494 3: nothing without the other */
+		llgr_clear(o);
 	if (my_as == 0 || o->as == 0)
 		return open_error(2, (struct span){0}, "AS 0");
 	if (o->router_id == 0)

@@ -46,15 +46,19 @@ void open_make(struct bgp_session *s, struct bgp_open *o)
 	    .gr_time = conf->gr_time,
 	    .gr_families = conf->gr ? conf->families : 0,
 	    .gr_forwarding = conf->gr ? conf->gr_forwarding & conf->families : 0,
+	    .llgr = conf->gr && conf->llgr,
 	    /* RFC 8950 is about IPv4 routes; it needs IPv4 offered. */
 	    .ext_next_hop = conf->ext_next_hop ? conf->families & 1u << FAM_IPV4 : 0,
 	};
-	o->llgr = conf->gr && conf->llgr;
+	if (o->llgr && conf->llgr_time) {
+		o->llgr_families = conf->families;
+		o->llgr_forwarding = o->gr_forwarding;
+	}
 	for (int f = 0; f < FAM_COUNT; f++) {
-		if (!(conf->families >> f & 1))
-			continue;
-		o->add_path[f] = add_path;
-		o->llgr_time[f] = o->llgr ? conf->llgr_time : 0;
+		if (conf->families >> f & 1)
+			o->add_path[f] = add_path;
+		if (o->llgr_families >> f & 1)
+			o->llgr_time[f] = conf->llgr_time;
 	}
 	snprintf(o->hostname, sizeof o->hostname, "%s", s->engine->hostname);
 }
@@ -125,6 +129,7 @@ struct bgp_codec open_negotiate(const struct bgp_open *mine, const struct bgp_op
 	    .as4 = mine->as4 && theirs->as4,
 	    .peer_as = theirs->as,
 	    .families = mine->families & theirs->families,
+	    .llgr = theirs->llgr,
 	    .max_message = mine->extended_message && theirs->extended_message ? BGP_MAX_EXTENDED : BGP_MAX_MESSAGE,
 	};
 

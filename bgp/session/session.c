@@ -100,17 +100,24 @@ void session_set_error(struct bgp_session *s, const char *text)
 	log_msg(level, LOG_BGP, "%s: %s", s->conf.name, text);
 }
 
-/* RFC 4724 4.2 and RFC 8538 4: which families' routes outlive this end. silent: the TCP connection went without a
+/* RFC 4724 4.2 and RFC 8538 4: do the peer's routes outlive this end? silent: the TCP connection went without a
  * NOTIFICATION. */
-static uint8_t kept_families(const struct conn *c, const struct cause *why, bool silent)
+static bool outlives(const struct conn *c, const struct cause *why, bool silent)
 {
 	bool hard = why && why->code == BGP_ERR_CEASE && why->subcode == BGP_CEASE_HARD_RESET;
 
-	if (!c->mine.gr || !c->peer.gr)
-		return 0;
-	if (!silent && (hard || !c->mine.gr_notification || !c->peer.gr_notification))
-		return 0;
-	return c->peer.gr_families & c->codec.families & (uint8_t)~c->codec.ignored;
+	return c->mine.gr && c->peer.gr && (silent || (!hard && c->mine.gr_notification && c->peer.gr_notification));
+}
+
+/* Which families' routes, and for how long (RFC 9494 4.2: the long time also without the short one). */
+static void keep(struct bgp_down *down, const struct conn *c)
+{
+	uint8_t families = c->codec.families & (uint8_t)~c->codec.ignored;
+
+	down->gr_families = c->peer.gr_families & families;
+	for (int f = 0; f < FAM_COUNT; f++)
+		if (c->mine.llgr && c->peer.llgr_families & families & 1u << f)
+			down->llgr_time[f] = c->peer.llgr_time[f];
 }
 
 /* RFC 8538: with both sides keeping routes over NOTIFICATIONs, an end that is meant needs the Hard Reset. So does one
@@ -147,11 +154,8 @@ void session_report_down(struct bgp_session *s, const struct conn *c, const stru
 	bool up = s->up;
 	struct bgp_down down = {.gr_time = c->peer.gr_time, .reason = text};
 
-	if (!meant)
-		down.gr_families = kept_families(c, why, silent);
-	for (int f = 0; c->mine.llgr && f < FAM_COUNT; f++)
-		if (down.gr_families >> f & 1)
-			down.llgr_time[f] = c->peer.llgr_time[f];
+	if (!meant && outlives(c, why, silent))
+		keep(&down, c);
 	s->plain_open = false;
 	s->since = mono_now();
 	s->up = false;

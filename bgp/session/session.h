@@ -44,7 +44,8 @@ struct bgp_session_conf {
 	uint16_t gr_time;		   /* s */
 	uint8_t gr_forwarding;		   /* bit per enum family: F bit */
 	bool llgr;			   /* RFC 9494 offered; needs gr */
-	uint32_t llgr_time;		   /* s: how long the peer may keep our routes after gr_time; 0 not */
+	uint32_t llgr_time; /* s: how long the peer may keep our routes after gr_time; 0: not, only we may
+			       keep its */
 	bool add_path_tx, add_path_rx, ext_next_hop, extended_messages;
 	bool any_first_as; /* eBGP: the leftmost AS of a path may be another one than the peer's (route servers) */
 	bool admin_down;
@@ -63,7 +64,8 @@ struct bgp_caller {
 struct bgp_down {
 	uint8_t gr_families; /* bit per enum family: RFC 4724 says to keep the peer's routes as stale */
 	uint16_t gr_time;    /* s, as the peer announced */
-	/* s: how much longer RFC 9494 lets the routes of gr_families be kept, by those of low preference; 0: not */
+	/* s: RFC 9494 says to keep the family's routes so long after that (or at once, without the above); 0: it does
+	 * not */
 	uint32_t llgr_time[FAM_COUNT];
 	const char *reason; /* for people */
 };

@@ -187,8 +187,8 @@ static inline bool stable_open_equal(const struct bgp_open *a, const struct bgp_
 	       a->gr_notification == b->gr_notification && a->gr_time == b->gr_time &&
 	       a->gr_families == b->gr_families && a->gr_forwarding == b->gr_forwarding &&
 	       memcmp(a->add_path, b->add_path, sizeof a->add_path) == 0 && a->ext_next_hop == b->ext_next_hop &&
-	       a->llgr == b->llgr && memcmp(a->llgr_time, b->llgr_time, sizeof a->llgr_time) == 0 &&
-	       strcmp(a->hostname, b->hostname) == 0;
+	       a->llgr == b->llgr && a->llgr_families == b->llgr_families && a->llgr_forwarding == b->llgr_forwarding &&
+	       memcmp(a->llgr_time, b->llgr_time, sizeof a->llgr_time) == 0 && strcmp(a->hostname, b->hostname) == 0;
 }
 
 static inline const char *stable_open(struct span body)

@@ -28,6 +28,8 @@ static const struct bgp_open full = {
     .add_path = {BGP_ADD_PATH_RECEIVE, BGP_ADD_PATH_RECEIVE | BGP_ADD_PATH_SEND},
     .ext_next_hop = 1u << FAM_IPV4,
     .llgr = true,
+    .llgr_families = 3,
+    .llgr_forwarding = 1u << FAM_IPV6,
     .llgr_time = {3600, 0xffffff},
     .hostname = "node-1",
 };
@@ -117,7 +119,7 @@ static const struct {
     {65, {.as4 = true, .as = 70013}},
     {69, {.add_path = {BGP_ADD_PATH_SEND}}},
     {70, {.enhanced_refresh = true}},
-    {71, {.llgr = true, .llgr_time = {60}}},
+    {71, {.llgr = true, .llgr_families = 1, .llgr_time = {60}}},
     {73, {.hostname = "a"}},
 };
 
@@ -270,6 +272,10 @@ START_TEST(test_instances)
 	ck_assert(stable_open_equal(&o, &plain));
 	ck_assert_int_eq(decode_with(&o, "47 07 0001 01 80 000e10  40 02 0000").action, BGP_OK);
 	ck_assert(o.llgr && o.llgr_time[FAM_IPV4] == 3600 && o.llgr_time[FAM_IPV6] == 0);
+	ck_assert(o.llgr_families == 1u << FAM_IPV4 && o.llgr_forwarding == 1u << FAM_IPV4);
+	/* Without any family it says that the peer understands the communities; the last one counts. */
+	ck_assert_int_eq(decode_with(&o, "47 07 0001 01 80 000e10  47 00  40 02 0000").action, BGP_OK);
+	ck_assert(o.llgr && !o.llgr_families && !o.llgr_forwarding && !o.llgr_time[FAM_IPV4]);
 	/* RFC 8950 4: only IPv6 next hops are of interest. */
 	ck_assert_int_eq(decode_with(&o, "05 0c 0001 0001 0001 0001 0080 0002").action, BGP_OK);
 	ck_assert(stable_open_equal(&o, &plain));

@@ -306,7 +306,7 @@ static const struct reason {
 	enum family family;
 	const char *next_hop; /* NULL: none, as of local routes */
 	uint32_t community;
-	bool ebgp, client, no_self, ext_next_hop;
+	bool ebgp, client, no_self, ext_next_hop, llgr;
 } reasons[] = {
     {NULL, EXTERNAL, FAM_IPV4, "10.9.9.9"},
     {"community NO_ADVERTISE", EXTERNAL, FAM_IPV4, "10.9.9.9", .community = BGP_COMMUNITY_NO_ADVERTISE},
@@ -314,6 +314,12 @@ static const struct reason {
     {"community NO_EXPORT", INTERNAL, FAM_IPV4, "10.9.9.9", .community = BGP_COMMUNITY_NO_EXPORT_SUBCONFED,
      .ebgp = true},
     {NULL, EXTERNAL, FAM_IPV4, "10.9.9.9", .community = BGP_COMMUNITY_NO_EXPORT},
+    /* RFC 9494 4.3: to those who know what it means. */
+    {"community LLGR_STALE", EXTERNAL, FAM_IPV4, "10.9.9.9", .community = BGP_COMMUNITY_LLGR_STALE},
+    {"community LLGR_STALE", EXTERNAL, FAM_IPV4, "10.9.9.9", .community = BGP_COMMUNITY_LLGR_STALE, .ebgp = true},
+    {NULL, EXTERNAL, FAM_IPV4, "10.9.9.9", .community = BGP_COMMUNITY_LLGR_STALE, .llgr = true},
+    {NULL, EXTERNAL, FAM_IPV4, "10.9.9.9", .community = BGP_COMMUNITY_LLGR_STALE, .ebgp = true, .llgr = true},
+    {NULL, EXTERNAL, FAM_IPV4, "10.9.9.9", .community = BGP_COMMUNITY_NO_LLGR},
     /* RFC 4456: client to all, non-client to clients; local and external routes to all. */
     {"iBGP to iBGP", INTERNAL, FAM_IPV4, "10.9.9.9"},
     {NULL, INTERNAL, FAM_IPV4, "10.9.9.9", .client = true},
@@ -342,6 +348,7 @@ START_TEST(test_reason)
 	begin();
 	key.ebgp = r->ebgp;
 	key.rr_client = r->client;
+	key.llgr = r->llgr;
 	key.ext_next_hop = r->ext_next_hop ? 1u << FAM_IPV4 : 0;
 	if (r->no_self)
 		memset(key.self, 0, sizeof key.self);

@@ -45,6 +45,7 @@ CHANGE(change_next_hop_self, s->conf.next_hop_mode = RIB_NEXT_HOP_SELF)
 CHANGE(change_next_hop_keep, s->conf.next_hop_mode = RIB_NEXT_HOP_KEEP)
 CHANGE(change_prepend, s->conf.prepend = 2)
 CHANGE(change_graceful_shutdown, s->conf.graceful_shutdown = true)
+CHANGE(change_llgr, s->codec.llgr = true)
 CHANGE(change_avoid, s->conf.avoid = s->conf.honour_graceful_shutdown = true)
 CHANGE(change_node_as, s->conf.node_as = 7)
 CHANGE(change_ebgp, s->conf.ebgp = !s->conf.ebgp)
@@ -82,6 +83,7 @@ static const struct {
     {"next_hop_mode keep", change_next_hop_keep, false},
     {"prepend", change_prepend, false},
     {"graceful_shutdown", change_graceful_shutdown, false},
+    {"llgr", change_llgr, false},
     {"avoid", change_avoid, true},
     {"node_as", change_node_as, true},
     {"ebgp", change_ebgp, false},

@@ -261,7 +261,8 @@ START_TEST(test_long_lived)
 	o.gr = o.llgr = true;
 	o.gr_families = V4;
 	o.llgr_time[FAM_IPV4] = 86400;
-	o.llgr_time[FAM_IPV6] = 7200; /* not kept over the restart itself */
+	o.llgr_time[FAM_IPV6] = 7200; /* RFC 9494 4.2: also if not kept over the restart itself */
+	o.llgr_families = V4 | V6;
 	open_victim(&conf);
 	raw_connect(peer, PEER, HERE);
 	raw_send_open(peer, &o);
@@ -277,7 +278,7 @@ START_TEST(test_long_lived)
 	TURN_UNTIL(victim.down == 1, 3);
 	ck_assert_uint_eq(victim.last.gr_families, _i ? V4 : 0);
 	ck_assert_uint_eq(victim.last.llgr_time[FAM_IPV4], _i == 2 ? 86400 : 0);
-	ck_assert_uint_eq(victim.last.llgr_time[FAM_IPV6], 0);
+	ck_assert_uint_eq(victim.last.llgr_time[FAM_IPV6], _i == 2 ? 7200 : 0);
 }
 END_TEST
 
