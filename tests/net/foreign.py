@@ -24,6 +24,7 @@ class Session:
     ttl_security: int = None    # hops
     restart_time: int = 120     # graceful restart; None: not offered
     notification: bool = False  # graceful restart over NOTIFICATIONs too (RFC 8538)
+    long_lived: int = None      # long-lived graceful restart (RFC 9494), s; 0: offered for the remote's sake; None: not
     four_octets: bool = True
     next_hops: dict = None      # {family: address} that own routes carry where the session's address is of another family
     next_hop_self: bool = False  # always: third parties' next hops are replaced too

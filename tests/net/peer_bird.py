@@ -67,6 +67,8 @@ class BirdNode(Foreign):
             (session.ttl_security, f"multihop {session.ttl_security}; ttl security on"),
             (session.restart_time, f"graceful restart on; graceful restart time {session.restart_time}"),
             (session.restart_time is None, "graceful restart aware"),
+            (session.long_lived is None, "long lived graceful restart off"),
+            (session.long_lived, f"long lived graceful restart on; long lived stale time {session.long_lived}"),
             (not session.four_octets, "enable as4 off"),
         ]
         text = "".join(f"  {line};\n" for wanted, line in options if wanted)

@@ -137,6 +137,10 @@ class FrrNode(Foreign):
         options = GRACEFUL.format(time=restart) if restart else ""
         if any(session.notification for session in self.sessions):
             options += " no bgp hard-administrative-reset\n"
+        lasting = max((session.long_lived or 0) for session in self.sessions)
+        if lasting:
+            # It goes by this clock and not by the time that the peer announces.
+            options += f" bgp graceful-restart stalepath-time {restart}\n bgp long-lived-graceful-restart stale-time {lasting}\n"
         options += "".join(f" bgp cluster-id {one}\n" for one in cluster)
         maps = "".join(f"route-map own{session.name} permit 10\n set ipv6 next-hop global {session.next_hops[6]}\n"
                        for session in self.sessions if (session.next_hops or {}).get(6))

@@ -107,10 +107,13 @@ class GobgpNode(Foreign):
         text += toml("neighbors.route-reflector.config", route_reflector_client=session.client,
                      route_reflector_cluster_id=session.cluster_id if session.client else None)
         text += toml("neighbors.graceful-restart.config", enabled=bool(session.restart_time), restart_time=session.restart_time,
-                     notification_enabled=session.notification)
+                     notification_enabled=session.notification, long_lived_enabled=session.long_lived is not None)
         for family in session.families:
             text += "[[neighbors.afi-safis]]\n" + toml("neighbors.afi-safis.config", afi_safi_name=FAMILY_NAMES[family])
             text += toml("neighbors.afi-safis.mp-graceful-restart.config", enabled=bool(session.restart_time))
+            if session.long_lived is not None:
+                text += toml("neighbors.afi-safis.long-lived-graceful-restart.config", enabled=True,
+                             restart_time=session.long_lived)
             text += toml("neighbors.afi-safis.prefix-limit.config", max_prefixes=session.max_prefix)
         return text
 
