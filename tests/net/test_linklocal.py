@@ -311,6 +311,9 @@ for number in itertools.count(1):
     total = (total & 0xffff) + (total >> 16)
     body = body[:2] + struct.pack("!H", ~total & 0xffff) + body[4:]
     packet = struct.pack("!IHBB", 6 << 28, len(body), 58, 255) + source + to + body
-    raw.sendto(packet, ("ff02::1", 0, 0, index))
+    try:
+        raw.sendto(packet, ("ff02::1", 0, 0, index))
+    except OSError as error:  # the link has just come up
+        print(error, flush=True)
     time.sleep(0.005)
 """
