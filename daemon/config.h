@@ -11,6 +11,7 @@
 #include "daemon/base/addr.h"
 #include "daemon/base/buf.h"
 #include "daemon/base/log.h"
+#include "datastore/objects.h"
 
 #define BMP_IN_PRE_POLICY 1u
 #define BMP_IN_POST_POLICY 2u
@@ -37,6 +38,8 @@ struct config {
 	bool honour_graceful_shutdown; /* bgp.graceful_shutdown.honour */
 	bool both_families;	       /* bgp.both_families: offer IPv4 and IPv6 on every session */
 	unsigned max_paths;	       /* bgp.max_paths */
+	enum add_path_mode add_path;   /* bgp.add_path: where no BGPPeer says another */
+	bool extended_messages;	       /* bgp.extended_messages */
 	/* bfd.* */
 	bool bfd_mesh;
 	unsigned bfd_transmit_interval, bfd_receive_interval; /* ms */

@@ -187,6 +187,38 @@ static void level_allowed(const struct config_row *row, struct strbuf *out)
 
 static const struct config_type type_level = {level_parse, level_format, level_allowed, false};
 
+/* The words of BGPPeer's addPath, in small letters. */
+static const char *const add_path_words[] = {
+    [ADD_PATH_AUTO] = "auto", [ADD_PATH_OFF] = "off",	[ADD_PATH_RECEIVE] = "receive",
+    [ADD_PATH_SEND] = "send", [ADD_PATH_BOTH] = "both",
+};
+#define ADD_PATH_WORDS (sizeof add_path_words / sizeof *add_path_words)
+
+static bool add_path_parse(const struct config_row *row, const char *text, void *field)
+{
+	(void)row;
+	for (size_t i = 0; i < ADD_PATH_WORDS; i++) {
+		if (strcasecmp(text, add_path_words[i]) == 0) {
+			*(enum add_path_mode *)field = (enum add_path_mode)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void add_path_format(const void *field, struct strbuf *out)
+{
+	strbuf_puts(out, add_path_words[*(const enum add_path_mode *)field]);
+}
+
+static void add_path_allowed(const struct config_row *row, struct strbuf *out)
+{
+	(void)row;
+	strbuf_puts(out, "off, receive, send, both or auto");
+}
+
+static const struct config_type type_add_path = {add_path_parse, add_path_format, add_path_allowed, false};
+
 /* An address to be used instead of the Node object's; the words of Calico's IP variable mean that there is none. */
 static bool addr_parse_af(const char *text, uint8_t af, struct addr *to)
 {
@@ -520,6 +552,12 @@ const struct config_row config_schema[] = {
      "own nodes have it."},
     {"bgp.max_paths", &type_number, .min = 1, .max = 128, .default_text = "16", AT(max_paths), CONFIG_RESTART,
      "How many equal routes are used side by side (ECMP)."},
+    {"bgp.add_path", &type_add_path, .default_text = "auto", AT(add_path), CONFIG_AT_ONCE,
+     "Offer to receive and to send several paths of a prefix (ADD-PATH, RFC 7911), where no BGPPeer says so itself. "
+     "auto receives from everyone, and sends as a route reflector to its clients, so that they see all nodes that "
+     "announce a service. Sessions for which a change makes a difference start anew."},
+    {"bgp.extended_messages", &type_bool, .default_text = "true", AT(extended_messages), CONFIG_NEXT_SESSION,
+     "Offer messages of up to 65535 octets instead of 4096 (RFC 8654)."},
 
     {"bfd.mesh", &type_bool, .default_text = "false", AT(bfd_mesh), CONFIG_AT_ONCE,
      "Watch the nodes of the node-to-node mesh with BFD (RFC 5880): their sessions end within the detection time when "

@@ -283,6 +283,7 @@ static void add_node_sessions(struct build *b, const struct obj_node *peer, cons
 			continue;
 		w.remote = *remote;
 		w.local = no_source ? (struct addr){0} : *own;
+		w.other = *node_address(peer, f == FAM_IPV4 ? FAM_IPV6 : FAM_IPV4);
 		w.remote_port = node_listen_port(b->store, b->conf, peer->o.name);
 		w.remote_as = peer->as_number ? peer->as_number : default_as;
 		w.families = w.opt.families ? w.opt.families : node_families(b, peer, f);
@@ -394,6 +395,8 @@ static void add_by_address(struct build *b, const struct obj_bgp_peer *p, enum p
 		return;
 	}
 	w.remote = p->peer_ip;
+	if (node)
+		w.other = *node_address(node, f == FAM_IPV4 ? FAM_IPV6 : FAM_IPV4);
 	w.local = p->no_source_address || on_link ? (struct addr){0} : b->self->ip[f].addr;
 	w.remote_as = p->as_number;
 	w.remote_port = p->peer_port ? p->peer_port : BGP_PORT;
@@ -521,6 +524,12 @@ static bool leads_here(const struct build *b, const struct obj_bgp_peer *p)
 	       (!p->peer_port || p->peer_port == b->self->listen_port);
 }
 
+/* Who sends several paths to somebody wants to be understood, and who receives them wants them sent (RFC 7911). */
+static const enum add_path_mode add_path_mirror[] = {
+    [ADD_PATH_AUTO] = ADD_PATH_AUTO,	[ADD_PATH_OFF] = ADD_PATH_OFF,	 [ADD_PATH_RECEIVE] = ADD_PATH_SEND,
+    [ADD_PATH_SEND] = ADD_PATH_RECEIVE, [ADD_PATH_BOTH] = ADD_PATH_BOTH,
+};
+
 static void add_reverse(struct build *b, const struct obj_bgp_peer *p)
 {
 	char *origin;
@@ -539,6 +548,7 @@ static void add_reverse(struct build *b, const struct obj_bgp_peer *p)
 		w.next_hop_mode = NEXT_HOP_AUTO;
 		w.opt = (struct peer_options){
 		    .families = p->opt.families,
+		    .add_path = add_path_mirror[p->opt.add_path],
 		    .ext_next_hop = p->opt.ext_next_hop,
 		    .llgr_time = p->opt.llgr_time,
 		};

@@ -41,10 +41,29 @@ static void on_held_timer(void *arg);
 
 /* ---- Peers ---- */
 
+static enum add_path_mode add_path_mode(const struct config *c, const struct peer_want *w)
+{
+	enum add_path_mode mode = w->opt.add_path == ADD_PATH_AUTO ? c->add_path : w->opt.add_path;
+
+	if (mode != ADD_PATH_AUTO)
+		return mode;
+	return w->rr_client ? ADD_PATH_BOTH : ADD_PATH_RECEIVE;
+}
+
+/* RFC 8950. Over IPv6 we offer the address that the session proves to work; on a link IPv4 routes have nothing else to
+ * lead to. */
+static bool ext_next_hop(const struct peer_want *w)
+{
+	if (w->opt.ext_next_hop == CHOICE_AUTO)
+		return w->interface || w->remote.af == AF_INET6;
+	return w->opt.ext_next_hop == CHOICE_ON;
+}
+
 static void session_conf(const struct speaker *s, const struct peer *p, struct bgp_session_conf *out)
 {
 	const struct peer_want *w = &p->want;
 	const struct config *c = &s->d->config;
+	enum add_path_mode add_path = add_path_mode(c, w);
 	struct addr remote = link_remote(p);
 
 	*out = (struct bgp_session_conf){
@@ -67,8 +86,10 @@ static void session_conf(const struct speaker *s, const struct peer *p, struct b
 	    .min_ttl = w->ttl_security ? (uint8_t)(256 - w->ttl_security) : 0,
 	    .password = w->password,
 	    .families = w->families,
-	    /* On a link IPv4 routes have nothing else to lead to. */
-	    .ext_next_hop = w->opt.ext_next_hop == CHOICE_ON || (w->opt.ext_next_hop == CHOICE_AUTO && w->interface),
+	    .add_path_tx = add_path == ADD_PATH_SEND || add_path == ADD_PATH_BOTH,
+	    .add_path_rx = add_path == ADD_PATH_RECEIVE || add_path == ADD_PATH_BOTH,
+	    .ext_next_hop = ext_next_hop(w),
+	    .extended_messages = c->extended_messages,
 	    .any_first_as = w->opt.first_as == CHOICE_OFF,
 	    .gr = c->graceful_restart,
 	    .gr_time = w->restart_time,
@@ -91,6 +112,7 @@ static struct rib_peer_conf rib_conf(const struct speaker *s, const struct peer 
 	const struct peer_want *w = &p->want;
 	struct rib_peer_conf c = {
 	    .remote = link_remote(p),
+	    .other = w->other,
 	    .remote_as = p->as,
 	    .local_as = w->local_as,
 	    .ebgp = p->as != w->local_as,
@@ -100,6 +122,7 @@ static struct rib_peer_conf rib_conf(const struct speaker *s, const struct peer 
 	    .node_as = w->local_as != s->as ? s->as : 0,
 	    .allowed_local_as = w->allowed_local_as,
 	    .prepend = w->opt.prepend,
+	    .add_path_limit = w->opt.add_path_limit,
 	    .graceful_shutdown = s->d->config.graceful_shutdown || w->opt.graceful_shutdown,
 	    .avoid = w->opt.graceful_shutdown,
 	    .honour_graceful_shutdown = s->d->config.honour_graceful_shutdown,
@@ -193,10 +216,8 @@ static bool peer_established(const struct peer *p)
 	return bgp_session_state(p->session) == BGP_ESTABLISHED;
 }
 
-/* RFC 2545 3 on a link: this node's address if it is one of the link, and the link-local one; for both families where
- * the peer can do with that (RFC 8950), as there may be no IPv4 on the link. */
-static void link_self(const struct fib *f, struct bgp_nexthop self[FAM_COUNT], const struct addr *local,
-		      const struct bgp_codec *codec)
+/* RFC 2545 3 on a link: this node's address if it is one of the link, and the link-local one. */
+static void link_self(const struct fib *f, struct bgp_nexthop self[FAM_COUNT], const struct addr *local)
 {
 	struct bgp_nexthop *six = &self[FAM_IPV6];
 
@@ -204,8 +225,6 @@ static void link_self(const struct fib *f, struct bgp_nexthop self[FAM_COUNT], c
 		six->link_local = *local;
 	else
 		six->addr = *local;
-	if (codec->ext_next_hop >> FAM_IPV4 & 1)
-		self[FAM_IPV4] = *six;
 }
 
 /* What we announce as our own next hop on this session, which is established. */
@@ -215,12 +234,12 @@ static void peer_self(const struct peer *p, struct bgp_nexthop self[FAM_COUNT])
 
 	memcpy(self, p->speaker->self, sizeof p->speaker->self);
 	if (addr_scope(&info.local))
-		link_self(p->speaker->d->fib, self, &info.local, bgp_session_codec(p->session));
+		link_self(p->speaker->d->fib, self, &info.local);
 	else if (!addr_is_none(&info.local))
 		/* On its own family the session's address is what the peer can reach us by. */
 		self[family_of_af(info.local.af)].addr = info.local;
-	/* RFC 8950: a node without IPv4 is reached over IPv6 for IPv4 routes, too, by those who can do that. */
-	if (addr_is_none(&self[FAM_IPV4].addr) && bgp_session_codec(p->session)->ext_next_hop >> FAM_IPV4 & 1)
+	/* RFC 8950: over IPv6 it is so for IPv4 routes, too; the node may have no IPv4. */
+	if (info.local.af == AF_INET6 && bgp_session_codec(p->session)->ext_next_hop >> FAM_IPV4 & 1)
 		self[FAM_IPV4] = self[FAM_IPV6];
 }
 

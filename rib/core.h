@@ -88,6 +88,7 @@ struct rib_peer {
 	struct rib *rib;
 	void *arg;
 	struct rib_peer_conf conf;
+	struct addr other; /* conf.other, as it was when the session came up: what it was sent hangs on it */
 	uint16_t index;
 	uint64_t serial;
 	bool up, freed;
@@ -155,7 +156,7 @@ struct rib {
 	unsigned n_peers, n_freed;
 	unsigned free_from; /* no lower index is free */
 	uint64_t next_serial;
-	struct htab by_address;	 /* peers by remote address */
+	struct htab by_address;	 /* peers by each of their addresses */
 	struct own_address *own; /* addresses of ours that up sessions use */
 	unsigned n_own;
 	struct rib_peer_list scans;
@@ -233,7 +234,8 @@ bool peer_scan_run(void *arg, uint64_t deadline);
 enum age route_age(const struct rib_peer *p, enum family f, const struct route *rt);
 /* Withdraws all routes the peer has in the family, in slices. */
 void peer_drop(struct rib_peer *p, enum family f);
-/* The index of the peer with this remote address, LOCAL_PEER if none. */
+bool peer_has_address(const struct rib_peer *p, const struct addr *a);
+/* The index of the peer with this address, one that is up if there are several; LOCAL_PEER if none. */
 uint16_t peer_by_address(const struct rib *r, const struct addr *a);
 bool rib_is_own(const struct rib *r, const struct addr *a);
 void peer_count(struct rib_peer *p, enum family f, const struct route *rt, int by);

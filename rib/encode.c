@@ -513,13 +513,6 @@ struct chunk *chunk_walk(struct stream *s, uint64_t place, uint64_t *log_pos)
 
 /* ---- Differences ---- */
 
-static bool nexthop_is(const struct export *x, const struct addr *remote)
-{
-	struct bgp_nexthop nh;
-
-	return !export_next_hop(x, &nh) && addr_equal(&nh.addr, remote);
-}
-
 /* Does (or did) this entry of a stream reach the peer? */
 static bool reaches(const struct stream *s, uint32_t id, const struct entry *entry, const struct rib_peer *p)
 {
@@ -528,7 +521,7 @@ static bool reaches(const struct stream *s, uint32_t id, const struct entry *ent
 	if (!entry || !entry->attrs || entry->source == p->index)
 		return false;
 	x = entry_export(s, &s->group->key, id, entry);
-	return !nexthop_is(&x, &p->conf.remote);
+	return !export_is_owner(&x, p);
 }
 
 /* Do both announce the prefix with the same attributes? Memoised: neighbours in the table often share theirs. */

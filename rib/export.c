@@ -134,6 +134,13 @@ bool export_next_hop(const struct export *x, struct bgp_nexthop *nh)
 	return false;
 }
 
+bool export_is_owner(const struct export *x, const struct rib_peer *p)
+{
+	struct bgp_nexthop nh;
+
+	return !export_next_hop(x, &nh) && peer_has_address(p, &nh.addr);
+}
+
 static void put_next_hop(const struct export *x, struct bgp_attrs *a, struct arena *arena)
 {
 	(void)arena;

@@ -21,6 +21,8 @@ struct export
 const char *export_refusal(const struct export *x, const char **why);
 /* The next hop as announced; true if it is our own address. */
 bool export_next_hop(const struct export *x, struct bgp_nexthop *nh);
+/* Is the next hop as announced an address of the peer's own? Then it is not told the route (RFC 4271 5.1.3). */
+bool export_is_owner(const struct export *x, const struct rib_peer *p);
 /* The attributes as announced, next hop included; new spans are made in the arena. */
 void export_attrs(const struct export *x, struct bgp_attrs *out, struct arena *arena);
 /* Are both announced with the same attributes, next hop included? Scratch memory is taken from the arena, which is

@@ -288,23 +288,72 @@ static void own_remove(struct rib *r, const struct addr *a)
 	own_changed(r, a);
 }
 
-static uint32_t remote_hash(const struct addr *a)
+bool peer_has_address(const struct rib_peer *p, const struct addr *a)
+{
+	return addr_equal(&p->conf.remote, a) || (!addr_is_none(a) && addr_equal(&p->other, a));
+}
+
+static uint32_t address_hash(const struct addr *a)
 {
 	return (uint32_t)hash_bytes(a, sizeof *a);
 }
 
-static bool remote_eq(const void *item, const void *key)
+static bool address_eq(const void *item, const void *key)
+{
+	return peer_has_address(item, key);
+}
+
+static bool address_eq_up(const void *item, const void *key)
 {
 	const struct rib_peer *p = item;
 
-	return addr_equal(&p->conf.remote, key);
+	return p->up && peer_has_address(p, key);
+}
+
+static struct rib_peer *address_find(const struct rib *r, const struct addr *a)
+{
+	struct rib_peer *p = htab_find(&r->by_address, address_hash(a), address_eq_up, a);
+
+	return p ? p : htab_find(&r->by_address, address_hash(a), address_eq, a);
 }
 
 uint16_t peer_by_address(const struct rib *r, const struct addr *a)
 {
-	const struct rib_peer *p = htab_find(&r->by_address, remote_hash(a), remote_eq, a);
+	const struct rib_peer *p = address_find(r, a);
 
 	return p ? p->index : LOCAL_PEER;
+}
+
+static void addresses_add(struct rib_peer *p)
+{
+	htab_insert(&p->rib->by_address, address_hash(&p->conf.remote), p);
+	if (!addr_is_none(&p->other))
+		htab_insert(&p->rib->by_address, address_hash(&p->other), p);
+}
+
+static void addresses_remove(struct rib_peer *p)
+{
+	htab_remove(&p->rib->by_address, address_hash(&p->conf.remote), p);
+	if (!addr_is_none(&p->other))
+		htab_remove(&p->rib->by_address, address_hash(&p->other), p);
+}
+
+/* Before the peer comes up. Two sessions can lead to one node: what was encoded for sharing has the other one for the
+ * owner of its next hops. */
+static void addresses_settle(struct rib_peer *p)
+{
+	bool stale = !addr_equal(&p->other, &p->conf.other);
+
+	if (stale) {
+		addresses_remove(p);
+		p->other = p->conf.other;
+		addresses_add(p);
+	}
+	stale |= address_find(p->rib, &p->conf.remote) != p;
+	if (!addr_is_none(&p->other))
+		stale |= address_find(p->rib, &p->other) != p;
+	if (stale)
+		groups_forget_chunks(p->rib);
 }
 
 /* ---- Life ---- */
@@ -353,8 +402,9 @@ struct rib_peer *peer_make(struct rib *r, const struct rib_peer_conf *conf, void
 	p->serial = r->next_serial++;
 	r->peers[p->index] = p;
 	conf_take(p, conf);
+	p->other = conf->other;
 	if (p->index != LOCAL_PEER)
-		htab_insert(&r->by_address, remote_hash(&p->conf.remote), p);
+		addresses_add(p);
 	return p;
 }
 
@@ -371,7 +421,7 @@ void peer_destroy(struct rib_peer *p)
 		pageset_free(&p->fam[f].todo);
 	}
 	if (p->index != LOCAL_PEER && !p->freed)
-		htab_remove(&r->by_address, remote_hash(&p->conf.remote), p);
+		addresses_remove(p);
 	conf_drop(&p->conf);
 	r->peers[p->index] = NULL;
 	if (p->index < r->free_from)
@@ -399,7 +449,7 @@ void rib_peer_free(struct rib_peer *p)
 		return;
 	r = p->rib;
 	rib_peer_down(p, 0);
-	htab_remove(&r->by_address, remote_hash(&p->conf.remote), p);
+	addresses_remove(p);
 	p->freed = true;
 	p->arg = NULL;
 	for (int f = 0; f < FAM_COUNT; f++)
@@ -481,15 +531,16 @@ void rib_peer_configure(struct rib_peer *p, const struct rib_peer_conf *conf)
 	struct rib *r = p->rib;
 	struct rib_peer_conf old = p->conf;
 	bool differs = import_differs(&old, conf);
+	bool moved = !addr_equal(&old.remote, &conf->remote);
 
 	memo_clear(r);
-	if (!addr_equal(&old.remote, &conf->remote)) {
-		htab_remove(&r->by_address, remote_hash(&old.remote), p);
+	if (moved) {
+		addresses_remove(p);
 		groups_forget_chunks(r);
 	}
 	conf_take(p, conf);
-	if (!addr_equal(&old.remote, &conf->remote))
-		htab_insert(&r->by_address, remote_hash(&conf->remote), p);
+	if (moved)
+		addresses_add(p);
 	if (old.ebgp != conf->ebgp)
 		peer_other_identity(p);
 	for (int f = 0; differs && f < FAM_COUNT; f++)
@@ -515,6 +566,7 @@ void rib_peer_up(struct rib_peer *p, const struct bgp_codec *codec, uint32_t rou
 	if (p->up)
 		rib_peer_down(p, 0);
 	memo_clear(p->rib);
+	addresses_settle(p);
 	p->up = true;
 	p->codec = *codec;
 	p->router_id = router_id;

@@ -55,6 +55,7 @@ void rib_free(struct rib *r);
 struct rib_peer_conf {
 	char name[64];
 	struct addr remote;	      /* for the last tie-break */
+	struct addr other;	      /* another address of the peer's (from the next session on); none: none known */
 	uint32_t remote_as, local_as; /* of this session */
 	uint32_t node_as; /* the AS this node is in if the session's local_as is another one; 0: it is not */
 	bool ebgp;

@@ -140,7 +140,6 @@ static const char *best_refusal(const struct rib_peer *p, enum family f, const s
 				const struct route *best, const char **why)
 {
 	struct export x = {&p->group->key, p->rib, f, best->peer, route_source(best), best->attrs, *prefix};
-	struct bgp_nexthop nh;
 	const char *refusal;
 
 	if (best->peer == p->index)
@@ -148,7 +147,7 @@ static const char *best_refusal(const struct rib_peer *p, enum family f, const s
 	refusal = export_refusal(&x, why);
 	if (refusal)
 		return refusal;
-	if (!export_next_hop(&x, &nh) && addr_equal(&nh.addr, &p->conf.remote))
+	if (export_is_owner(&x, p))
 		return "the next hop is the peer's own address";
 	return NULL;
 }

@@ -135,6 +135,8 @@ static const struct {
     {"bgp.graceful_shutdown.honour", "no", "false", {"never"}},
     {"bgp.both_families", "no", "false", {"2"}},
     {"bgp.max_paths", "1", "1", {"0", "129"}},
+    {"bgp.add_path", "Both", "both", {"on", "yes", "2"}},
+    {"bgp.extended_messages", "off", "false", {"65535"}},
     {"bfd.mesh", "yes", "true", {"up"}},
     {"bfd.transmit_interval", "50", "50", {"9", "60001", "50ms"}},
     {"bfd.receive_interval", "60000", "60000", {"0", "60001"}},

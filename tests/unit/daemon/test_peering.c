@@ -80,6 +80,14 @@ static const struct {
      NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") CONF("default", "nodeToNodeMeshEnabled: false")
 	 PEER("x", "node: a, peerIP: 10.0.0.2, asNumber: 64512"),
      "b", "Node_10_0_0_1 10.0.0.1:179 as 64512 local 64512 10.0.0.2\n"},
+    {"several paths: the other side's view of it",
+     NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") CONF("default", "nodeToNodeMeshEnabled: false")
+	 PEER("x", "node: a, peerIP: 10.0.0.2, asNumber: 64512, addPath: Receive, addPathLimit: 3"),
+     "b", "Node_10_0_0_1 10.0.0.1:179 as 64512 local 64512 10.0.0.2 add-path send\n"},
+    {"several paths: to a node by its address, whose other address is known",
+     NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "    ipv6Address: fd00::2/64\n")
+	 CONF("default", "nodeToNodeMeshEnabled: false") PEER("x", "peerIP: 10.0.0.2, asNumber: 64512, addPath: Both"),
+     "a", "Global_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 passive add-path both and fd00::2\n"},
     {"node and nodeSelector choose",
      NODE("a", "10.0.0.1", "") PEER("x", "node: b, peerIP: 10.9.0.1, asNumber: 65001")
 	 PEER("y", "nodeSelector: rack == 'r2', peerIP: 10.9.0.2, asNumber: 65001")
@@ -101,8 +109,8 @@ static const struct {
      "a", "Global_10_9_0_1 10.9.0.1:179 as 65001 local 65000 none ttl 1 password\n"},
     {"both families: the IPv4 session offers both, the IPv6 session is its sibling",
      NODE("a", "10.0.0.1", "    ipv6Address: fd00::1/64\n") NODE("b", "10.0.0.2", "    ipv6Address: fd00::2/64\n"), "a",
-     "Mesh_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 passive both\n"
-     "Mesh_fd00__2 [fd00::2]:179 as 64512 local 64512 fd00::1 passive sibling 10.0.0.2\n"},
+     "Mesh_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 passive both and fd00::2\n"
+     "Mesh_fd00__2 [fd00::2]:179 as 64512 local 64512 fd00::1 passive and 10.0.0.2 sibling 10.0.0.2\n"},
     {"ranges: of any AS and of one, on the node they select, with their options",
      NODE("a", "10.0.0.1", "    ipv6Address: fd00::1/64\n") PEER("any", "peerRange: 10.9.0.0/16")
 	 PEER("six", "peerRange: \"fd00:9::/32\", asNumber: 65001, peerLimit: 7, "
@@ -216,6 +224,13 @@ static void unload(struct loaded *l)
 
 static void describe(struct strbuf *out, const struct peer_want *w)
 {
+	static const char *const add_paths[] = {
+	    [ADD_PATH_AUTO] = "",
+	    [ADD_PATH_OFF] = " add-path off",
+	    [ADD_PATH_RECEIVE] = " add-path receive",
+	    [ADD_PATH_SEND] = " add-path send",
+	    [ADD_PATH_BOTH] = " add-path both",
+	};
 	char r[ADDR_STRLEN], l[ADDR_STRLEN], s[ADDR_STRLEN];
 	bool v6 = w->remote.af == AF_INET6;
 
@@ -231,6 +246,9 @@ static void describe(struct strbuf *out, const struct peer_want *w)
 		strbuf_printf(out, " ttl %u", w->ttl_security);
 	strbuf_puts(out, w->password ? " password" : "");
 	strbuf_puts(out, w->families == 3 ? " both" : "");
+	strbuf_puts(out, add_paths[w->opt.add_path]);
+	if (!addr_is_none(&w->other))
+		strbuf_printf(out, " and %s", addr_format(&w->other, s));
 	if (w->interface)
 		strbuf_printf(out, " on %s", w->interface);
 	if (!addr_is_none(&w->sibling))

@@ -27,6 +27,8 @@ struct member {
 	struct rib_peer_conf conf;
 	struct bgp_codec codec;
 	unsigned number, import, export, self;
+	bool knows_other;
+	struct addr other; /* known when the session came up */
 	uint32_t router_id;
 	uint32_t mark; /* community of its routes; a peer that takes its place has another one */
 	bool up;
@@ -283,7 +285,7 @@ static bool model_said(const struct member *to, unsigned i, const struct choice 
 	if (from && to->conf.next_hop_mode != RIB_NEXT_HOP_SELF &&
 	    !(to->conf.ebgp && to->conf.next_hop_mode == RIB_NEXT_HOP_AUTO)) {
 		s->next_hop = spec->next_hop ? addr_of(spec->next_hop) : own_next_hop(from->peer, family_at(i));
-		if (addr_equal(&s->next_hop, &to->conf.remote))
+		if (addr_equal(&s->next_hop, &to->conf.remote) || addr_equal(&s->next_hop, &to->other))
 			return false;
 	}
 	said_communities(s, to, i, spec);
@@ -497,7 +499,10 @@ static void input_end(struct input *in)
 static void do_announce(struct member *m, unsigned i, unsigned path)
 {
 	struct input *in = &m->input[i][path];
-	static const char *const next_hops[] = {NULL, NULL, "10.9.0.1", "10.0.0.3", "10.0.0.6", "10.0.0.8"};
+	static const char *const next_hops[FAM_COUNT][6] = {
+	    {NULL, NULL, "10.9.0.1", "10.0.0.3", "10.0.0.6", "10.0.0.8"},
+	    {NULL, NULL, NULL, "2001:db8::3", "2001:db8::6", "2001:db8::8"},
+	};
 	struct spec s = {.origin = (uint8_t)rnd(2), .has_med = rnd(3) == 0, .path_id = path_ids[path]};
 	struct prefix p = prefix_at(i);
 	unsigned hops = m->conf.ebgp + rnd(3), n = 0;
@@ -520,8 +525,7 @@ static void do_announce(struct member *m, unsigned i, unsigned path)
 		s.communities[n] = rnd(2) ? BGP_COMMUNITY_NO_EXPORT : BGP_COMMUNITY_NO_ADVERTISE;
 	else if (w->prefixes > 100)
 		s.communities[n] = 0x10000u + i; /* many different sets: many chunks */
-	if (family_at(i) == FAM_IPV4)
-		s.next_hop = next_hops[rnd(6)];
+	s.next_hop = next_hops[family_at(i)][rnd(6)];
 	announce_prefix(m->peer, &p, &s, receives_paths(m, i));
 	*in = (struct input){.there = true, .marked = marked, .sent_as = in->there ? in->sent_as : 0, .s = s};
 }
@@ -583,6 +587,7 @@ static void member_up(struct member *m)
 	m->in->codec = m->codec;
 	if (rnd(3) == 0)
 		m->router_id = 0x0b000000u + rnd(4);
+	m->other = m->conf.other;
 	rib_peer_up(m->peer, &m->codec, m->router_id, self);
 	m->up = true;
 }
@@ -654,6 +659,10 @@ static void op_refresh_out(struct member *m)
 
 static void configure(struct member *m)
 {
+	struct addr base = addr_of("2001:db8::");
+
+	/* Of some, the IPv6 address is known that they use on this session. */
+	m->conf.other = m->knows_other ? addr_add(&base, m->number) : (struct addr){0};
 	m->conf.import = import_policy(m->import);
 	m->conf.export = export_policy(m->export);
 	if (m->peer)
@@ -663,6 +672,12 @@ static void configure(struct member *m)
 	policy_unref(m->conf.import);
 	policy_unref(m->conf.export);
 	m->conf.import = m->conf.export = NULL;
+}
+
+static void op_other(struct member *m)
+{
+	m->knows_other = !m->knows_other;
+	configure(m);
 }
 
 static void op_import(struct member *m)
@@ -726,7 +741,7 @@ static const struct {
 } ops[] = {
     {400, op_announce}, {200, op_withdraw},   {100, op_local}, {20, op_bounce}, {10, op_sweep},
     {4, op_refresh_in}, {20, op_refresh_out}, {8, op_import},  {24, op_export}, {8, op_client},
-    {8, op_self},	{8, op_replace},      {12, op_pace},   {6, op_judge},
+    {8, op_self},	{8, op_replace},      {4, op_other},   {12, op_pace},	{6, op_judge},
 };
 
 static void one_step(void)
@@ -760,6 +775,7 @@ static void world_begin(uint64_t seed, unsigned prefixes)
 		m->conf.rr_client = i >= 6;
 		m->conf.cluster_id = CLUSTER;
 		m->pace = i;
+		m->knows_other = i % 2;
 		configure(m);
 		m->codec = peer_codec(m->peer);
 		/* Most share groups; one is an old peer, one takes long messages. */
