@@ -15,6 +15,7 @@ struct bmp_source {
 	struct pack_source id;
 	struct peer *of; /* NULL: Loc-RIB */
 	uint8_t families;
+	uint64_t since; /* mono: it is up */
 	bool as2;	/* what it is sent has 2-octet AS numbers */
 	struct buf *up; /* its Peer Up message */
 	TAILQ_ENTRY(bmp_source) link;

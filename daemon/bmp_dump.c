@@ -18,6 +18,12 @@ static void next_phase(struct dump *d)
 
 /* ---- Routes ---- */
 
+/* The RIB keeps whole seconds: no route is older than the session that told it. */
+static uint64_t time_of(const struct rib_path *path, const struct bmp_source *s)
+{
+	return path->since > s->since ? path->since : s->since;
+}
+
 static void dump_path(void *arg, const struct rib_path *path)
 {
 	struct station *st = arg;
@@ -26,15 +32,15 @@ static void dump_path(void *arg, const struct rib_path *path)
 	struct bgp_nlri nlri = {.prefix = path->prefix};
 
 	if (path->best && b->loc_rib.up)
-		packer_add(&b->dump, &b->loc_rib.id, BMP_LOC_RIB, &nlri, path->accepted, path->since);
+		packer_add(&b->dump, &b->loc_rib.id, BMP_LOC_RIB, &nlri, path->accepted, time_of(path, &b->loc_rib));
 	/* What is kept of a session that was is nothing this session has said. */
 	if (!p || !p->bmp || path->stale)
 		return;
 	nlri.path_id = path->path_id;
 	if (b->set.views[BMP_ADJ_IN_PRE])
-		packer_add(&b->dump, &p->bmp->id, BMP_ADJ_IN_PRE, &nlri, path->received, path->since);
+		packer_add(&b->dump, &p->bmp->id, BMP_ADJ_IN_PRE, &nlri, path->received, time_of(path, p->bmp));
 	if (b->set.views[BMP_ADJ_IN_POST] && path->accepted)
-		packer_add(&b->dump, &p->bmp->id, BMP_ADJ_IN_POST, &nlri, path->accepted, path->since);
+		packer_add(&b->dump, &p->bmp->id, BMP_ADJ_IN_POST, &nlri, path->accepted, time_of(path, p->bmp));
 }
 
 static void dump_paths(struct station *st)

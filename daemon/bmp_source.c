@@ -32,7 +32,6 @@ static void emit(struct bmp *b, const struct buf *message)
 
 struct up {
 	const struct bmp_source *source;
-	uint64_t since;
 	struct bmp_peer_up up;
 };
 
@@ -40,23 +39,23 @@ static void up_write(struct wr *w, const void *arg)
 {
 	const struct up *u = arg;
 
-	bmp_peer_up_encode(w, &u->source->id.peer, bmp_time_of(u->since), &u->up);
+	bmp_peer_up_encode(w, &u->source->id.peer, bmp_time_of(u->source->since), &u->up);
 }
 
-static struct buf *peer_up_make(const struct bmp_source *s)
+static struct buf *peer_up_make(struct bmp_source *s)
 {
 	struct bgp_session_info info = bgp_session_info(s->of->session);
 	uint8_t ours[BGP_MAX_MESSAGE], peers[BGP_MAX_MESSAGE];
 	struct wr sent = wr_make(ours, sizeof ours), received = wr_make(peers, sizeof peers);
 	struct up u = {
 	    .source = s,
-	    .since = info.since,
 	    .up = {.local = info.local,
 		   .local_port = info.local_port,
 		   .remote_port = info.remote_port,
 		   .admin_label = s->of->want.name},
 	};
 
+	s->since = info.since;
 	bgp_session_opens(s->of->session, &sent, &received);
 	u.up.sent_open = (struct span){ours, wr_len(&sent)};
 	u.up.received_open = (struct span){peers, wr_len(&received)};
@@ -110,7 +109,7 @@ void source_make_loc_rib(struct bmp *b, uint32_t as, uint32_t router_id)
 	struct bgp_open open = {.as = as, .router_id = router_id, .families = 1u << FAM_IPV4 | 1u << FAM_IPV6};
 	uint8_t room[BGP_MAX_MESSAGE];
 	struct wr w = wr_make(room, sizeof room);
-	struct up u = {.source = s, .since = b->d->started};
+	struct up u = {.source = s};
 
 	open.has_mp = open.as4 = true;
 	bgp_open_encode(&w, &open);
@@ -118,6 +117,7 @@ void source_make_loc_rib(struct bmp *b, uint32_t as, uint32_t router_id)
 	    .id = {.peer = {.type = BMP_PEER_LOC_RIB, .as = as, .router_id = router_id},
 		   .max_message = BGP_MAX_MESSAGE},
 	    .families = open.families,
+	    .since = b->d->started,
 	};
 	u.up.sent_open = u.up.received_open = (struct span){room, wr_len(&w)};
 	u.up.table_name = TABLE_NAME;

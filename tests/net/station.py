@@ -157,6 +157,7 @@ class Report:
             return
         must(key in self.peers, f"message {kind} about {key}, which is not up")
         peer = self.peers[key]
+        must(when >= peer.up_at, f"{key}: at {when}, before it was up at {peer.up_at}")
         must((as_number, str(ipaddress.ip_address(identifier))) == (peer.as_number, peer.identifier), f"{key} is another one")
         if kind == PEER_DOWN:
             del self.peers[key]
