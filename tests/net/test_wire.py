@@ -9,6 +9,7 @@ A new capability, attribute or message is a row, or an option of a peer and a ro
 import collections
 import contextlib
 import re
+import signal
 import socket
 import struct
 from pathlib import Path
@@ -48,6 +49,11 @@ def graceful(seconds, notification):
     return capability(64, struct.pack("!H", (0x4000 if notification else 0) | seconds) + b"\0\1\1\x80\0\2\1\x80")
 
 
+def lasting(seconds):
+    """RFC 9494's, for both families."""
+    return capability(71, b"".join(b"\0" + bytes([afi, 1, 0x80]) + seconds.to_bytes(3, "big") for afi in (1, 2)))
+
+
 CLIENT = {"routeReflectorClient": "true"}
 PEERS = [
     # It has the routes that the others are told of.
@@ -60,6 +66,8 @@ PEERS = [
     who("asked", 65022),
     who("wide", 65023, spec={"localASNumber": 4200000000, "asPathPrepend": 2}),
     who("plain", 65024, spec={"families": ["IPv4"]}, families=(4,)),
+    who("lasting", spec={**CLIENT, "longLivedStaleTime": "60s"}, more=graceful(1, False) + lasting(60)),
+    who("patient", spec={**CLIENT, "longLivedStaleTime": "60s"}, more=graceful(1, False) + lasting(60)),
     # Those of ENDINGS.
     who("gone", 65030),
     who("down", 65031),
@@ -82,6 +90,7 @@ ONE = {one.name: one for one in PEERS}
 TYPE, CODES = "bgp.type", "bgp.update.path_attribute.type_code"
 GR, REFRESH = "bgp.cap.gr.timers", "bgp.route_refresh"
 MP_REACH, MP_UNREACH = "bgp.update.path_attribute.mp_reach_nlri", "bgp.update.path_attribute.mp_unreach_nlri"
+COMMUNITY, LLGR_STALE = "bgp.update.path_attribute.community", "0xffff0006"
 BMP, BMP_FLAGS = "bmp.type", "bmp.peer.flags"
 SEGMENT = "bgp.update.path_attribute.as_path_segment"
 INTERNAL = {1, 2, 5, 9, 10}  # what a reflected route has at least
@@ -93,6 +102,8 @@ SEEN = [
     ("OPEN later", "changed", {TYPE: OPEN, f"{GR}.restart_flag": 0}),
     ("OPEN without capabilities", "plain", {TYPE: OPEN, "bgp.open.opt.len": 0, "bgp.cap.type": None}),
     ("OPEN of a 4-octet AS", "wide", {TYPE: OPEN, "bgp.open.myas": 23456, "bgp.cap.4as": 4200000000}),
+    ("OPEN of one who keeps routes for long", "lasting", {TYPE: OPEN, "bgp.cap.type": {64, 71}}),
+    ("LLGR_STALE", "patient", {TYPE: UPDATE, "bgp.nlri_prefix": "11.0.200.0", f"{COMMUNITY}_wellknown": LLGR_STALE}),
     ("KEEPALIVE", "client", {TYPE: KEEPALIVE}),
     *((f"End-of-RIB of IPv4 to {name}", name, {TYPE: UPDATE, "bgp.length": 23}) for name in ("client", "external", "old")),
     *((f"End-of-RIB of IPv6 to {name}", name, {TYPE: UPDATE, "bgp.length": 30, f"{MP_UNREACH}.afi": 2, CODES: 15})
@@ -134,6 +145,9 @@ SEEN = [
     ("BMP of AS numbers of 2 octets", STATION, {BMP: 0, f"{BMP_FLAGS}.as_path": 1, f"{BMP_FLAGS}.adj_rib_out": 1,
                                                 "bgp.nlri_prefix": "11.0.4.0"}),
     ("BMP peer with an IPv6 address", STATION, {BMP: 3, f"{BMP_FLAGS}.ipv6": 1}),
+    # BFD: RFC 5880.
+    *((f"BFD in the state {state}", CABLE, {"bfd.version": 1, "bfd.sta": sta}) for state, sta in (("Down", "0x01"), ("Up", "0x03"))),
+    ("BFD answers to polls", CABLE, {"bfd.flags.f": 1}),
     # Route refresh: asked by them, between markers; asked by us.
     *((f"{what} of AFI {afi}", to, {TYPE: ROUTE_REFRESH, f"{REFRESH}.afi": afi, f"{REFRESH}.safi": 1, f"{REFRESH}.subtype": subtype})
       for what, to, subtype in (("ROUTE-REFRESH", "asked", 0), ("BoRR", "asker", 1), ("EoRR", "asker", 2)) for afi in (1, 2)),
@@ -179,6 +193,11 @@ def call_again(scene):
                 scene.calls += data
 
 
+def stop_dead(scene):
+    """The daemon at the end of the cable answers nobody any more."""
+    scene.far.process.send_signal(signal.SIGSTOP)
+
+
 def announce_many(scene):
     path = attribute(1, b"\0") + attribute(2, as_path(65035))
     scene.speaker.say(scene.peers["many"], announcement(path, prefixes(4, 100, 5), scene.address["many"]))
@@ -192,6 +211,8 @@ ENDINGS = [
     Ending("changed", "a change that BGP cannot make in place", (6, 6), {}, change),
     Ending("hard", "a Hard Reset, since it would keep the routes otherwise", (6, 9), {}, remove_hard),
     Ending("second", "it calls a second time", (6, 7), {}, call_again),
+    Ending(CABLE, "BFD says that it is dead, so its routes are not to be kept", (6, 9), {"bgp.notify.minor_data": "06:0a"},
+           stop_dead),
     Ending("many", "more prefixes than its limit", (6, 1), {}, announce_many),
 ]
 
@@ -199,7 +220,6 @@ ENDINGS = [
 UNSAID = {
     "capability 6": "extended messages are not offered yet",
     "capability 69": "additional paths are not offered yet",
-    "capability 71": "long-lived graceful restart is not offered yet",
 }
 
 
@@ -226,7 +246,7 @@ class Scene:
         self.far = cluster.add_node("node-3", as_number=65040, config={"kernel": {"programming": False}})
         wire(self.node, self.far)
         for node in (self.node, self.far):
-            cluster.write(bgp_peer(f"{CABLE}-{node.name}", node=node.name, interface="eth1"))
+            cluster.write(bgp_peer(f"{CABLE}-{node.name}", node=node.name, interface="eth1", bfd={"enabled": True}))
 
     def configure(self, name, **changes):
         self.spec[name].update(changes)
@@ -249,6 +269,7 @@ class Scene:
             self.announce()
             self.withdraw()
             self.refresh()
+            self.lose_lasting()
             for name in LATE:
                 self.configure(name)
             wait_for(lambda: len(self.peers["plain"].opens) > 1, "an OPEN once more")
@@ -304,6 +325,16 @@ class Scene:
         self.configure("asked", enforceFirstAS="false")
         wait_for(lambda: len(self.peers["asked"].refreshes) == 2, "we ask for its routes")
 
+    def lose_lasting(self):
+        """It dies, and does not come back within its restart time."""
+        peer = self.peers["lasting"]
+        self.speaker.say(peer, announcement(LISTS[0](9), ["11.0.200.0/24"], self.address["lasting"]))
+        self.wait_told([nlri("11.0.200.0/24")], "patient")
+        self.peers["patient"].updates.clear()
+        peer.script.opening = peer.script.after_open = b""
+        peer.connection.sock.shutdown(socket.SHUT_RDWR)
+        self.wait_told([nlri("11.0.200.0/24")], "patient")
+
     def end_sessions(self):
         for ending in ENDINGS:
             ending.act(self)
@@ -315,6 +346,8 @@ class Scene:
     def said_goodbye(self, ending):
         if ending.act is call_again:
             return self.calls.count(b"\xff" * 16)
+        if ending.act is stop_dead:
+            return [state for address, state in self.states().items() if address.startswith("fe80")] != ["Established"]
         return ending.code in self.peers[ending.peer].notifications
 
 
@@ -354,7 +387,7 @@ def test_seen(scene, row):
     assert any(message.has(fields) for message in scene.said if message.target == scene.address[to]), fields
 
 
-@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: f"{ending.code[0]}-{ending.code[1]}")
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.peer)
 def test_ending(scene, ending):
     goodbyes = [message for message in scene.said
                 if message.target == scene.address[ending.peer] and message.kind == NOTIFICATION]

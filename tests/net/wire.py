@@ -36,8 +36,8 @@ class Message(collections.namedtuple("Message", "frame protocol source target fi
 
     @property
     def kind(self):
-        """The type of a BGP message."""
-        return int(self.fields["bgp.type"][0])
+        """The type of a BGP message, None of others."""
+        return int(self.fields["bgp.type"][0]) if self.protocol == "bgp" else None
 
     @property
     def notification(self):
