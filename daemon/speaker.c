@@ -13,7 +13,9 @@
 #include "daemon/dynamic.h"
 #include "daemon/link.h"
 #include "daemon/liveness.h"
+#include "daemon/peer_conf.h"
 #include "daemon/restart.h"
+#include "daemon/sibling.h"
 
 /* What is open besides sessions: the loop, netlink, listening and control sockets, files. */
 #define OTHER_DESCRIPTORS 32u
@@ -25,14 +27,10 @@ struct speaker {
 	struct dynamic *dynamic;
 	struct link_peers *links;
 	struct strbuf problems; /* said in the log already */
-	struct policy *import, *export;
-	struct bgp_nexthop self[FAM_COUNT];
-	uint32_t router_id, cluster_id; /* this node's, host order */
-	uint32_t as;			/* this node's */
+	struct peer_common common;
 	bool applying; /* the list of peers is being made: what sessions say meanwhile is looked at afterwards */
 	struct restart *restart;
 	struct loop_timer recheck_timer; /* set while restart.c is to look at the peers, once for all that happened */
-	char *held_text;		 /* what a held back session tells its peer (RFC 9003) */
 };
 
 static void recheck(void *arg);
@@ -40,110 +38,6 @@ static void limits_check(struct peer *p);
 static void on_held_timer(void *arg);
 
 /* ---- Peers ---- */
-
-static enum add_path_mode add_path_mode(const struct config *c, const struct peer_want *w)
-{
-	enum add_path_mode mode = w->opt.add_path == ADD_PATH_AUTO ? c->add_path : w->opt.add_path;
-
-	if (mode != ADD_PATH_AUTO)
-		return mode;
-	return w->rr_client ? ADD_PATH_BOTH : ADD_PATH_RECEIVE;
-}
-
-/* RFC 8950. Over IPv6 we offer the address that the session proves to work; on a link IPv4 routes have nothing else to
- * lead to. */
-static bool ext_next_hop(const struct peer_want *w)
-{
-	if (w->opt.ext_next_hop == CHOICE_AUTO)
-		return w->interface || w->remote.af == AF_INET6;
-	return w->opt.ext_next_hop == CHOICE_ON;
-}
-
-static void session_conf(const struct speaker *s, const struct peer *p, struct bgp_session_conf *out)
-{
-	const struct peer_want *w = &p->want;
-	const struct config *c = &s->d->config;
-	enum add_path_mode add_path = add_path_mode(c, w);
-	struct addr remote = link_remote(p);
-
-	*out = (struct bgp_session_conf){
-	    .name = w->name,
-	    .remote = remote,
-	    .remote_port = w->remote_port,
-	    .local = w->local,
-	    .local_as = w->local_as,
-	    .remote_as = w->remote_as,
-	    .router_id = s->router_id,
-	    .hold_time = w->hold_time,
-	    .keepalive_time = w->keepalive_time,
-	    .connect_retry = (uint16_t)c->connect_retry_time,
-	    .idle_hold = (uint16_t)c->idle_hold_time,
-	    .idle_hold_max = (uint16_t)c->idle_hold_max,
-	    .send_hold = (uint16_t)c->send_hold_time,
-	    .passive = w->passive || p->held == PEER_HELD_PASSIVE || addr_is_none(&remote) || liveness_holds_back(p),
-	    /* Nobody forwards packets to link-local addresses, and 255 passes a peer's RFC 5082 check. */
-	    .ttl = w->ttl_security || p->link ? 255 : 64,
-	    .min_ttl = w->ttl_security ? (uint8_t)(256 - w->ttl_security) : 0,
-	    .password = w->password,
-	    .families = w->families,
-	    .add_path_tx = add_path == ADD_PATH_SEND || add_path == ADD_PATH_BOTH,
-	    .add_path_rx = add_path == ADD_PATH_RECEIVE || add_path == ADD_PATH_BOTH,
-	    .ext_next_hop = ext_next_hop(w),
-	    .extended_messages = c->extended_messages,
-	    .any_first_as = w->opt.first_as == CHOICE_OFF,
-	    .gr = c->graceful_restart,
-	    .gr_time = w->restart_time,
-	    /* The kernel keeps forwarding whatever happens to this process: from the first boot on. */
-	    .gr_forwarding = w->families,
-	    .llgr = c->graceful_restart,
-	    .llgr_time = w->opt.llgr_time ? w->opt.llgr_time : c->llgr_time,
-	    .admin_down = p->held == PEER_HELD_DOWN || w->opt.shutdown || p->limit.down,
-	    .shutdown_text = p->held == PEER_HELD_DOWN ? s->held_text
-			     : p->limit.down	       ? p->limit.text
-						       : w->shutdown_text,
-	    .range = p->range ? dynamic_bgp_range(p->range) : NULL,
-	};
-	if (w->interface)
-		strncpy(out->ifname, w->interface, sizeof out->ifname - 1);
-}
-
-static struct rib_peer_conf rib_conf(const struct speaker *s, const struct peer *p)
-{
-	const struct peer_want *w = &p->want;
-	struct rib_peer_conf c = {
-	    .remote = link_remote(p),
-	    .other = w->other,
-	    .remote_as = p->as,
-	    .local_as = w->local_as,
-	    .ebgp = p->as != w->local_as,
-	    .rr_client = w->rr_client && p->as == w->local_as,
-	    .cluster_id = s->cluster_id,
-	    .our_router_id = s->router_id,
-	    .node_as = w->local_as != s->as ? s->as : 0,
-	    .allowed_local_as = w->allowed_local_as,
-	    .prepend = w->opt.prepend,
-	    .add_path_limit = w->opt.add_path_limit,
-	    .graceful_shutdown = s->d->config.graceful_shutdown || w->opt.graceful_shutdown,
-	    .avoid = w->opt.graceful_shutdown,
-	    .honour_graceful_shutdown = s->d->config.honour_graceful_shutdown,
-	    .import = s->import,
-	    .export = s->export,
-	};
-
-	switch (w->next_hop_mode) {
-	case NEXT_HOP_SELF:
-		c.next_hop_mode = RIB_NEXT_HOP_SELF;
-		break;
-	case NEXT_HOP_KEEP:
-		c.next_hop_mode = RIB_NEXT_HOP_KEEP;
-		break;
-	case NEXT_HOP_AUTO:
-		c.next_hop_mode = RIB_NEXT_HOP_AUTO;
-		break;
-	}
-	strncpy(c.name, w->name, sizeof c.name - 1);
-	return c;
-}
 
 static struct peer *peer_new(struct speaker *s, struct peer_want *want, struct range *range)
 {
@@ -158,10 +52,10 @@ static struct peer *peer_new(struct speaker *s, struct peer_want *want, struct r
 	dynamic_join(p, range);
 	link_join(s->links, p);
 	p->held = addr_is_none(&p->want.sibling) ? PEER_NOT_HELD : PEER_HELD_PASSIVE;
-	rc = rib_conf(s, p);
+	rc = peer_rib_conf(p, &s->common);
 	p->rib = rib_peer_new(s->d->rib, &rc, p);
 	liveness_configure(s->d->liveness, p);
-	session_conf(s, p, &sc);
+	peer_session_conf(p, &s->common, &sc);
 	p->session = bgp_session_new(s->d->engine, &sc, p);
 	if (p->held)
 		loop_timer_set(s->d->loop, &p->held_timer, s->d->config.connect_retry_time * MONO_SEC, on_held_timer,
@@ -171,10 +65,7 @@ static struct peer *peer_new(struct speaker *s, struct peer_want *want, struct r
 
 static void peer_free(struct peer *p, uint8_t cease)
 {
-	if (p->sibling)
-		p->sibling->follower = NULL;
-	if (p->follower)
-		p->follower->sibling = NULL;
+	sibling_leave(p);
 	dynamic_join(p, NULL);
 	helper_stop(p);
 	loop_timer_stop(p->speaker->d->loop, &p->held_timer);
@@ -216,48 +107,21 @@ static bool peer_established(const struct peer *p)
 	return bgp_session_state(p->session) == BGP_ESTABLISHED;
 }
 
-/* RFC 2545 3 on a link: this node's address if it is one of the link, and the link-local one. */
-static void link_self(const struct fib *f, struct bgp_nexthop self[FAM_COUNT], const struct addr *local)
-{
-	struct bgp_nexthop *six = &self[FAM_IPV6];
-
-	if (fib_link_has(f, addr_scope(local), &six->addr))
-		six->link_local = *local;
-	else
-		six->addr = *local;
-}
-
-/* What we announce as our own next hop on this session, which is established. */
-static void peer_self(const struct peer *p, struct bgp_nexthop self[FAM_COUNT])
-{
-	struct bgp_session_info info = bgp_session_info(p->session);
-
-	memcpy(self, p->speaker->self, sizeof p->speaker->self);
-	if (addr_scope(&info.local))
-		link_self(p->speaker->d->fib, self, &info.local);
-	else if (!addr_is_none(&info.local))
-		/* On its own family the session's address is what the peer can reach us by. */
-		self[family_of_af(info.local.af)].addr = info.local;
-	/* RFC 8950: over IPv6 it is so for IPv4 routes, too; the node may have no IPv4. */
-	if (info.local.af == AF_INET6 && bgp_session_codec(p->session)->ext_next_hop >> FAM_IPV4 & 1)
-		self[FAM_IPV4] = self[FAM_IPV6];
-}
-
 /* Hands the peer's present configuration to session and RIB; both find out what really changed. */
 static void peer_configure(struct peer *p)
 {
 	struct bgp_session_conf sc;
-	struct rib_peer_conf rc = rib_conf(p->speaker, p);
+	struct rib_peer_conf rc = peer_rib_conf(p, &p->speaker->common);
 	struct bgp_nexthop self[FAM_COUNT];
 
 	link_configure(p);
 	liveness_configure(p->speaker->d->liveness, p);
-	session_conf(p->speaker, p, &sc);
+	peer_session_conf(p, &p->speaker->common, &sc);
 	if (bgp_session_configure(p->session, &sc))
 		log_info("bgp", "%s: the session was reset to apply its new configuration", p->want.name);
 	rib_peer_configure(p->rib, &rc);
 	if (peer_established(p)) {
-		peer_self(p, self);
+		peer_self(p, &p->speaker->common, self);
 		rib_peer_self(p->rib, self);
 	}
 	limits_check(p);
@@ -352,59 +216,10 @@ static void siblings_link(struct speaker *s)
 	}
 }
 
-static bool carries_ipv6(const struct peer *p)
-{
-	const struct bgp_codec *codec;
-
-	if (!peer_established(p))
-		return false;
-	codec = bgp_session_codec(p->session);
-	return (codec->families & ~codec->ignored) >> FAM_IPV6 & 1;
-}
-
-/* What this IPv6 session's node will yet tell on the IPv4 session: until then the routes of this one stand in. */
-static bool sibling_will_deliver(const struct peer *p)
-{
-	return p->sibling && carries_ipv6(p->sibling) && !(p->sibling->eor >> FAM_IPV6 & 1);
-}
-
-/* The IPv6 session with a node whose IPv4 session may carry both families: it does not dial until it is known whether
- * the IPv4 session does, and is down while that one carries IPv6 and has delivered it. */
-static void sibling_check(struct peer *p)
-{
-	const struct peer *sibling = p->sibling;
-	enum peer_held held = PEER_HELD_PASSIVE;
-
-	if (!sibling) {
-		held = PEER_NOT_HELD;
-	} else if (peer_established(sibling)) {
-		bool both = carries_ipv6(sibling), delivered = both && sibling->eor >> FAM_IPV6 & 1;
-		held = !both ? PEER_NOT_HELD : delivered || !peer_established(p) ? PEER_HELD_DOWN : PEER_HELD_PASSIVE;
-		if (delivered && !peer_established(p))
-			helper_end(p, 1u << FAM_IPV6);
-	} else if (sibling->tried || p->held_long || p->held == PEER_NOT_HELD) {
-		held = PEER_NOT_HELD;
-	}
-	if (held == p->held)
-		return;
-	p->held = held;
-	peer_configure(p);
-}
-
-/* Or had one, in an earlier configuration. */
-static bool has_sibling(const struct peer *p)
-{
-	return p->held || !addr_is_none(&p->want.sibling);
-}
-
 static void siblings_check(struct speaker *s, struct peer *changed)
 {
-	if (s->applying)
-		return;
-	if (has_sibling(changed))
+	if (!s->applying)
 		sibling_check(changed);
-	if (changed->follower)
-		sibling_check(changed->follower);
 }
 
 /* Both sides may be passive on IPv4 as far as they can know, the one by rule and the other because it does not get
@@ -486,19 +301,19 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 	unsigned was = s->count, i = 0, j = 0;
 
 	for (int f = 0; f < FAM_COUNT; f++)
-		s->self[f] = (struct bgp_nexthop){.addr = self->ip[f].addr};
-	s->router_id = self->router_id;
-	s->cluster_id = self->cluster_id;
-	s->as = self->as;
+		s->common.self[f] = (struct bgp_nexthop){.addr = self->ip[f].addr};
+	s->common.router_id = self->router_id;
+	s->common.cluster_id = self->cluster_id;
+	s->common.as = self->as;
 	liveness_listen(s->d->liveness, self);
 	if (export)
 		policy_ref(export);
 	if (import)
 		policy_ref(import);
-	policy_unref(s->export);
-	policy_unref(s->import);
-	s->export = export;
-	s->import = import;
+	policy_unref(s->common.export);
+	policy_unref(s->common.import);
+	s->common.export = export;
+	s->common.import = import;
 	s->cap = p->count + was;
 	s->peers = mem_calloc(s->cap, sizeof *s->peers);
 	s->count = 0;
@@ -628,7 +443,7 @@ static void peer_is_in_as(struct peer *p, uint32_t as)
 	/* Routes of one that was in another AS are somebody else's. */
 	helper_end(p, p->stale);
 	p->as = as;
-	conf = rib_conf(p->speaker, p);
+	conf = peer_rib_conf(p, &p->speaker->common);
 	rib_peer_configure(p->rib, &conf);
 }
 
@@ -640,7 +455,7 @@ static void on_established(void *arg, struct bgp_session *session)
 	const struct bgp_codec *codec = bgp_session_codec(session);
 	struct bgp_nexthop self[FAM_COUNT];
 
-	peer_self(p, self);
+	peer_self(p, &p->speaker->common, self);
 	if (p->as != open->as)
 		peer_is_in_as(p, open->as);
 	if (p->range)
@@ -843,7 +658,8 @@ struct speaker *speaker_new(struct daemon *d)
 	struct speaker *s = mem_calloc(1, sizeof *s);
 
 	s->d = d;
-	s->held_text = mem_strdup("the IPv4 session carries both families");
+	s->common.d = d;
+	s->common.held_text = mem_strdup("the IPv4 session carries both families");
 	s->restart = restart_new(d, recheck, s);
 	s->dynamic = dynamic_new(d, s);
 	s->links = link_peers_new(d);
@@ -860,9 +676,9 @@ void speaker_free(struct speaker *s, bool graceful)
 	dynamic_free(s->dynamic);
 	link_peers_free(s->links);
 	strbuf_free(&s->problems);
-	policy_unref(s->import);
-	policy_unref(s->export);
+	policy_unref(s->common.import);
+	policy_unref(s->common.export);
 	restart_free(s->restart);
-	free(s->held_text);
+	free(s->common.held_text);
 	free(s);
 }
