@@ -6,6 +6,7 @@ import dataclasses
 
 from harness import Host
 from netns import is6, wait_for
+from routes import by_prefix
 
 
 @dataclasses.dataclass
@@ -29,6 +30,7 @@ class Session:
     next_hops: dict = None      # {family: address} that own routes carry where the session's address is of another family
     next_hop_self: bool = False  # always: third parties' next hops are replaced too
     ext_next_hop: bool = False  # IPv4 routes over IPv6 next hops (RFC 8950)
+    add_path: bool = False      # several paths of a prefix, both ways (RFC 7911)
     max_prefix: int = None
     default_originate: bool = False
 
@@ -115,9 +117,13 @@ class Foreign(Host):
     def wait_established(self, session, timeout=30):
         wait_for(lambda: self.established(session), lambda: f"{self.name}: session with {session.remote}\n{self.tell()}", timeout)
 
-    def learned(self, session):
-        """{prefix: Route} of what came over a session and is in use or could be."""
+    def paths(self, session):
+        """[Route] of what came over a session and is in use or could be."""
         raise NotImplementedError
+
+    def learned(self, session):
+        """{prefix: Route}, of sessions that have one path of each."""
+        return by_prefix(self.paths(session))
 
     def listed(self, wanted, _session):
         """The routes as its listing should show them: with what it adds when it takes them in, and leaves out."""

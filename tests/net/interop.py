@@ -1,5 +1,6 @@
 """What the tests beside other daemons share: a host with scripted speakers, and all daemons around one of ours."""
 
+import contextlib
 import ipaddress
 
 from foreign import Session
@@ -107,6 +108,16 @@ class Circle(Surroundings):
 
     def shown(self, host):
         return self.ours.show("peers", host.ip4)["peer"]
+
+
+@contextlib.contextmanager
+def circle(new_cluster, kinds, *, reflector=False, **options):
+    """A circle around a node of ours, or a reflector, with its speaker at work; ours is to be started."""
+    cluster = new_cluster(mesh=False)
+    ours = cluster.add_reflector("ours", CLUSTER_ID, peers=False) if reflector else cluster.add_node("ours")
+    made = Circle(cluster, ours, kinds, **options)
+    with made.speaker:
+        yield made
 
 
 # What we do with a route

@@ -59,7 +59,7 @@ class BirdNode(Foreign):
 
     def session_text(self, session):
         options = [
-            (True, "advertise hostname on"),
+            (True, "advertise hostname on; enable extended messages on"),
             (session.passive, "passive on"),
             (session.client, "rr client"),
             (session.cluster_id, f"rr cluster id {session.cluster_id}"),
@@ -81,6 +81,7 @@ class BirdNode(Foreign):
         options = [
             (hop, f"next hop address {hop}"),
             (session.next_hop_self, "next hop self on"),
+            (session.add_path, "add paths on"),
             (session.ext_next_hop and family == 4, "extended next hop on"),
             (session.max_prefix, f"receive limit {session.max_prefix} action restart"),
         ]
@@ -89,13 +90,13 @@ class BirdNode(Foreign):
     def established(self, session):
         return "Established" in self.birdc("show", "protocols", session.name)
 
-    def learned(self, session):
+    def paths(self, session):
         """From a dump: what `show route all` writes it cuts off after some hundred characters."""
-        out = {}
+        out = []
         for family in session.families:
             path = self.directory / f"dump-{next(self.cluster.numbers)}"
             self.birdc("mrt", "dump", "table", f'"master{family}"', "where", f'proto = "{session.name}"', "to", f'"{path}"')
-            out.update((route.prefix, route) for _peer, route in read_dump(path))
+            out += (route for _peer, route in read_dump(path))
             path.unlink()
         return out
 

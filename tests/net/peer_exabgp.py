@@ -1,5 +1,6 @@
 """ExaBGP as a peer: no router, but it says what it is told to, of all attributes, and tells what it hears."""
 
+import ipaddress
 import json
 import re
 
@@ -22,6 +23,7 @@ neighbor {remote} {{
 {options}  capability {{
     route-refresh enable;
     nexthop {ext_next_hop};
+    add-path {add_path};
     asn4 {four_octets};
     graceful-restart {restart};
   }}
@@ -48,7 +50,9 @@ def route_text(route):
     def listed(name, values):
         return f" {name} [ {' '.join(map(str, values))} ]" if values else ""
 
-    text = f"route {route.prefix} next-hop {route.next_hop} origin {ORIGINS[route.origin]}"
+    text = f"route {route.prefix}"
+    text += f" path-information {ipaddress.ip_address(route.path_id)}" if route.path_id else ""
+    text += f" next-hop {route.next_hop} origin {ORIGINS[route.origin]}"
     text += f" as-path [ {' '.join(map(str, route.as_path))} ]"
     text += f" med {route.med}" if route.med is not None else ""
     text += f" local-preference {route.local_pref}" if route.local_pref is not None else ""
@@ -91,6 +95,11 @@ READERS = {
     "originator-id": lambda value: {"originator_id": value},
     "cluster-list": lambda value: {"cluster_list": tuple(value)},
 }
+
+
+def key_of(row):
+    """(prefix, path identifier); these it writes as addresses."""
+    return row["nlri"], int(ipaddress.ip_address(row.get("path-information", "0.0.0.0")))
 
 
 class ExabgpNode(Foreign):
@@ -146,6 +155,7 @@ class ExabgpNode(Foreign):
             restart=session.restart_time or "disable", options="".join(f"  {text};\n" for wanted, text in options if wanted),
             families="".join(f"    ipv{family} unicast;\n" for family in session.families),
             ext_next_hop="enable" if session.ext_next_hop else "disable",
+            add_path="send/receive" if session.add_path else "disable",
             next_hops="  nexthop {\n    ipv4 unicast ipv6;\n  }\n" if session.ext_next_hop else "",
             routes="".join(f"    {text};\n" for text in routes))
 
@@ -165,7 +175,7 @@ class ExabgpNode(Foreign):
         states = [message["neighbor"]["state"] for message in self.heard(session) if message["type"] == "state"]
         return states[-1:] == ["up"]
 
-    def learned(self, session):
+    def paths(self, session):
         out = {}
         for message in self.heard(session):
             if message["type"] == "state":
@@ -176,11 +186,11 @@ class ExabgpNode(Foreign):
             for hops in update.get("announce", {}).values():
                 for hop, rows in hops.items():
                     for row in rows:
-                        out[row["nlri"]] = Route(row["nlri"], hop, **read_attributes(update["attribute"]))
+                        out[key_of(row)] = Route(row["nlri"], hop, path_id=key_of(row)[1], **read_attributes(update["attribute"]))
             for rows in update.get("withdraw", {}).values():
                 for row in rows:
-                    out.pop(row["nlri"], None)
-        return out
+                    out.pop(key_of(row), None)
+        return list(out.values())
 
     def tell(self):
         return super().tell() + "".join(str(self.heard(session)[-5:]) for session in self.sessions)

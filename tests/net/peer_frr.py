@@ -61,7 +61,7 @@ def read_path(prefix, path):
         large_communities=tuple(texts("largeCommunity")),
         aggregator=(path["aggregatorAs"], path["aggregatorId"]) if "aggregatorAs" in path else None,
         atomic=path.get("atomicAggregate", False), originator_id=path.get("originatorId"),
-        cluster_list=tuple(path.get("clusterList", {}).get("list", ())))
+        cluster_list=tuple(path.get("clusterList", {}).get("list", ())), path_id=int(path.get("addPathId", 0)))
 
 
 class FrrNode(Foreign):
@@ -172,6 +172,7 @@ class FrrNode(Foreign):
             (True, "activate"),
             (session.client, "route-reflector-client"),
             (session.max_prefix, f"maximum-prefix {session.max_prefix}"),
+            (session.add_path, "addpath-tx-all-paths"),
             (session.default_originate, "default-originate"),
             (hop and family == 6, f"route-map own{session.name} out"),
         ]
@@ -183,14 +184,13 @@ class FrrNode(Foreign):
     def established(self, session):
         return self.neighbor(session)["bgpState"] == "Established"
 
-    def learned(self, session):
-        out = {}
+    def paths(self, session):
+        out = []
         for family in session.families:
             brief = json.loads(self.vtysh(f"show bgp ipv{family} unicast json"))["routes"]
             mine = [prefix for prefix, paths in brief.items() if any(path.get("peerId") == session.remote for path in paths)]
             for prefix, text in zip(mine, self.ask(f"show bgp ipv{family} unicast {prefix} json" for prefix in mine)):
-                path, = (path for path in json.loads(text)["paths"] if path["peer"]["peerId"] == session.remote)
-                out[prefix] = read_path(prefix, path)
+                out += (read_path(prefix, path) for path in json.loads(text)["paths"] if path["peer"]["peerId"] == session.remote)
         return out
 
     def refresh(self, session):

@@ -80,20 +80,26 @@ class GobgpNode(Foreign):
 
     def begin(self):
         local_as, = {session.local_as for session in self.sessions}
-        config = self.directory / "gobgpd.toml"
-        config.write_text(toml("global.config", **{"as": local_as}, router_id=self.ip4, port=179)
-                          + "".join(map(self.neighbor_text, self.sessions)))
-        # -r: a start after the first is a graceful restart.
-        again, self.started = ["-r"] if self.started else [], True
         # It originates what its API is told to: before the sessions come up, and their End-of-RIB goes out.
         with self.apart():
-            self.listen("gobgpd", [*again, "-f", config, "--api-hosts", "127.0.0.1:50051", "--pprof-disable", "--log-plain"],
-                        "gobgpd.log")
-            wait_for(lambda: self.run("gobgp", "global", check=False).returncode == 0, f"{self.name}: gobgpd answers")
+            self.start(toml("global.config", **{"as": local_as}, router_id=self.ip4, port=179)
+                       + "".join(map(self.neighbor_text, self.sessions)))
             for prefix in self.networks:
                 family = 6 if is6(prefix) else 4
-                hop = (self.sessions[0].next_hops or {}).get(family)
-                self.gobgp("global", "rib", "add", prefix, *(["nexthop", hop] if hop else []), "-a", f"ipv{family}")
+                self.originate(prefix, (self.sessions[0].next_hops or {}).get(family))
+
+    def start(self, config):
+        path = self.directory / "gobgpd.toml"
+        path.write_text(config)
+        # -r: a start after the first is a graceful restart.
+        again, self.started = ["-r"] if self.started else [], True
+        self.listen("gobgpd", [*again, "-f", path, "--api-hosts", "127.0.0.1:50051", "--pprof-disable", "--log-plain"],
+                    "gobgpd.log")
+        wait_for(lambda: self.run("gobgp", "global", check=False).returncode == 0, f"{self.name}: gobgpd answers")
+
+    def originate(self, prefix, next_hop=None):
+        self.gobgp("global", "rib", "add", prefix, *(["nexthop", next_hop] if next_hop else []), "-a",
+                   f"ipv{6 if is6(prefix) else 4}")
 
     def neighbor_text(self, session):
         text = "[[neighbors]]\n" + toml(
@@ -114,6 +120,7 @@ class GobgpNode(Foreign):
             if session.long_lived is not None:
                 text += toml("neighbors.afi-safis.long-lived-graceful-restart.config", enabled=True,
                              restart_time=session.long_lived)
+            text += toml("neighbors.afi-safis.add-paths.config", receive=session.add_path, send_max=session.add_path and 8)
             text += toml("neighbors.afi-safis.prefix-limit.config", max_prefixes=session.max_prefix)
         return text
 
@@ -126,12 +133,11 @@ class GobgpNode(Foreign):
     def established(self, session):
         return self.neighbor(session)["state"].get("session_state") == 6
 
-    def learned(self, session):
-        out = {}
+    def paths(self, session):
+        out = []
         for family in session.families:
             rows = json.loads(self.gobgp("neighbor", session.remote, "adj-in", "-a", f"ipv{family}"))
-            for prefix, paths in rows.items():
-                out[prefix] = read_path(prefix, paths[0])
+            out += (read_path(prefix, path) for prefix, paths in rows.items() for path in paths)
         return out
 
     def shut(self, session, text=""):

@@ -80,6 +80,7 @@ class OpenbgpdNode(Foreign):
             (True, f"holdtime {session.hold}"),
             (True, "announce enhanced refresh yes"),
             (session.passive, "passive"),
+            (session.add_path, "announce add-path recv yes\n  announce add-path send all"),
             (session.client, f"route-reflector {session.cluster_id or ''}"),
             (session.password, f"tcp md5sig password {session.password}"),
             (session.ttl_security, "ttl-security yes"),
@@ -103,9 +104,9 @@ class OpenbgpdNode(Foreign):
     def established(self, session):
         return self.neighbor(session)["state"] == "Established"
 
-    def learned(self, session):
+    def paths(self, session):
         rows = json.loads(self.ask("-j", "show", "rib", "in", "detail", "neighbor", session.remote))["rib"]
-        return {row["prefix"]: read_path(row) for row in rows}
+        return list(map(read_path, rows))
 
     def listed(self, wanted, session):
         """No MED is 0 there, no LOCAL_PREF 100; and what reflection adds it adds to what a client sends, at once."""

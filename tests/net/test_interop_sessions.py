@@ -1,6 +1,7 @@
 """Sessions with every daemon that has what they need: signatures, TTL security, short hold times under load, 2-octet AS
 numbers, limits. The daemons of a test stand around one of ours, all at the same time."""
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -9,27 +10,17 @@ import time
 
 import pytest
 
-from interop import OUR_AS, Circle, heard, kinds_with
+from interop import OUR_AS, circle, heard, kinds_with
 from netns import wait_for
 from routes import (AS4_AGGREGATOR, AS4_PATH, AS_TRANS, OPTIONAL, TRANSITIVE, by_prefix, differences, narrow, packed,
                     path_value, random_routes, updates_of, withdrawals_of)
 
 
 @pytest.fixture
-def circle(new_cluster):
-    """Makes a circle, with our node as it likes it; its speaker ends with the test."""
-    made = []
-
-    def make(kinds, *, reflector=False, **options):
-        cluster = new_cluster(mesh=False, **({"as_number": options["as_number"]} if "as_number" in options else {}))
-        ours = cluster.add_reflector("ours", peers=False) if reflector else cluster.add_node("ours")
-        made.append(Circle(cluster, ours, kinds, **options))
-        made[-1].speaker.__enter__()
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.speaker.__exit__()
+def around(new_cluster):
+    """Makes a circle; its speaker ends with the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda kinds, **options: stack.enter_context(circle(new_cluster, kinds, **options))
 
 
 def counter(host, *names):
@@ -39,9 +30,9 @@ def counter(host, *names):
 
 # Who may speak
 
-def test_md5(circle):
+def test_md5(around):
     """RFC 2385: with a wrong password nothing comes up, whoever dials; with the right one everything."""
-    ring = circle(kinds_with("md5"), theirs={"password": "sandpiper"}, spec={"password": "curlew"})
+    ring = around(kinds_with("md5"), theirs={"password": "sandpiper"}, spec={"password": "curlew"})
     ring.launch()
     ring.cluster.start()
     for host in (ring.ours, *ring.hosts.values()):
@@ -57,10 +48,10 @@ def test_md5(circle):
 
 
 @pytest.mark.parametrize("side", ["theirs", "ours"])
-def test_gtsm(circle, side):
+def test_gtsm(around, side):
     """RFC 5082: packets with less than the greatest TTL are dropped by the side that asks for it, and only then."""
     one, other = ({"ttl_security": 1}, {}) if side == "theirs" else ({}, {"ttlSecurity": 1})
-    ring = circle(kinds_with("gtsm") if side == "theirs" else kinds_with(), numbers=lambda number: 65100 + number, theirs=one, spec=other)
+    ring = around(kinds_with("gtsm") if side == "theirs" else kinds_with(), numbers=lambda number: 65100 + number, theirs=one, spec=other)
     ring.launch()
     ring.cluster.start()
     for host in ring.hosts.values() if side == "theirs" else (ring.ours,):
@@ -74,9 +65,9 @@ def test_gtsm(circle, side):
 
 # Timers
 
-def test_hold_time(circle):
+def test_hold_time(around):
     """Three seconds hold while the table is loaded and emptied, again and again."""
-    ring = circle(kinds_with(), reflector=True, numbers=lambda number: 65100 + number, theirs={"hold": 3}, spec={"holdTime": "3s"})
+    ring = around(kinds_with(), reflector=True, numbers=lambda number: 65100 + number, theirs={"hold": 3}, spec={"holdTime": "3s"})
     many = random_routes(3, 99, 4000, hops=ring.hops, internal=True)
     source = ring.scripted("source", ring.as_number)
     sink = ring.scripted("sink", ring.as_number)
@@ -108,9 +99,9 @@ def old_form(route):
 
 
 @pytest.mark.parametrize("aggregator", [True, False], ids=["", "no-aggregator"])
-def test_old_speakers(circle, aggregator):
+def test_old_speakers(around, aggregator):
     """RFC 6793: through speakers of 2-octet numbers paths of 4-octet ones come unharmed, in both directions."""
-    ring = circle(kinds_with("old", "relay", *(["old aggregator"] if aggregator else [])), reflector=True, numbers=lambda number: 65100 + number,
+    ring = around(kinds_with("old", "relay", *(["old aggregator"] if aggregator else [])), reflector=True, numbers=lambda number: 65100 + number,
                   families=(4,), theirs={"four_octets": False})
 
     def some_routes(number, first_as):
@@ -156,9 +147,9 @@ def test_old_speakers(circle, aggregator):
 
 # Default routes and limits
 
-def test_default_route(circle):
+def test_default_route(around):
     """A default route of every daemon, by the option for it where there is one: our node keeps the one it has, and knows theirs."""
-    ring = circle(kinds_with(), families=(4,))
+    ring = around(kinds_with(), families=(4,))
     for host in ring.hosts.values():
         host.session.default_originate = host.has("default originate")
         host.launch(host.session, networks=() if host.session.default_originate else ("0.0.0.0/0",))
@@ -175,9 +166,9 @@ def test_default_route(circle):
     assert default["gateway"] == "172.18.0.254", default
 
 
-def test_their_limit(circle):
+def test_their_limit(around):
     """Each ends the session with Cease/1 when we tell more than it takes: we try again, more and more seldom."""
-    ring = circle(kinds_with("max-prefix"), reflector=True, numbers=lambda number: 65100 + number, theirs={"max_prefix": 50})
+    ring = around(kinds_with("max-prefix"), reflector=True, numbers=lambda number: 65100 + number, theirs={"max_prefix": 50})
     ring.scripted("source", 65001, random_routes(5, 91, 100, hops=ring.hops, internal=False, first_as=65001))
     ring.launch()
     ring.cluster.start()

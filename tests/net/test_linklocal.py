@@ -11,7 +11,7 @@ import pytest
 from harness import Node
 from netns import wait_for
 from objects import bgp_peer
-from peers import BirdNode, FrrNode
+from peers import BirdNode, FrrNode, GobgpNode
 from test_resources import cpu_seconds
 
 
@@ -203,6 +203,39 @@ def test_frr_unnumbered(new_cluster):
     summary = json.loads(frr.vtysh("show bgp neighbors eth1 json"))["eth1"]
     assert summary["bgpState"] == "Established"
     assert summary["neighborCapabilities"]["extendedNexthop"] == "advertisedAndReceived"
+
+
+GOBGP = """
+[global.config]
+  as = 65001
+  router-id = "{ip4}"
+[[neighbors]]
+[neighbors.config]
+  peer-as = 64512
+  neighbor-interface = "eth1"
+[[neighbors.afi-safis]]
+[neighbors.afi-safis.config]
+  afi-safi-name = "ipv4-unicast"
+[[neighbors.afi-safis]]
+[neighbors.afi-safis.config]
+  afi-safi-name = "ipv6-unicast"
+"""
+
+
+def test_gobgp_unnumbered(new_cluster):
+    """GoBGP's `neighbor-interface`: it asks its kernel who is there, which must have spoken to us before."""
+    pair = Pair(new_cluster(mesh=False), GobgpNode)
+    gobgp, ours = pair.two, link_local(pair.one)
+    pair.peer("fabric", pair.one, interface="eth1")
+    pair.one.start()
+    wait_for(lambda: gobgp.run("ping", "-c", 1, "-W", 1, f"{ours}%eth1", check=False).returncode == 0, "GoBGP's kernel knows us")
+    gobgp.start(GOBGP.format(ip4=gobgp.ip4))
+    for block in gobgp.blocks:
+        gobgp.originate(block)
+    # It does not write to its kernel.
+    gobgp.ip(*(f"route add {block} via {'' if ':' in block else 'inet6 '}{ours} dev eth1" for block in pair.one.blocks))
+    wait_up(pair.one, "Node_eth1")
+    pair.check_traffic()
 
 
 BIRD = """
