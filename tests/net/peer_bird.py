@@ -41,6 +41,7 @@ class BirdNode(Foreign):
     def start(self, config):
         self.config_file, self.socket = self.directory / "bird.conf", self.directory / "bird.ctl"
         self.config_file.write_text(config)
+        self.socket.unlink(missing_ok=True)
         # -R as Calico starts it: whenever it starts, it is a graceful restart.
         self.listen("bird", ["-R", "-f", "-c", self.config_file, "-s", self.socket, "-P", self.directory / "bird.pid"],
                     "bird.log")
