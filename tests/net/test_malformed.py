@@ -13,7 +13,7 @@ from arena import Arena
 from malformed import GOOD_MED, MED, NAMES, THE_ATTRIBUTE, Update
 from malformed_rows import CASES
 from netns import Timeout
-from speaker import KEEPALIVE, message
+from speaker import KEEPALIVE, attribute, message
 
 AT_ONCE = 300
 REACTIONS = {"AD": "attribute ignored", "TAW": "its routes are treated as withdrawn",
@@ -206,6 +206,38 @@ def found():
         problems = stage(arena)
         arena.assert_untouched()
         yield problems
+
+
+LONG = [(2, "UPDATE", 4097), (2, "UPDATE", 65535), (3, "NOTIFICATION", 4097), (5, "ROUTE-REFRESH", 65535),
+        (4, "KEEPALIVE", 4097),
+        (1, "OPEN", 4097)]
+
+
+@pytest.mark.parametrize("offered", [False, True], ids=["not_offered", "offered"])
+def test_extended_messages(offered):
+    """Row 2 with RFC 8654 4: what is longer than 4,096 octets is an error for who has not said that it takes it, and for
+    OPEN and KEEPALIVE always."""
+    with Arena(len(LONG), config={"bgp": {"extended_messages": offered}}) as arena:
+        arena.start()
+        for player in arena.players:
+            player.greet(arena.swarm, player.announce(player.bystander))
+        arena.swarm.wait(lambda: all(player.bystander[6] in arena.inside.link.routes for player in arena.players),
+                         "all are up")
+        for player, (kind, _name, length) in zip(arena.players, LONG):
+            # Whole ones, so that those that are taken do not wait for their end.
+            attributes = attribute(99, bytes(length - 30), 0xc0)
+            body = {2: b"\0\0" + len(attributes).to_bytes(2, "big") + attributes, 3: b"\6\2".ljust(length - 19, b"x"),
+                    5: b"\0\1\x77\1".ljust(length - 19, b"x")}.get(kind, bytes(length - 19))
+            player.link.say(message(kind, body.ljust(length - 19, b"\0")), player.update([player.mark[4]]))
+        arena.swarm.wait(lambda: all(player.link.over or player.mark[4] in arena.inside.link.routes for player in arena.players),
+                         "all are judged")
+        for player, (kind, name, length) in zip(arena.players, LONG):
+            error = (1, 2, length.to_bytes(2, "big"))
+            expected = None if offered and kind in (2, 3, 5) else error
+            assert player.link.notification == expected, (name, length, player.link.notification)
+            assert player.link.over == (expected is not None or kind == 3), (name, length)
+        arena.fence()
+        arena.assert_untouched()
 
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=map(name_of, CASES))
