@@ -103,6 +103,7 @@ struct self self_from(const struct store *s, const struct config *c)
 		return self;
 	self.bind_node_ip = global->bind_node_ip;
 	self.mesh = !global->has_mesh || global->mesh_enabled;
+	self.mesh_password = global->mesh_password;
 	if (global->mesh_restart_time)
 		self.mesh_restart_time = (uint16_t)global->mesh_restart_time;
 	if (global->ipv4_priority)
@@ -293,10 +294,12 @@ static void add_node_sessions(struct build *b, const struct obj_node *peer, cons
 		w.rr_client = is_client(b, &w,
 					b->self->cluster_id && w.remote_as == w.local_as &&
 					    (!peer->has_cluster_id || peer->cluster_id != b->self->cluster_id));
-		if (p)
+		if (p) {
 			take_texts(&w, p, origin);
-		else
+		} else {
 			w.origin = mem_strdup(origin);
+			w.password = b->self->mesh_password ? mem_strdup(b->self->mesh_password) : NULL;
+		}
 		add(b, &w);
 	}
 }

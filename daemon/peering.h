@@ -23,6 +23,7 @@ struct self {
 	bool bind_node_ip;
 	bool mesh;		      /* node-to-node mesh is on (for nodes that are no reflectors) */
 	uint16_t mesh_restart_time;   /* s */
+	const char *mesh_password;    /* NULL none */
 	uint32_t priority[FAM_COUNT]; /* normal route priority, 1024 */
 };
 /* Reads them from the store. Strings and node are borrowed from the store and the configuration. */

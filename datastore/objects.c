@@ -75,13 +75,17 @@ static const struct schema_row bgp_configuration_rows[] = {
 	{.path = "spec.nodeMeshMaxRestartTime", .type = &schema_seconds, .min = 1, .max = 4095,
 	 TAKEN(obj_bgp_configuration, mesh_restart_time)},
 	{.path = "spec.logSeverityScreen", .type = &schema_text, .max = 32, TAKEN(obj_bgp_configuration, log_severity)},
+	LATER("spec.nodeMeshPassword.secretKeyRef"),
+	/* Ours: the text itself. */
+	{.path = "spec.nodeMeshPassword", .type = &schema_text, .min = 1, .max = 80,
+	 TAKEN(obj_bgp_configuration, mesh_password)},
 	{.path = "spec.ipv4NormalRoutePriority", .type = &schema_uint, .min = 1, .max = 2147483646,
 	 TAKEN(obj_bgp_configuration, ipv4_priority)},
 	{.path = "spec.ipv6NormalRoutePriority", .type = &schema_uint, .min = 1, .max = 2147483646,
 	 TAKEN(obj_bgp_configuration, ipv6_priority)},
 	LATER("spec.serviceClusterIPs"), LATER("spec.serviceExternalIPs"), LATER("spec.serviceLoadBalancerIPs"),
 	LATER("spec.serviceLoadBalancerAggregation", .def = "Enabled"),
-	LATER("spec.communities"), LATER("spec.prefixAdvertisements"), LATER("spec.nodeMeshPassword"),
+	LATER("spec.communities"), LATER("spec.prefixAdvertisements"),
 	LATER("spec.ignoredInterfaces"), LATER("spec.localWorkloadPeeringIPV4"), LATER("spec.localWorkloadPeeringIPV6"),
 	LATER("spec.programClusterRoutes", .def = "Enabled|EnabledNoEncapOnly"),
 };

@@ -82,6 +82,7 @@ struct obj_bgp_configuration {
 	uint16_t listen_port;		       /* 0 unset (179) */
 	bool bind_node_ip;		       /* bindMode: NodeIP */
 	unsigned mesh_restart_time;	       /* nodeMeshMaxRestartTime in seconds; 0 unset (120) */
+	char *mesh_password;		       /* nodeMeshPassword (ours: text in a file datastore); NULL unset */
 	char *log_severity;		       /* logSeverityScreen, NULL unset */
 	unsigned ipv4_priority, ipv6_priority; /* ipv4NormalRoutePriority; 0 unset (1024) */
 };

@@ -40,6 +40,12 @@ static const struct {
      THREE CONF("default", "asNumber: 65001, listenPort: 1179") CONF("node.b", "listenPort: 2179"), "a",
      "Mesh_10_0_0_2_port_2179 10.0.0.2:2179 as 65001 local 65001 10.0.0.1 passive\n"
      "Mesh_10_0_0_10_port_1179 10.0.0.10:1179 as 65001 local 65001 10.0.0.1 passive\n"},
+    {"the mesh's password is the mesh's alone",
+     NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") CONF("default", "nodeMeshPassword: secret")
+	 PEER("x", "node: a, peerIP: 10.9.0.1, asNumber: 64512"),
+     "a",
+     "Mesh_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 passive password\n"
+     "Node_10_9_0_1 10.9.0.1:179 as 64512 local 64512 10.0.0.1\n"},
     {"a peer without AS gets this node's", NODE("a", "10.0.0.1", "    asNumber: 65010\n") NODE("b", "10.0.0.2", ""),
      "a", "Mesh_10_0_0_2 10.0.0.2:179 as 65010 local 65010 10.0.0.1 passive\n"},
     {"reflectors are no members of the mesh", THREE NODE_RR("r", "10.0.0.9", "1.0.0.1"), "b",
