@@ -46,6 +46,7 @@ struct schema_row {
 	const struct schema_type *type;
 	enum schema_use use;
 	bool required;
+	bool ours;			 /* Calico's API has no such field: docs/calidris-objects.5 describes it */
 	size_t offset, size;		 /* where the value goes: SCHEMA_FIELD() */
 	size_t second;			 /* a list's count, a selector's parsed form, a port; 0: none */
 	size_t present;			 /* a bool that is set if the field is there; 0: none */
