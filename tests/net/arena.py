@@ -21,6 +21,7 @@ from swarm import Swarm
 
 OUR_AS, OTHER_AS = 64512, 65001
 PER_HOST = 8  # /26 and /64 of each player
+RECEIVES_PATHS, SENDS_PATHS = 1, 2  # of Player.paths: RFC 7911 4
 
 
 class Player:
@@ -32,7 +33,9 @@ class Player:
         self.ip6 = f"fd00:18::{0x1000 + index:x}"
         self.name = f"Node_{self.ip4.replace('.', '_')}"
         self.identifier = ipaddress.ip_address(self.ip4).packed
-        self.old, self.hops, self.family, self.extended = False, False, 4, False
+        # What its sessions are to be like (see Where of malformed.py), and what is said on them at the moment.
+        self.old = self.hops = self.paths = self.long = False
+        self.family, self.extended = 4, False
         self.our_identifier = ipaddress.ip_address("172.18.0.1").packed
         self.link = None
         base4 = int(ipaddress.ip_address("10.0.0.0")) + index * PER_HOST * 64
@@ -48,6 +51,10 @@ class Player:
         first = ipaddress.ip_network(self.victim[family])
         return f"{first.network_address + number * first.num_addresses}/{first.prefixlen}"
 
+    def nlri(self, prefix, path_id=7):
+        """As its sessions write it."""
+        return struct.pack("!I", path_id) + nlri(prefix) if self.paths & SENDS_PATHS else nlri(prefix)
+
     def hop(self, family):
         return ipaddress.ip_address(self.ip4 if family == 4 else self.ip6).packed
 
@@ -57,6 +64,8 @@ class Player:
     def capabilities(self):
         found = capability(1, b"\0\1\0\1") + capability(1, b"\0\2\0\1") + capability(2)
         found += capability(5, b"\0\1\0\1\0\2") if self.hops else b""
+        found += capability(6) if self.long else b""
+        found += capability(69, bytes([0, 1, 1, self.paths, 0, 2, 1, self.paths])) if self.paths else b""
         return found if self.old else found + capability(65, struct.pack("!I", self.as_number))
 
     def open(self, hold=0, more=b""):
@@ -69,14 +78,15 @@ class Player:
         family = 6 if ":" in prefixes[0] else 4
         options.setdefault("as_path", [self.as_number, 65100] if self.ebgp else [65100])
         options.setdefault("local_pref", None if self.ebgp else 200)
-        return update(prefixes, self.ip4 if family == 4 else self.ip6, width=2 if self.old else 4, **options)
+        return update(prefixes, self.ip4 if family == 4 else self.ip6, width=2 if self.old else 4,
+                      **{"encode": self.nlri, **options})
 
     def announce(self, *sets):
         """UPDATEs for these sets of prefixes, such as player.victim."""
         return b"".join(self.update([prefixes[family] for prefixes in sets]) for family in (4, 6))
 
     def withdraw(self, *sets):
-        gone = [b"".join(nlri(prefixes[family]) for prefixes in sets) for family in (4, 6)]
+        gone = [b"".join(self.nlri(prefixes[family]) for prefixes in sets) for family in (4, 6)]
         unreach = attribute(MP_UNREACH, b"\0\2\1" + gone[1], 0x80)
         return (message(2, struct.pack("!H", len(gone[0])) + gone[0] + b"\0\0") +
                 message(2, struct.pack("!HH", 0, len(unreach)) + unreach))

@@ -2,16 +2,15 @@
 
 A case says its UPDATE as the change of a good one: the sender's route `victim` of one family, with attributes replaced, left
 out (None), or put in front, behind. Where it is tried, a word each: i or e, an iBGP or eBGP peer; 4 or 6, the family of the
-routes; then x, the attribute has the extended length form, o, the peer speaks 2-octet AS numbers, and h, IPv4 routes may have
-IPv6 next hops. What it must cause is
-one of the functions below.
+routes; then x, the attribute has the extended length form, o, the peer speaks 2-octet AS numbers, h, IPv4 routes may have IPv6
+next hops, and p, prefixes have path identifiers (RFC 7911). What it must cause is one of the functions below.
 """
 
 import collections
 import itertools
 import struct
 
-from speaker import attribute, capability, message, nlri
+from speaker import attribute, capability, message
 
 ORIGIN, AS_PATH, NEXT_HOP, MED, LOCAL_PREF, ATOMIC_AGGREGATE, AGGREGATOR, COMMUNITIES = range(1, 9)
 ORIGINATOR_ID, CLUSTER_LIST, MP_REACH, MP_UNREACH, EXT_COMMUNITIES, AS4_PATH, AS4_AGGREGATOR = 9, 10, 14, 15, 16, 17, 18
@@ -44,12 +43,13 @@ ME = "the eBGP peer's AS, nothing on iBGP"
 GOOD_MED = struct.pack("!I", 77)  # what all good parts of a case carry, so that one sees whether they arrived
 
 
-class Where(collections.namedtuple("Where", "text ebgp family extended old hops")):
+class Where(collections.namedtuple("Where", "text ebgp family extended old hops paths")):
     """Who says it; `player` is the peer, `victim` and so on its prefixes: see Player of arena.py."""
 
     @classmethod
     def parse(cls, text):
-        return cls(text, text[0] == "e", int(text[1]), "x" in text, "o" in text, "h" in text)
+        return cls(text, text[0] == "e", int(text[1]), "x" in text, "o" in text, "h" in text,
+                   2 * ("p" in text))
 
 
 class Path:
@@ -87,7 +87,7 @@ def reach(family, hop=None, prefixes=None, tail=b"", length=None):
     """The value of an MP_REACH_NLRI of the victim, or with `hop` octets, `prefixes` octets, a length field that lies."""
     def value(at):
         octets = at.hop(family) if hop is None else hop
-        routes = nlri(at.victim[family]) if prefixes is None else prefixes
+        routes = at.nlri(at.victim[family]) if prefixes is None else prefixes
         return (struct.pack("!HBB", 1 if family == 4 else 2, 1, len(octets) if length is None else length) + octets +
                 b"\0" +
                 routes + tail)
@@ -96,7 +96,7 @@ def reach(family, hop=None, prefixes=None, tail=b"", length=None):
 
 def unreach(family, prefixes=None, tail=b""):
     return lambda at: (struct.pack("!HB", 1 if family == 4 else 2, 1) +
-                       (nlri(at.victim[family]) if prefixes is None else prefixes) + tail)
+                       (at.nlri(at.victim[family]) if prefixes is None else prefixes) + tail)
 
 
 class Update:
@@ -138,7 +138,7 @@ class Update:
         withdrawn = self.withdrawn(at) if callable(self.withdrawn) else self.withdrawn
         routes = self.routes(at) if callable(self.routes) else self.routes
         if routes is None:
-            routes = nlri(at.victim[4]) if at.family == 4 and not self.bare else b""
+            routes = at.nlri(at.victim[4]) if at.family == 4 and not self.bare else b""
         body = struct.pack("!H", len(withdrawn)) + withdrawn + struct.pack("!H", len(attributes)) + attributes + routes
         return message(2, body)
 

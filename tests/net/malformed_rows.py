@@ -9,7 +9,7 @@ from malformed import (THE_ATTRIBUTE, AGGREGATOR, AIGP, AS4_AGGREGATOR, AS4_PATH
                        STATES, TRANSITIVE, Path, Raw, Update, aggregator, body, case, closed, discard, expect,
                        extended_parameters, family, fine, four_octet, header, in_states, opening, reach, reset, taw,
                        unreach)
-from speaker import attribute, capability, message, nlri
+from speaker import attribute, capability, message
 
 
 def headers():
@@ -110,7 +110,7 @@ def states():
 
 
 def victim(number=4):
-    return lambda at: nlri(at.victim[number])
+    return lambda at: at.nlri(at.victim[number])
 
 
 def lengths():
@@ -137,7 +137,7 @@ def lengths():
         blame = {1: 0}.get(len(octets), octets[1] if len(octets) > 1 else 0)
         yield from case("16", what, "i4 e4o e6 i6", Update(more=[octets]), taw(blame, data=octets))
     yield from case("16", "withdrawn and announced alike go", "i4 e4",
-                    Update(more=[b"\xc0"], withdrawn=lambda at: nlri(at.extra[4])),
+                    Update(more=[b"\xc0"], withdrawn=lambda at: at.nlri(at.extra[4])),
                     taw(0, data=b"\xc0", gone=(4, "extra")))
     yield from case("16", "MP_REACH overrun", "i4 e4", Update(more=[b"\x80\x0e\x30\0\2\1\x10"]),
                     reset(3, 9, b"\x80\x0e\x30\0\2\1\x10", MP_REACH))
@@ -198,7 +198,7 @@ def flags_and_copies():
 
 def well_known():
     """Rows 21 to 25."""
-    everywhere = "i4 e4x i6x e6 i4o"
+    everywhere = "i4 e4x i6x e6 i4o e4p i6p"
     for value in (b"", b"\0\0", bytes(300), b"\3", b"\xff"):
         yield from case("21", f"ORIGIN {value[:4].hex() or 'empty'}{'...' * (len(value) > 4)}", everywhere,
                         Update({ORIGIN: value}),
@@ -335,7 +335,7 @@ def multiprotocol():
         "prefix cut short": reach(6, tail=b"\x40\xfd"), "nothing behind its length": reach(6, tail=b"\x08"),
     }
     for what, value in broken.items():
-        yield from case("39", f"MP_REACH {what}", "i6 e6o", Update({MP_REACH: value}), family(6))
+        yield from case("39", f"MP_REACH {what}", "i6 e6o e6p", Update({MP_REACH: value}), family(6))
         yield from case("39", f"MP_REACH {what}, beside IPv4 routes", "i4x", Update({MP_REACH: value}),
                         family(6, attributes={MED: GOOD_MED}))
     for what, value in (("prefix longer than 32", reach(4, prefixes=b"\x21\x0a\0\0\0\0")),
@@ -402,6 +402,38 @@ def hops():
         yield from case("25", f"IPv4 over the next hop {text}", "i4h e4h", told(octets), taw(MP_REACH))
     yield from case("20", "the NLRI field's next hop is NEXT_HOP, not MP_REACH's", "i4h e4h",
                     Update({NEXT_HOP: None, MP_REACH: reach(4, hop, prefixes=b"")}), taw(NEXT_HOP, data=b"\3"))
+
+
+def paths():
+    """RFC 7911 3: prefixes with path identifiers. The good ones are of path 7."""
+    where, six = "i4p e4p", "i6p e6p"
+    for what, octets in (("cut short", bytes(3)), ("with nothing behind it", bytes(4)),
+                         ("and no prefix", bytes(4) + b"\x18"),
+                         ("and a prefix longer than 32", bytes(4) + b"\x21\x0a\0\0\0\0")):
+        yield from case("15", f"path identifier {what}", where, Update(routes=octets), reset(3, 10))
+        yield from case("15", f"good one, then a path identifier {what}", where,
+                        Update(routes=lambda at, octets=octets: victim()(at) + octets), reset(3, 10))
+        yield from case("15", f"withdrawn, path identifier {what}", where, Update(withdrawn=octets), reset(3, 10))
+    for what, octets in (("cut short", bytes(3)), ("with nothing behind it", bytes(4)),
+                         ("and a prefix longer than 128", bytes(4) + b"\x81" + bytes(17))):
+        yield from case("39", f"MP_REACH, path identifier {what}", six, Update({MP_REACH: reach(6, tail=octets)}),
+                        family(6))
+        yield from case("40", f"MP_UNREACH, path identifier {what}", where, Update({MP_UNREACH: unreach(6, octets)}),
+                        family(6, attributes={MED: GOOD_MED}))
+    yield from case("18", "another path is withdrawn", where, Update(bare=True, withdrawn=other_path(4)),
+                    fine(attributes={MED: None}))
+    yield from case("18", "another path is withdrawn", six,
+                    Update({MP_UNREACH: lambda at: unreach(6, other_path(6)(at))(at)},
+                                                                   bare=True), fine(attributes={MED: None}))
+    yield from case("21", "bad ORIGIN of another path", where, Update({ORIGIN: b"\7"}, routes=other_path(4)),
+                    taw(gone=()))
+    yield from case("21", "bad ORIGIN of both paths", where,
+                    Update({ORIGIN: b"\7"}, routes=lambda at: other_path(4)(at) + victim()(at)), taw())
+    yield from case("18", "the same path twice", where, Update(routes=lambda at: victim()(at) * 2), fine())
+
+
+def other_path(number):
+    return lambda at: at.nlri(at.victim[number], 8)
 
 
 def unknown():
@@ -495,4 +527,4 @@ def together():
 
 
 CASES = [one for part in (headers, opens, states, lengths, flags_and_copies, well_known, optional, multiprotocol, hops,
-                          unknown, refreshes, notifications, markers, together) for one in part()]
+                          paths, unknown, refreshes, notifications, markers, together) for one in part()]

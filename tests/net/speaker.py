@@ -60,11 +60,11 @@ def attribute(code, value, flags=0x40):
     return bytes([flags, code, len(value)]) + value
 
 
-def update(prefixes, next_hop, as_path=(), local_pref=NORMAL_PREFERENCE, width=4, more=b""):
+def update(prefixes, next_hop, as_path=(), local_pref=NORMAL_PREFERENCE, width=4, more=b"", encode=nlri):
     """One UPDATE; prefixes and next hop of one family. local_pref None leaves it out, as on eBGP. width: octets of an AS
-    number. more: further attributes."""
+    number. more: further attributes. encode: how a prefix is written."""
     family = ipaddress.ip_network(prefixes[0]).version
-    routes = b"".join(map(nlri, prefixes))
+    routes = b"".join(map(encode, prefixes))
     numbers = b"".join(number.to_bytes(width, "big") for number in as_path)
     segment = bytes([2, len(as_path)]) + numbers if as_path else b""
     attributes = attribute(ORIGIN, bytes([IGP])) + attribute(AS_PATH, segment)

@@ -26,7 +26,7 @@ class Trial:
     def __init__(self, arena, case, player):
         self.arena, self.case, self.player = arena, case, player
         player.old, player.family, player.extended = case.where.old, case.where.family, case.where.extended
-        player.hops = case.where.hops
+        player.hops, player.paths = case.where.hops, case.where.paths
         self.says, self.expect = case.says, case.expect
         self.problems = []
         self.ends = self.expect.kind in ("RESET", "CLOSED")

@@ -15,7 +15,7 @@ OPTIONAL, TRANSITIVE, PARTIAL, EXTENDED = 0x80, 0x40, 0x20, 0x10
 CODES = [0, 11, 12, 13, 19, 20, 21, 22, 23, 24, 27, 28, 29, 30, 31, 33, 34, 36, 37, 38, 39, 41, 99, 127, 128, 129, 200,
          240,
          253, 254, 255]
-WHOLE_MESSAGE = 4096
+WHOLE_MESSAGE, WHOLE_EXTENDED = 4096, 65535
 noise = random.Random(4271)
 
 
@@ -118,7 +118,7 @@ def test_changed_and_gone(arena):
                     code: found for code, (_flags, found) in seen(observer, prefix).items()}, f"{value!r} arrives")
 
 
-def fits(player, family, observer, length):
+def fits(player, family, observer, length, whole=WHOLE_MESSAGE):
     """Whether an UPDATE with one route and an unknown attribute of that length has room on the way to the observer."""
     outside = observer.ebgp
     path = 4 * (2 if player.ebgp else 1) + (4 if outside else 0) + 2
@@ -127,16 +127,12 @@ def fits(player, family, observer, length):
     total += 14 if not outside and not player.ebgp else 0           # ORIGINATOR_ID, CLUSTER_LIST
     prefix = len(nlri(player.victim[family]))
     total += 7 + prefix if family == 4 else 4 + 3 + 1 + 16 + 1 + prefix  # NEXT_HOP and NLRI, or MP_REACH_NLRI
-    return total <= WHOLE_MESSAGE
+    return total <= whole
 
 
-def longest(player, family):
+def longest(player, family, whole=WHOLE_MESSAGE):
     """The longest unknown attribute that the player itself can send with this route."""
-    for length in range(WHOLE_MESSAGE, 0, -1):
-        whole = player.update([player.victim[family]], more=unknown(99, bytes(length)))
-        if len(whole) <= WHOLE_MESSAGE:
-            return length
-    raise AssertionError("none")
+    return whole - len(player.update([player.victim[family]], more=unknown(99, bytes(1000)))) + 1000
 
 
 def test_no_room(arena):
@@ -240,3 +236,80 @@ def test_longest_path_for_old_peers(arena):
         found = observer.link.routes.get(player.victim[4])
         assert (found is not None) == (room - (14 if player.ebgp else 0) <= WHOLE_MESSAGE), (numbers, room)
         assert found is None or (found[2][1], found[17][1]) == (narrow, wide)
+
+
+@pytest.fixture
+def wide(arena):
+    """Two observers that take extended messages, inside and outside."""
+    observers = sorted((next(arena.fresh) for _ in range(2)), key=lambda one: one.ebgp)
+    for observer in observers:
+        observer.long = True
+        observer.greet(arena.swarm, watch=True)
+    arena.swarm.wait(lambda: all(arena.witnessed <= set(observer.link.routes) for observer in observers), "their sessions")
+    yield observers
+    for observer in observers:
+        observer.link.hang_up()
+
+
+def test_extended_no_room(arena, wide):
+    """Attributes of 65,000 octets: told to those who take them and for whom they fit, and nothing is told to the others."""
+    staged = []
+    for spare in range(0, 24):
+        player, family = next(arena.fresh), 4 if spare % 4 < 2 else 6
+        length = longest(player, family, WHOLE_EXTENDED) - spare
+        large = player.update([player.victim[family]], more=unknown(99, noise.randbytes(length)))
+        assert len(large) == WHOLE_EXTENDED - spare
+        staged.append((player, family, length))
+        player.greet(arena.swarm, player.update([player.victim[family]]), large, player.announce(player.bystander))
+    seers = [*arena.observers, *wide]
+    arena.swarm.wait(lambda: all(player.bystander[each] in observer.link.routes for player, _family, _length in staged
+                                 for observer in seers for each in (4, 6)), "all routes")
+    arena.fence()
+
+    def settled():
+        return all((player.victim[family] in observer.link.routes) == fits(player, family, observer, length, WHOLE_EXTENDED)
+                   for player, family, length in staged for observer in wide)
+    arena.swarm.wait(settled, "what fits is told, and nothing else")
+    for player, family, length in staged:
+        for observer in wide:
+            found = observer.link.routes.get(player.victim[family])
+            assert found is None or len(found[99][1]) == length
+        assert not any(player.victim[family] in observer.link.routes for observer in arena.observers)
+        assert player.link.established
+    assert {fits(player, family, observer, length, WHOLE_EXTENDED) for player, family, length in staged
+            for observer in wide} == {True, False}
+
+
+def test_extended_path(arena, wide):
+    """An AS_PATH that fills an extended message: through the RIB, to those who take it, and shown."""
+    staged = []
+    for numbers in (2000, 10000, 16200, 16280):
+        for player in (next(arena.fresh), next(arena.fresh)):
+            path = [player.as_number] * player.ebgp + [70000 + number for number in range(numbers - player.ebgp)]
+            parts = [path[at:at + 255] for at in range(0, len(path), 255)]
+            segments = b"".join(bytes([2, len(part)]) + b"".join(one.to_bytes(4, "big") for one in part) for part in parts)
+            body = attribute(1, b"\0") + attribute(2, segments) + attribute(3, player.hop(4))
+            body += b"" if player.ebgp else attribute(5, bytes(4))
+            whole = message(2, b"\0\0" + len(body).to_bytes(2, "big") + body + nlri(player.victim[4]))
+            assert 8000 < len(whole) <= WHOLE_EXTENDED
+            staged.append((player, path, segments, len(whole)))
+            player.greet(arena.swarm, whole, player.announce(player.bystander))
+    inside, outside = wide
+    arena.swarm.wait(lambda: all(player.bystander[6] in observer.link.routes for player, *_rest in staged for observer in wide),
+                     "all routes")
+
+    def expected(player, segments, whole):
+        """The paths that those inside and outside are told."""
+        grown = b"\2\1" + (64512).to_bytes(4, "big") + segments
+        return (segments if whole + (7 if player.ebgp else 14) <= WHOLE_EXTENDED else None,
+                grown if whole + 6 - (0 if player.ebgp else 7) <= WHOLE_EXTENDED else None)
+
+    def told():
+        return all(expected(player, segments, whole) == tuple(
+            observer.link.routes.get(player.victim[4], {2: (0, None)})[2][1] for observer in (inside, outside))
+            for player, _path, segments, whole in staged)
+    arena.swarm.wait(told, "the paths")
+    for player, path, _segments, _whole in staged:
+        rows = arena.node.show("routes", player.victim[4])["routes"]
+        assert [row["as_path"] for row in rows if row["from"] == player.name] == [" ".join(map(str, path))]
+        assert "70000" in arena.node.calidris("explain", player.victim[4].split("/")[0])
