@@ -195,6 +195,12 @@ class Host(Namespace):
             self.cluster.end(process)
         self.processes.clear()
 
+    def delete(self):
+        """Off the network at once: the kernel takes namespaces apart when it has time, and until then this machine would
+        answer beside another one that got its address."""
+        run(["ip", "-n", self.cluster.fabric.name, "link", "del", self.port], check=False)
+        super().delete()
+
 
 class Node(Host):
     """A host with calidrisd."""
