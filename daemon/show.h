@@ -28,6 +28,8 @@ void show_rows_free(struct show_rows *s);
 
 /* A route of the RIB as values of the open row. verbose: in text too, why it is not used. */
 void show_route(struct request *r, const struct rib_view *v, bool verbose);
+/* The name of the peer that sent it, or "local". */
+const char *show_route_from(const struct request *r, const struct rib_route *route);
 /* A kernel route or intent as values of the open row. */
 void show_kernel_route(struct request *r, const struct fib_view *v);
 /* A section with what BFD says of the peer. */

@@ -247,12 +247,47 @@ static struct rib_export_view export_view(const struct peer *p, const struct pre
 	return v;
 }
 
+/* A line for each path, of peers that take several (RFC 7911). */
+struct path_rows {
+	struct request *r;
+	const char *peer;
+};
+
+static void on_path(void *arg, const struct rib_route *route, uint32_t path_id, bool sent, const char *why)
+{
+	const struct path_rows *rows = arg;
+	struct out *o = &rows->r->out;
+	const char *from = show_route_from(rows->r, route);
+	const struct nexthop *nh = route->attrs->next_hop;
+	struct addr via = nh ? nh->addr.addr : (struct addr){0};
+	char text[ADDR_STRLEN];
+
+	out_row(o);
+	out_text(o, "peer", "PEER", rows->peer);
+	out_bool(o, "announced", "ANNOUNCED", sent);
+	out_text(o, "reason", NULL, why);
+	if (sent)
+		out_number(o, "path_id", NULL, path_id);
+	out_text(o, "from", NULL, from);
+	out_addr(o, "next_hop", NULL, &via);
+	if (sent)
+		out_printf(o, NULL, "REASON", "path %u, from %s via %s: %s", path_id, from, addr_format(&via, text),
+			   why);
+	else
+		out_printf(o, NULL, "REASON", "from %s via %s: %s", from, addr_format(&via, text), why);
+	out_end(o);
+}
+
 static void explain_each_peer(struct request *r, const struct prefix *prefix)
 {
 	struct peer *p;
 
 	for (unsigned n = 0; (p = speaker_peer(r->d->speaker, n)); n++) {
 		struct rib_export_view v = export_view(p, prefix);
+		if (v.add_path) {
+			rib_explain_paths(p->rib, prefix, on_path, &(struct path_rows){r, p->want.name});
+			continue;
+		}
 		out_row(&r->out);
 		out_text(&r->out, "peer", "PEER", p->want.name);
 		out_bool(&r->out, "announced", "ANNOUNCED", v.sent);

@@ -162,6 +162,8 @@ static void detail_session(struct request *r, const struct peer *p, const struct
 	if (i->state == BGP_ESTABLISHED)
 		out_text(o, "dialled_by", "Dialled by", i->outgoing ? "this node" : "the peer");
 	out_bool(o, "reflector_client", "Route reflector client", rib_peer_config(p->rib)->rr_client);
+	if (p->want.opt.add_path_limit)
+		out_number(o, "add_path_limit", "Paths sent of a prefix, at most", p->want.opt.add_path_limit);
 	out_bool(o, "password", "Password (RFC 2385)", p->want.password != NULL);
 	out_number(o, "ttl_security", "TTL security, hops", p->want.ttl_security);
 	strbuf_free(&info);
@@ -229,6 +231,7 @@ static void detail_capabilities(struct request *r, const struct bgp_open *peer, 
 	detail_families(r, "families", "Families in use", codec->families);
 	detail_families(r, "add_path_receive", "ADD-PATH received (RFC 7911)", codec->add_path_rx);
 	detail_families(r, "add_path_send", "ADD-PATH sent (RFC 7911)", codec->add_path_tx);
+	out_number(o, "max_message", "Longest message, octets", codec->max_message);
 	out_end(o);
 }
 

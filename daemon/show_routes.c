@@ -14,7 +14,7 @@ struct routes_walk {
 	struct show_rows rows; /* sorted: the prefixes, and which is next */
 };
 
-static const char *route_from(const struct request *r, const struct rib_route *route)
+const char *show_route_from(const struct request *r, const struct rib_route *route)
 {
 	return route->peer == rib_local_peer(r->d->rib) ? "local" : rib_peer_config(route->peer)->name;
 }
@@ -107,7 +107,12 @@ void show_route(struct request *r, const struct rib_view *v, bool verbose)
 	put_state(&state, v);
 	out_addr(o, "next_hop", "NEXT-HOP", nh ? &nh->addr.addr : &none);
 	out_bool(o, "next_hop_reachable", NULL, !nh || nh->reachable);
-	out_text(o, "from", "FROM", route_from(r, route));
+	out_text(o, "from", NULL, show_route_from(r, route));
+	/* Without ADD-PATH there is nothing to tell a peer's paths apart by. */
+	if (rib_peer_codec(route->peer)->add_path_rx >> family_of_af(v->prefix.addr.af) & 1)
+		out_printf(o, NULL, "FROM", "%s, path %u", show_route_from(r, route), route->path_id);
+	else
+		out_text(o, NULL, "FROM", show_route_from(r, route));
 	out_text(o, "source", verbose ? "SOURCE" : NULL, route_source_name(route->source));
 	out_number(o, "local_pref", "LOCAL-PREF", route->attrs->local_pref);
 	out_text(o, "state", "STATE", state.s);

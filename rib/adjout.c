@@ -333,7 +333,7 @@ static void entry_change(struct stream *s, uint32_t id, const struct want *w)
 
 static void best_change(struct stream *s, uint32_t node, const struct node *n)
 {
-	struct want w = want_best(s->rib, &s->group->key, s->family, n);
+	struct want w = want_best(s->group, s->family, n);
 
 	if (stream_entry(s, node))
 		entry_change(s, node, &w);
@@ -344,7 +344,7 @@ static void best_change(struct stream *s, uint32_t node, const struct node *n)
 /* Both the entries and what is wanted are in the order of path identifiers. */
 static void paths_change(struct stream *s, uint32_t node, const struct node *n)
 {
-	const struct want_list *want = want_paths(s->rib, &s->group->key, s->family, n);
+	const struct want_list *want = want_paths(s->group, s->family, n, true);
 	uint32_t last = ID_NONE, id, next, count = want->n;
 
 	for (id = entry_first(s, node, 0); id != ID_NONE; id = entry_next(s, id))
@@ -405,11 +405,11 @@ void stream_fill(struct stream *s, uint32_t node)
 	if (!(n->flags & NODE_USED))
 		return;
 	if (s->add_path) {
-		list = want_paths(s->rib, &s->group->key, s->family, n);
+		list = want_paths(s->group, s->family, n, true);
 		for (unsigned i = 0; i < list->n; i++)
 			last = entry_fill(s, node, last, &list->w[i]);
 	} else {
-		w = want_best(s->rib, &s->group->key, s->family, n);
+		w = want_best(s->group, s->family, n);
 		if (w.attrs)
 			entry_fill(s, node, last, &w);
 	}

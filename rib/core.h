@@ -175,7 +175,7 @@ struct rib {
 	struct decision *decision;
 	struct wants *wants;
 	struct encoder *encoder;
-	struct log_limit log_limit;
+	struct log_limit log_limit, long_limit;
 };
 
 static inline struct route *route_at(const struct rib *r, uint32_t id)

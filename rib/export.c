@@ -96,21 +96,52 @@ static const struct refusal {
     {refuses_ipv4_next_hop, "IPv4 next hop, which an IPv6 route cannot be announced with"},
 };
 
+const char export_too_long[] = "its attributes do not fit a message of 65535 octets";
+const char export_too_long_for_plain[] =
+    "its attributes do not fit a message of 4096 octets, and the session has no longer ones (RFC 8654)";
+
+/* What attributes may grow by on the way out: AS_PATH of 4-octet numbers has a twin for old peers. Policies can do
+ * worse than that; the encoder copes. */
+#define GROWTH 512u
+
+static bool is_too_long(const struct export *x)
+{
+	uint32_t max = x->key->max_message;
+	struct bgp_nlri nlri = {.prefix = x->prefix};
+	struct bgp_codec codec;
+	struct arena arena = {0};
+	struct bgp_attrs a;
+	struct wr w;
+
+	if (x->attrs->len * 2u + as_count(x) * 8u + GROWTH <= max)
+		return false;
+	codec = group_key_codec(x->key);
+	export_attrs(x, &a, &arena);
+	w = wr_make(arena_alloc(&arena, max), max);
+	bgp_update_encode_reach(&w, &codec, x->family, &a, &nlri, 1);
+	arena_free(&arena);
+	return w.bad;
+}
+
 const char *export_refusal(const struct export *x, const char **why)
 {
-	struct policy_result res;
+	struct policy_result res = {.accept = true};
 	struct policy_input in;
 
 	for (unsigned i = 0; i < sizeof refusals / sizeof *refusals; i++)
 		if (refusals[i].refuses(x))
 			return refusals[i].why;
-	if (!x->key->export)
-		return NULL;
-	in = policy_input(x);
-	res = policy_eval(x->key->export, &in);
-	if (why)
-		*why = res.why;
-	return res.accept ? NULL : res.why;
+	if (x->key->export) {
+		in = policy_input(x);
+		res = policy_eval(x->key->export, &in);
+		if (why)
+			*why = res.why;
+	}
+	if (!res.accept)
+		return res.why;
+	if (is_too_long(x))
+		return x->key->max_message == BGP_MAX_MESSAGE ? export_too_long_for_plain : export_too_long;
+	return NULL;
 }
 
 /* ---- How does it look there? ---- */

@@ -16,8 +16,10 @@ struct export
 	struct prefix prefix; /* for policy */
 };
 
-/* NULL if the route goes to the group, else the reason for people. Split horizon is not judged here: it is a matter of
- * single members. *why, if not NULL, becomes what let it pass. */
+extern const char export_too_long[], export_too_long_for_plain[];
+/* NULL if the route goes to the group, else the reason for people, one of these two if it is for its length (RFC 8654
+ * 4). Split horizon is not judged here: it is a matter of single members. *why, if not NULL, becomes what let it pass.
+ */
 const char *export_refusal(const struct export *x, const char **why);
 /* The next hop as announced; true if it is our own address. */
 bool export_next_hop(const struct export *x, struct bgp_nexthop *nh);

@@ -119,6 +119,18 @@ static struct group *group_find(const struct rib *r, const struct group_key *k, 
 	return NULL;
 }
 
+struct bgp_codec group_key_codec(const struct group_key *k)
+{
+	return (struct bgp_codec){
+	    .ebgp = k->ebgp,
+	    .as4 = k->as4,
+	    .families = k->families,
+	    .add_path_tx = k->add_path_tx,
+	    .ext_next_hop = k->ext_next_hop,
+	    .max_message = k->max_message,
+	};
+}
+
 static struct group *group_new(struct rib *r, const struct group_key *k, uint32_t hash)
 {
 	struct group *g = mem_calloc(1, sizeof *g);
@@ -128,14 +140,7 @@ static struct group *group_new(struct rib *r, const struct group_key *k, uint32_
 	policy_ref(g->key.export);
 	g->hash = hash;
 	g->number = ++r->next_group;
-	g->codec = (struct bgp_codec){
-	    .ebgp = k->ebgp,
-	    .as4 = k->as4,
-	    .families = k->families,
-	    .add_path_tx = k->add_path_tx,
-	    .ext_next_hop = k->ext_next_hop,
-	    .max_message = k->max_message,
-	};
+	g->codec = group_key_codec(k);
 	for (int f = 0; f < FAM_COUNT; f++)
 		if (k->families >> f & 1)
 			g->stream[f] = stream_new(r, g, (enum family)f);

@@ -31,6 +31,8 @@ struct group {
 	LIST_ENTRY(group) link;
 };
 
+/* What the encoders need of the key. */
+struct bgp_codec group_key_codec(const struct group_key *k);
 /* The session came up: finds or makes the peer's group and starts its cursors. */
 void group_join(struct rib_peer *p);
 /* The session went down. */

@@ -174,12 +174,19 @@ bool rib_lookup(const struct rib *r, const struct addr *a, struct prefix *out);
 bool rib_walk(const struct rib *r, enum family f, uint64_t *pos, unsigned max,
 	      void (*cb)(void *arg, const struct rib_view *v), void *arg);
 
-/* Would this prefix's best route be sent to the peer, and what was: for explain. */
+/* Would this prefix be sent to the peer, and what was: for explain. */
 struct rib_export_view {
 	bool sent;	 /* is announced now */
+	bool add_path;	 /* it may be sent several paths: rib_explain_paths() */
 	const char *why; /* why (not): "split horizon", "iBGP to iBGP without reflection", a policy rule's text */
 };
 struct rib_export_view rib_explain_export(const struct rib_peer *p, const struct prefix *prefix);
+/* The same for each route of the prefix, the best one first, if the peer may be sent several; else nothing. path_id is
+ * the one that it is sent with. */
+void rib_explain_paths(const struct rib_peer *p, const struct prefix *prefix,
+		       void (*cb)(void *arg, const struct rib_route *route, uint32_t path_id, bool sent,
+				  const char *why),
+		       void *arg);
 
 /* What was wrong or of no use in what a peer sent, since it was configured. */
 struct rib_faults {

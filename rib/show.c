@@ -5,6 +5,7 @@
 #include "rib/core.h"
 #include "rib/decide.h"
 #include "rib/export.h"
+#include "rib/want.h"
 
 struct rib_route route_view(const struct rib *r, enum family f, const struct route *rt)
 {
@@ -136,20 +137,90 @@ static const char *session_refusal(const struct rib_peer *p, enum family f)
 	return NULL;
 }
 
-static const char *best_refusal(const struct rib_peer *p, enum family f, const struct prefix *prefix,
-				const struct route *best, const char **why)
+static const char *route_refusal(const struct rib_peer *p, enum family f, const struct prefix *prefix,
+				 const struct route *rt, const char **why)
 {
-	struct export x = {&p->group->key, p->rib, f, best->peer, route_source(best), best->attrs, *prefix};
+	struct export x = {&p->group->key, p->rib, f, rt->peer, route_source(rt), rt->attrs, *prefix};
 	const char *refusal;
 
-	if (best->peer == p->index)
-		return "split horizon: the best route came from this peer";
 	refusal = export_refusal(&x, why);
-	if (refusal)
-		return refusal;
-	if (export_is_owner(&x, p))
+	if (!refusal && export_is_owner(&x, p))
 		return "the next hop is the peer's own address";
-	return NULL;
+	return refusal;
+}
+
+static bool is_wanted(const struct want_list *list, uint32_t path_id)
+{
+	for (unsigned i = 0; i < list->n; i++)
+		if (list->w[i].path_id == path_id)
+			return true;
+	return false;
+}
+
+/* Why a path is not sent, NULL if it is; *why becomes what let it pass. */
+static const char *path_refusal(const struct rib_peer *p, enum family f, const struct prefix *prefix,
+				const struct candidate *c, const struct want_list *list, const char **why)
+{
+	const char *refusal;
+
+	*why = "one of all acceptable paths";
+	if (c->step == STEP_REJECTED)
+		return rib_step_name(STEP_REJECTED);
+	if (c->route->peer == p->index)
+		return "split horizon: it came from this peer";
+	refusal = route_refusal(p, f, prefix, c->route, why);
+	if (refusal || is_wanted(list, want_path_id(c->id)))
+		return refusal;
+	if (!route_is_reachable(c->route))
+		return "its next hop is unreachable, and there are others";
+	return "more paths than the peer shall be sent (addPathLimit), and these are better";
+}
+
+static bool takes_paths(const struct rib_peer *p, enum family f)
+{
+	return !session_refusal(p, f) && p->codec.add_path_tx >> f & 1;
+}
+
+void rib_explain_paths(const struct rib_peer *p, const struct prefix *prefix,
+		       void (*cb)(void *arg, const struct rib_route *route, uint32_t path_id, bool sent,
+				  const char *why),
+		       void *arg)
+{
+	enum family f = family_of_af(prefix->addr.af);
+	const struct rib *r = p->rib;
+	uint32_t id = table_find(&r->table[f], prefix);
+	const struct want_list *list;
+	struct decision d = {0};
+
+	if (id == ID_NONE || !takes_paths(p, f))
+		return;
+	list = want_paths(p->group, f, table_node(&r->table[f], id), false);
+	decide_weigh(r, f, table_node(&r->table[f], id), &d);
+	decide_order(r, f, &d);
+	for (unsigned i = 0; i < d.n; i++) {
+		struct rib_route view = route_view(r, f, d.c[i].route);
+		const char *why, *refusal = path_refusal(p, f, prefix, &d.c[i], list, &why);
+
+		cb(arg, &view, want_path_id(d.c[i].id), !refusal, refusal ? refusal : why);
+	}
+	decision_clear(&d);
+}
+
+struct summary {
+	unsigned sent;
+	const char *why;
+};
+
+static void summarise(void *arg, const struct rib_route *route, uint32_t path_id, bool sent, const char *why)
+{
+	struct summary *s = arg;
+
+	(void)route;
+	(void)path_id;
+	/* The best of those that are sent speaks for all, or of those that are not. */
+	if (!s->why || (sent && !s->sent))
+		s->why = why;
+	s->sent += sent;
 }
 
 struct rib_export_view rib_explain_export(const struct rib_peer *p, const struct prefix *prefix)
@@ -157,8 +228,9 @@ struct rib_export_view rib_explain_export(const struct rib_peer *p, const struct
 	enum family f = family_of_af(prefix->addr.af);
 	const struct rib *r = p->rib;
 	uint32_t id = table_find(&r->table[f], prefix);
-	struct rib_export_view v = {.why = session_refusal(p, f)};
+	struct rib_export_view v = {.why = session_refusal(p, f), .add_path = takes_paths(p, f)};
 	const struct node *n = id == ID_NONE ? NULL : table_node(&r->table[f], id);
+	struct summary all = {0};
 	const struct route *best;
 	const char *refusal;
 
@@ -170,10 +242,16 @@ struct rib_export_view rib_explain_export(const struct rib_peer *p, const struct
 	best = route_at(r, n->routes);
 	if (!(best->flags & ROUTE_BEST))
 		return v;
-	v.sent = true;
 	v.why = "best route";
-	refusal = best_refusal(p, f, prefix, best, &v.why);
-	if (refusal)
-		v = (struct rib_export_view){.why = refusal};
+	if (v.add_path) {
+		rib_explain_paths(p, prefix, summarise, &all);
+		v.sent = all.sent;
+		v.why = all.why;
+		return v;
+	}
+	refusal = best->peer == p->index ? "split horizon: the best route came from this peer"
+					 : route_refusal(p, f, prefix, best, &v.why);
+	v.sent = !refusal;
+	v.why = refusal ? refusal : v.why;
 	return v;
 }

@@ -1,5 +1,6 @@
 #include "rib/want.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "daemon/base/mem.h"
@@ -25,12 +26,48 @@ void wants_free(struct wants *w)
 	free(w);
 }
 
-static bool passes(const struct rib *r, const struct group_key *key, enum family f, const struct node *n,
-		   const struct route *rt)
+/* Whom it concerns: "peer and 3 more". */
+static void members_format(const struct group *g, char *out, size_t size)
 {
-	struct export x = {key, r, f, rt->peer, route_source(rt), rt->attrs, table_prefix(&r->table[f], n)};
+	const struct rib_peer *first = NULL;
+	unsigned n = 0;
 
-	return !export_refusal(&x, NULL);
+	for (unsigned i = LOCAL_PEER + 1; i < g->rib->n_peers; i++) {
+		const struct rib_peer *p = g->rib->peers[i];
+
+		if (!p || p->group != g)
+			continue;
+		first = first ? first : p;
+		n++;
+	}
+	if (n > 1)
+		snprintf(out, size, "%s and %u more", first->conf.name, n - 1);
+	else
+		snprintf(out, size, "%s", first ? first->conf.name : "nobody");
+}
+
+/* RFC 8654 4: for some peers a route may be too long. */
+static void log_too_long(const struct group *g, const struct export *x, const char *why)
+{
+	char prefix[PREFIX_STRLEN], members[96];
+	uint32_t suppressed;
+
+	if (!log_allowed(&g->rib->long_limit, 10, 10 * MONO_SEC, &suppressed))
+		return;
+	members_format(g, members, sizeof members);
+	log_warn("rib", "%s: %s from %s is not announced: %s (%u more since)", members,
+		 prefix_format(&x->prefix, prefix), peer_at(g->rib, x->source)->conf.name, why, suppressed);
+}
+
+static bool passes(const struct group *g, enum family f, const struct node *n, const struct route *rt, bool log)
+{
+	struct export x = {
+	    &g->key, g->rib, f, rt->peer, route_source(rt), rt->attrs, table_prefix(&g->rib->table[f], n)};
+	const char *why = export_refusal(&x, NULL);
+
+	if (log && (why == export_too_long || why == export_too_long_for_plain))
+		log_too_long(g, &x, why);
+	return !why;
 }
 
 static struct want want_of(const struct rib *r, const struct route *rt, uint32_t path_id)
@@ -42,21 +79,21 @@ static struct want want_of(const struct rib *r, const struct route *rt, uint32_t
 			     .identity = peer_at(r, rt->peer)->identity};
 }
 
-struct want want_best(const struct rib *r, const struct group_key *key, enum family f, const struct node *n)
+struct want want_best(const struct group *g, enum family f, const struct node *n)
 {
+	const struct rib *r = g->rib;
 	const struct route *rt;
 
 	if (n->routes == ID_NONE)
 		return (struct want){0};
 	rt = route_at(r, n->routes);
-	if (!(rt->flags & ROUTE_BEST) || !passes(r, key, f, n, rt))
+	if (!(rt->flags & ROUTE_BEST) || !passes(g, f, n, rt, true))
 		return (struct want){0};
 	return want_of(r, rt, 0);
 }
 
 /* Drops the candidates that do not go out, keeping the order of the others. */
-static void sift(const struct rib *r, const struct group_key *key, enum family f, const struct node *n,
-		 struct decision *d)
+static void sift(const struct group *g, enum family f, const struct node *n, struct decision *d, bool log)
 {
 	unsigned kept = 0;
 	bool reachable = false;
@@ -66,7 +103,7 @@ static void sift(const struct rib *r, const struct group_key *key, enum family f
 	for (unsigned i = 0; i < d->n; i++) {
 		const struct route *rt = d->c[i].route;
 
-		if (d->c[i].step != STEP_REJECTED && (!reachable || route_is_reachable(rt)) && passes(r, key, f, n, rt))
+		if (d->c[i].step != STEP_REJECTED && (!reachable || route_is_reachable(rt)) && passes(g, f, n, rt, log))
 			d->c[kept++] = d->c[i];
 	}
 	d->n = kept;
@@ -79,17 +116,18 @@ static int by_path_id(const void *pa, const void *pb)
 	return (a->path_id > b->path_id) - (a->path_id < b->path_id);
 }
 
-const struct want_list *want_paths(const struct rib *r, const struct group_key *key, enum family f,
-				   const struct node *n)
+const struct want_list *want_paths(const struct group *g, enum family f, const struct node *n, bool log)
 {
+	const struct rib *r = g->rib;
+	unsigned limit = g->key.add_path_limit;
 	struct decision *d = &r->wants->d;
 	struct want_list *list = &r->wants->list;
 
 	decide_collect(r, f, n, d);
-	sift(r, key, f, n, d);
-	if (key->add_path_limit && d->n > key->add_path_limit) {
-		decide_rank(r, f, d, key->add_path_limit);
-		d->n = key->add_path_limit;
+	sift(g, f, n, d, log);
+	if (limit && d->n > limit) {
+		decide_rank(r, f, d, limit);
+		d->n = limit;
 	}
 	if (list->cap < d->n) {
 		list->cap = d->n * 2;

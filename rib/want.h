@@ -25,11 +25,10 @@ static inline uint32_t want_path_id(uint32_t route_id)
 	return route_id + 1;
 }
 
-struct want want_best(const struct rib *r, const struct group_key *key, enum family f, const struct node *n);
+struct want want_best(const struct group *g, enum family f, const struct node *n);
 /* Routes that import accepted and export lets pass; those whose next hop cannot be reached only if there are no others;
- * the best key->add_path_limit of them. The list is good until the next call. */
-const struct want_list *want_paths(const struct rib *r, const struct group_key *key, enum family f,
-				   const struct node *n);
+ * the best add_path_limit of them. log: says which are too long. The list is good until the next call. */
+const struct want_list *want_paths(const struct group *g, enum family f, const struct node *n, bool log);
 
 struct wants;
 struct wants *wants_new(void);

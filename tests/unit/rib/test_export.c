@@ -21,6 +21,7 @@ static void begin(void)
 	peer_add(3, false);
 	table = attrs_table_new();
 	key = (struct group_key){.local_as = OUR_AS,
+				 .max_message = BGP_MAX_MESSAGE,
 				 .cluster_id = 77,
 				 .families = BOTH,
 				 .as4 = true,

@@ -413,6 +413,76 @@ START_TEST(test_silent_change_of_owner)
 }
 END_TEST
 
+/* ---- For people ---- */
+
+struct told {
+	struct strbuf text;
+};
+
+static void tell(void *arg, const struct rib_route *route, uint32_t path_id, bool sent, const char *why)
+{
+	struct told *t = arg;
+
+	ck_assert_uint_ne(path_id, 0);
+	strbuf_printf(&t->text, "%s %s: %s\n", rib_peer_config(route->peer)->name, sent ? "yes" : "no", why);
+}
+
+static void explained(const struct inbox *in, const char *expected)
+{
+	struct prefix p = prefix_of(P1);
+	struct told t = {0};
+
+	strbuf_puts(&t.text, "");
+	rib_explain_paths(in->peer, &p, tell, &t);
+	ck_assert_str_eq(t.text.s, expected);
+	strbuf_free(&t.text);
+}
+
+START_TEST(test_explain)
+{
+	struct rib_peer_conf conf = client_conf(1);
+	struct prefix p = prefix_of(P1);
+	struct rib_export_view v;
+	struct addr far = addr_of("10.9.0.1");
+	struct inbox *in, *plain;
+
+	begin();
+	conf.add_path_limit = 2;
+	in = receiver(conf);
+	plain = inbox_new(client(8));
+	explained(in, "");
+	announce(in->peer, P1, (struct spec){{65001}});
+	rig_settle();
+	v = rib_explain_export(in->peer, &p);
+	ck_assert(!v.sent && v.add_path);
+	ck_assert_str_eq(v.why, "split horizon: it came from this peer");
+	announce(client(2), P1, (struct spec){{65001}, .local_pref = 300});
+	announce(client(3), P1, (struct spec){{65001}, .local_pref = 200});
+	announce(client(4), P1, (struct spec){{65001}, .local_pref = 150});
+	announce(client(5), P1, (struct spec){{65001}, .communities = {BGP_COMMUNITY_NO_ADVERTISE}});
+	announce(client(6), P1, (struct spec){{65001}, .next_hop = "10.9.0.1"});
+	announce(client(7), P1, (struct spec){{65001}, .next_hop = "10.0.0.1"});
+	rib_nexthop_update(rig.rib, &far, false, 0);
+	rig_settle();
+	explained(in, "peer2 yes: one of all acceptable paths\n"
+		      "peer3 yes: one of all acceptable paths\n"
+		      "peer4 no: more paths than the peer shall be sent (addPathLimit), and these are better\n"
+		      "peer1 no: split horizon: it came from this peer\n"
+		      "peer5 no: community NO_ADVERTISE\n"
+		      "peer7 no: the next hop is the peer's own address\n"
+		      "peer6 no: its next hop is unreachable, and there are others\n");
+	v = rib_explain_export(in->peer, &p);
+	ck_assert(v.sent && v.add_path);
+	explained(plain, "");
+	v = rib_explain_export(plain->peer, &p);
+	ck_assert(v.sent && !v.add_path);
+	ck_assert_str_eq(v.why, "best route");
+	inbox_free(in);
+	inbox_free(plain);
+	rig_end();
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("paths");
@@ -428,5 +498,6 @@ int main(void)
 	tcase_add_test(tc, test_many_of_one_prefix);
 	tcase_add_test(tc, test_looks_the_same);
 	tcase_add_test(tc, test_silent_change_of_owner);
+	tcase_add_test(tc, test_explain);
 	return run_suite(tc, "several paths");
 }
