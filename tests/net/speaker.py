@@ -80,10 +80,12 @@ def update(prefixes, next_hop, as_path=(), local_pref=NORMAL_PREFERENCE, width=4
     return message(UPDATE, struct.pack("!HH", 0, len(attributes)) + attributes + routes)
 
 
-def announcement(attributes, prefixes, next_hop):
-    """One UPDATE with these attributes, NEXT_HOP or MP_REACH_NLRI added; prefixes of one family."""
+def announcement(attributes, prefixes, next_hop, path_id=None):
+    """One UPDATE with these attributes, NEXT_HOP or MP_REACH_NLRI added; prefixes of one family, with a path identifier if
+    the session has them."""
     family = ipaddress.ip_network(prefixes[0]).version
-    hop, routes = ipaddress.ip_address(next_hop).packed, b"".join(map(nlri, prefixes))
+    number = b"" if path_id is None else struct.pack("!I", path_id)
+    hop, routes = ipaddress.ip_address(next_hop).packed, b"".join(number + nlri(prefix) for prefix in prefixes)
     if family == 4 and len(hop) == 4:
         attributes += attribute(NEXT_HOP, hop)
     else:

@@ -14,9 +14,10 @@ import pytest
 
 import ns
 from harness import Host, programs
+from mrtfile import read_dump
 from netns import run, wait_for
 from objects import bgp_peer
-from speaker import Speaker, announcement, attribute
+from speaker import Speaker, announcement, attribute, capability
 
 AS = 64512
 OPTIONAL, TRANSITIVE = 0x80, 0xc0
@@ -64,7 +65,7 @@ LISTS = [
 def prefixes(family, start, count):
     if family == 4:
         return [f"{ipaddress.ip_address(0x0b000000 + (index << 8))}/24" for index in range(start, start + count)]
-    return [f"2001:db8:{index:x}::/48" for index in range(start, start + count)]
+    return [str(ipaddress.ip_network(f"2001:db8:{index:x}::/48")) for index in range(start, start + count)]
 
 
 def table(family, next_hop, runs=60, size=25):
@@ -237,6 +238,33 @@ def test_our_own_routes(new_cluster):
     again = node.directory / "again.mrt"
     again.write_bytes(output.stdout)
     assert by_prefix(bgpdump(again)).keys() == entries.keys()
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_several_paths_of_a_prefix(router, family):
+    """RFC 8050: with their identifiers, and again the same after a replay."""
+    host, own, identifier = router.peers, router.peers.address(family), f"10.2.2.{family}"
+    offer = capability(69, struct.pack("!HBB", 1 if family == 4 else 2, 1, 3))
+    paths = {7: LISTS[1](7), 8: LISTS[2](8), 4294967295: LISTS[0](9)}
+    with Speaker(host) as speaker:
+        speaker.add(own, AS, identifier, families=(family,), more=offer, updates=[
+            announcement(attributes, prefixes(family, 0, 10), own, path_id=number) for number, attributes in paths.items()])
+        router.start()
+        wait_routes(router, 30)
+        file = dump(router)
+    wait_routes(router, 0)
+    found = sorted(read_dump(file), key=repr)
+    assert {peer for peer, _route in found} == {own}
+    assert {(route.prefix, route.path_id) for _peer, route in found} == {
+        (prefix, number) for prefix in prefixes(family, 0, 10) for number in paths}
+    assert len({route.as_path for _peer, route in found}) == 3
+    replay = Replay(host, file, router.address(family), own, "-w", "-m", "-s", own, "-i", identifier)
+    wait_routes(router, 30)
+    assert replay.wait("established")["additional_paths"]
+    assert sorted(read_dump(dump(router, "again.mrt")), key=repr) == found
+    # bgpdump knows these records as well, though not the identifiers.
+    assert run(["bgpdump", "-v", "-m", file]).count(f"|{prefixes(family, 0, 1)[0]}|") == 3
+    replay.end()
 
 
 def comparable(entries):

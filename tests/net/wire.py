@@ -26,18 +26,21 @@ class Message(collections.namedtuple("Message", "frame protocol source target fi
     Error, and what is malformed."""
 
     def has(self, wanted):
-        """All of these fields: with this value, or of a set with all its values; None: not at all."""
+        """All of these fields: with this value, or of a set with all its values; None: not at all; a function: with a
+        value of which it is true."""
         def one(name, value):
             have = self.fields.get(name, ())
             if value is None:
                 return not have
+            if callable(value):
+                return any(map(value, have))
             return {str(each) for each in value} <= set(have) if isinstance(value, set) else str(value) in have
         return all(one(name, value) for name, value in wanted.items())
 
     @property
     def kind(self):
         """The type of a BGP message, None of others."""
-        return int(self.fields["bgp.type"][0]) if self.protocol == "bgp" else None
+        return int(self.fields["bgp.type"][0]) if self.protocol == "bgp" and "bgp.type" in self.fields else None
 
     @property
     def notification(self):
