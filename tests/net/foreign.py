@@ -87,6 +87,11 @@ class Foreign(Host):
         self.sessions = []
 
     @classmethod
+    def absent(cls):
+        """Why it cannot run where we are; empty if it can."""
+        return ""
+
+    @classmethod
     def has(cls, feature):
         assert feature in FEATURES, feature
         return feature not in cls.lacks

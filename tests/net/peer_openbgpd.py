@@ -60,6 +60,11 @@ class OpenbgpdNode(Foreign):
              "link-local": "neighbors are global addresses",
              "extended messages": "OpenBGPD 7.7 does not have them"}
 
+    @classmethod
+    def absent(cls):
+        users = Path("/proc/self/uid_map").read_text().split()
+        return "OpenBGPD gives up root for a user of its own, and here is one user only" if int(users[2]) == 1 else ""
+
     def begin(self):
         local_as, = {session.local_as for session in self.sessions}
         self.socket = self.directory / "bgpd.sock"

@@ -6,5 +6,6 @@ from peer_frr import FrrNode
 from peer_gobgp import GobgpNode
 from peer_openbgpd import OpenbgpdNode
 
-PEERS = (BirdNode, FrrNode, GobgpNode, OpenbgpdNode, ExabgpNode)
-__all__ = ["PEERS", "BirdNode", "ExabgpNode", "FrrNode", "GobgpNode", "OpenbgpdNode"]
+ALL = (BirdNode, FrrNode, GobgpNode, OpenbgpdNode, ExabgpNode)
+PEERS = tuple(kind for kind in ALL if not kind.absent())  # test_interop.py:test_present says so of the others
+__all__ = ["ALL", "PEERS", "BirdNode", "ExabgpNode", "FrrNode", "GobgpNode", "OpenbgpdNode"]

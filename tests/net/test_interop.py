@@ -22,7 +22,7 @@ from foreign import FEATURES, Session
 from harness import TOP, run, wait_for
 from interop import (CLUSTER_ID, FAMILIES, OUR_AS, Surroundings, brought_in, heard, kind_name, reflected, router_id, sent_out)
 from objects import bgp_peer, node_object
-from peers import PEERS
+from peers import ALL, PEERS
 from routes import FIELDS, by_prefix, differences, random_routes, updates_of, withdrawals_of
 
 SEED = 7
@@ -153,9 +153,17 @@ def rows_with(*features, internal=(True, False)):
 
 # Daemons and what they can do
 
+@pytest.mark.parametrize("kind", ALL, ids=kind_name)
+def test_present(kind):
+    """All of them are here, or it is said why not."""
+    if kind.absent():
+        pytest.skip(kind.absent())
+    assert kind in PEERS
+
+
 def test_tables():
     """Each thing a daemon lacks is one of those that are asked for, and has its reason."""
-    for kind in PEERS:
+    for kind in ALL:
         assert kind.package and kind.lacks.keys() <= FEATURES.keys() and all(kind.lacks.values()), kind
         assert kind.hides.keys() <= set(FIELDS), kind
 
@@ -164,7 +172,7 @@ def test_document():
     """docs/interop.md says what the tables say, and names the versions that are here."""
     text = (TOP / "docs/interop.md").read_text()
     assert interop_table.table() in text and interop_table.reasons() in text, "run tests/net/interop_table.py"
-    for kind in PEERS:
+    for kind in ALL:
         version = re.search(rf"\| {kind.package} \| (\S+) \|", text).group(1)
         here = run(["dpkg-query", "-W", "-f", "${Version}", kind.package])
         assert here.startswith(version), f"{kind.package} is {here}, docs/interop.md names {version}"
