@@ -299,7 +299,7 @@ def test_bird_calls(new_cluster):
 
 def test_link_local_range(pair):
     """Whoever is on the link may call."""
-    pair.peer("link", pair.one, peerRange="fe80::/10", interface="eth1")
+    pair.peer("link", pair.one, peerRange="fe80::/10", interface="eth1", ttlSecurity=1)
     pair.peer("one", pair.two, peerIP=link_local(pair.one), interface="eth1", asNumber=64512)
     pair.cluster.start()
     name = f"Dynamic_{link_local(pair.two).replace(':', '_')}_eth1"
