@@ -66,6 +66,40 @@ struct route_extra *route_extra(struct route *r)
 	return r->extra;
 }
 
+static unsigned route_state(const struct fib *f, const struct route *r)
+{
+	unsigned is = 0;
+
+	if (r->want && !r->want->to && !route_is_off(f, r))
+		is |= ROUTE_IS_UNRESOLVED;
+	if (r->have && !r->want)
+		is |= ROUTE_IS_STALE;
+	if (r->have && r->want && r->want->to == r->have)
+		is |= r->flags & ROUTE_ADOPTED ? ROUTE_IS_INSTALLED | ROUTE_IS_ADOPTED : ROUTE_IS_INSTALLED;
+	if (r->extra && r->extra->error)
+		is |= ROUTE_IS_FAILED;
+	return is;
+}
+
+void route_count(struct fib *f, struct route *r)
+{
+	const struct {
+		unsigned flag;
+		unsigned *count;
+	} counts[] = {
+	    {ROUTE_IS_STALE, &f->stats.stale},	   {ROUTE_IS_UNRESOLVED, &f->stats.unresolved},
+	    {ROUTE_IS_FAILED, &f->stats.failed},   {ROUTE_IS_INSTALLED, &f->stats.installed},
+	    {ROUTE_IS_ADOPTED, &f->stats.adopted},
+	};
+	unsigned is = route_state(f, r), was = r->flags & ROUTE_COUNTS;
+
+	if (is == was)
+		return;
+	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+		*counts[i].count += ((is & counts[i].flag) != 0) - ((was & counts[i].flag) != 0);
+	r->flags = (uint16_t)((r->flags & ~ROUTE_COUNTS) | is);
+}
+
 void route_release(struct fib *f, struct route *r)
 {
 	if (r->want || r->have || (r->flags & (ROUTE_DIRTY | ROUTE_FLIGHT)))
@@ -74,7 +108,9 @@ void route_release(struct fib *f, struct route *r)
 		backoff_cancel(&f->backoffs, &r->extra->wait);
 		free(r->extra->text);
 		free(r->extra);
+		r->extra = NULL;
 	}
+	route_count(f, r);
 	htab_remove(&f->routes, route_hash(&r->prefix), r);
 	slab_put(&f->route_slab, r);
 }
@@ -112,6 +148,7 @@ void route_changed(struct fib *f, struct route *r)
 		backoff_cancel(&f->backoffs, &r->extra->wait);
 		r->extra->wait.step = 0;
 	}
+	route_count(f, r);
 	route_queue(f, r);
 }
 
@@ -124,6 +161,7 @@ void route_set_have(struct fib *f, struct route *r, struct nhset *have)
 	r->have = have;
 	if (have)
 		LIST_INSERT_HEAD(&have->routes, r, have_link);
+	route_count(f, r);
 }
 
 /* ---- judging ---- */
@@ -178,6 +216,7 @@ static void route_elect(struct fib *f, struct route *r, uint8_t class, uint32_t 
 {
 	if (r->want)
 		LIST_REMOVE(r, want_link);
+	f->stats.intents += (want != NULL) - (r->want != NULL);
 	r->class = class;
 	r->asked = asked;
 	r->want = want;
@@ -205,7 +244,7 @@ static struct intent **intent_find(struct route *r, uint8_t class, uint32_t aske
 }
 
 /* Keeps an intent that does not win, best first. */
-static void intent_shelve(struct route *r, uint8_t class, uint32_t asked, struct want *want)
+static void intent_shelve(struct fib *f, struct route *r, uint8_t class, uint32_t asked, struct want *want)
 {
 	struct intent *i = mem_calloc(1, sizeof *i), **at = &route_extra(r)->others;
 
@@ -214,6 +253,7 @@ static void intent_shelve(struct route *r, uint8_t class, uint32_t asked, struct
 		at = &(*at)->next;
 	i->next = *at;
 	*at = i;
+	f->stats.intents++;
 }
 
 /* Takes over the reference to want. */
@@ -233,20 +273,21 @@ static void intent_put(struct fib *f, const struct prefix *p, uint8_t class, uin
 		want_unref(f, (*at)->want);
 		(*at)->want = want;
 	} else if (is_better(class, asked, r->class, r->asked)) {
-		intent_shelve(r, r->class, r->asked, old);
+		intent_shelve(f, r, r->class, r->asked, old);
 		route_elect(f, r, class, asked, want);
 	} else {
-		intent_shelve(r, class, asked, want);
+		intent_shelve(f, r, class, asked, want);
 	}
 }
 
 /* Takes an intent off the shelf; the reference to its want is the caller's. */
-static struct intent intent_take(struct intent **at)
+static struct intent intent_take(struct fib *f, struct intent **at)
 {
 	struct intent *i = *at, copy = *i;
 
 	*at = i->next;
 	free(i);
+	f->stats.intents--;
 	return copy;
 }
 
@@ -257,7 +298,7 @@ static void winner_drop(struct fib *f, struct route *r)
 	struct intent next = {0};
 
 	if (r->extra && r->extra->others)
-		next = intent_take(&r->extra->others);
+		next = intent_take(f, &r->extra->others);
 	route_elect(f, r, next.class, next.asked, next.want);
 	want_unref(f, old);
 }
@@ -311,7 +352,7 @@ static void class_drop(struct fib *f, const struct class_key *k)
 		if (wins_for_class(r, k))
 			winner_drop(f, r);
 		else
-			want_unref(f, intent_take(intent_of_class(r, k)).want);
+			want_unref(f, intent_take(f, intent_of_class(r, k)).want);
 	}
 }
 
@@ -532,7 +573,7 @@ static void free_intents(struct fib *f)
 
 	for (struct route *r; (r = htab_next(&f->routes, &pos));) {
 		while (r->extra && r->extra->others)
-			want_unref(f, intent_take(&r->extra->others).want);
+			want_unref(f, intent_take(f, &r->extra->others).want);
 		if (r->want)
 			want_unref(f, r->want);
 		if (r->extra) {

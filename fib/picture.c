@@ -377,8 +377,10 @@ void picture_adopt(struct fib *f)
 	uint32_t pos = 0;
 
 	for (struct route *r; (r = htab_next(&f->routes, &pos));)
-		if (r->have)
+		if (r->have) {
 			r->flags |= ROUTE_ADOPTED;
+			route_count(f, r);
+		}
 }
 
 /* ---- what goes silently ---- */

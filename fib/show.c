@@ -315,18 +315,7 @@ void fib_explain(const struct fib *f, const struct addr *a, void (*cb)(void *arg
 struct fib_stats fib_stats(const struct fib *f)
 {
 	struct fib_stats s = f->stats;
-	uint32_t pos = 0;
 
-	for (const struct route *r; (r = htab_next(&f->routes, &pos));) {
-		s.intents += r->want != NULL;
-		for (const struct intent *i = r->extra ? r->extra->others : NULL; i; i = i->next)
-			s.intents++;
-		s.stale += !r->want && r->have;
-		s.unresolved += r->want && !r->want->to && !route_is_off(f, r);
-		s.failed += r->extra && r->extra->error;
-		s.installed += r->have && r->want && r->want->to == r->have;
-		s.adopted += r->have && r->want && r->want->to == r->have && (r->flags & ROUTE_ADOPTED);
-	}
 	s.links = f->links.by_index.count;
 	s.batches = netlink_stats(f->netlink)->batches;
 	s.last_batch_ns = netlink_stats(f->netlink)->last_batch_ns;

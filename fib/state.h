@@ -37,7 +37,14 @@ enum {
 	ROUTE_ADOPTED = 1 << 3, /* was in the kernel at start and was not written since */
 	ROUTE_LOST = 1 << 4,	/* somebody else took our route away; the next write is a repair */
 	ROUTE_DUMPED = 1 << 5,	/* what we have is what the dump said last, not an event */
+	/* What it is counted as in fib_stats: route_count() keeps these. */
+	ROUTE_IS_STALE = 1 << 8,
+	ROUTE_IS_UNRESOLVED = 1 << 9,
+	ROUTE_IS_FAILED = 1 << 10,
+	ROUTE_IS_INSTALLED = 1 << 11,
+	ROUTE_IS_ADOPTED = 1 << 12,
 };
+#define ROUTE_COUNTS (ROUTE_IS_STALE | ROUTE_IS_UNRESOLVED | ROUTE_IS_FAILED | ROUTE_IS_INSTALLED | ROUTE_IS_ADOPTED)
 
 /* An intent that is not the winner of its route. */
 struct intent {
@@ -142,6 +149,8 @@ struct route *route_obtain(struct fib *f, const struct prefix *p, uint32_t metri
 /* Frees it if nothing needs it any more. */
 void route_release(struct fib *f, struct route *r);
 struct route_extra *route_extra(struct route *r);
+/* What it is may have changed: keeps the counts right, so that nobody has to walk a large table for them. */
+void route_count(struct fib *f, struct route *r);
 /* What we know of the kernel changed: compare again, but do not cut a wait short. */
 void route_check(struct fib *f, struct route *r);
 /* What is wanted changed: compare again, at once. */

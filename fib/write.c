@@ -59,13 +59,13 @@ void write_forgive(struct fib *f, struct route *r)
 		e->text = NULL;
 		e->wait.step = 0;
 	}
+	route_count(f, r);
 	if (e->fights && mono_now() - e->fought > FIGHT_TIME)
 		e->fights = 0;
 	if (e->others || e->fights || backoff_is_waiting(&e->wait))
 		return;
 	free(e);
 	r->extra = NULL;
-	(void)f;
 }
 
 /* Without privilege every route fails: one message that says what to do. */
@@ -88,6 +88,7 @@ static void write_failed(struct fib *f, struct route *r, bool removal, int error
 	f->stats.errors++;
 	note_privilege(f, error);
 	e->error = error;
+	route_count(f, r);
 	free(e->text);
 	e->text = text && *text ? mem_strdup(text) : NULL;
 	backoff_wait(&f->backoffs, &e->wait);
@@ -136,6 +137,7 @@ static void send_route(struct fib *f, struct route *r, struct nhset *to)
 	if (r->flags & ROUTE_LOST)
 		f->stats.repaired++;
 	r->flags = (uint16_t)((r->flags & ~(ROUTE_ADOPTED | ROUTE_ECHO | ROUTE_LOST)) | ROUTE_FLIGHT);
+	route_count(f, r);
 }
 
 static void send_removal(struct fib *f, struct route *r)

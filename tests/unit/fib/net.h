@@ -189,8 +189,12 @@ static __attribute__((unused)) void net_synced(struct net *n)
 	fib_sync_done(n->fib, FAM_IPV6);
 }
 
+static void net_check_counts(const struct net *n);
+
 static __attribute__((unused)) void net_stop(struct net *n)
 {
+	if (n->fib)
+		net_check_counts(n);
 	fib_free(n->fib);
 	n->fib = NULL;
 }
@@ -232,6 +236,32 @@ static __attribute__((unused)) bool net_is_idle(const struct net *n)
 	       !f->resolve_work.queued && !f->write_work.queued && f->sent_slab.live == 0;
 }
 
+/* The counts that are kept are those of a walk through the table. */
+static void net_check_counts(const struct net *n)
+{
+	const struct fib *f = n->fib;
+	struct fib_stats walked = {0}, s = fib_stats(f);
+	uint32_t pos = 0;
+
+	for (const struct route *r; (r = htab_next(&f->routes, &pos));) {
+		bool there = r->have && r->want && r->want->to == r->have;
+		walked.intents += r->want != NULL;
+		for (const struct intent *i = r->extra ? r->extra->others : NULL; i; i = i->next)
+			walked.intents++;
+		walked.stale += !r->want && r->have;
+		walked.unresolved += r->want && !r->want->to && !route_is_off(f, r);
+		walked.failed += r->extra && r->extra->error;
+		walked.installed += there;
+		walked.adopted += there && r->flags & ROUTE_ADOPTED;
+	}
+	ck_assert_uint_eq(s.intents, walked.intents);
+	ck_assert_uint_eq(s.stale, walked.stale);
+	ck_assert_uint_eq(s.unresolved, walked.unresolved);
+	ck_assert_uint_eq(s.failed, walked.failed);
+	ck_assert_uint_eq(s.installed, walked.installed);
+	ck_assert_uint_eq(s.adopted, walked.adopted);
+}
+
 /* Turns the loop until nothing is under way and all events so far were read. */
 static __attribute__((unused)) void net_settle(struct net *n)
 {
@@ -239,6 +269,7 @@ static __attribute__((unused)) void net_settle(struct net *n)
 		loop_turn(n->loop, true);
 		WAIT(n, net_is_idle(n));
 	}
+	net_check_counts(n);
 }
 
 static __attribute__((unused)) void set_hops(struct net *n, const char *prefix, uint32_t metric, enum fib_class class,
