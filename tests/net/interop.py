@@ -42,14 +42,15 @@ def router_id(address):
 
 
 def heard(*peers, **options):
-    """{prefix: Route}: what scripted speakers have heard, each on the connection it has."""
+    """{prefix: Route}: what scripted speakers have heard, each on the connection it has; {(prefix, path identifier): Route}
+    with the option add_path of routes.Table."""
     out = []
     for peer in dict.fromkeys(peers):
         table = Table(**options)
         for body in list(peer.updates):
             table.update(body)
-        out += table.routes.values()
-    return by_prefix(out)
+        out += table.routes.items()
+    return dict(out) if options.get("add_path") else by_prefix([route for _key, route in out])
 
 
 class Surroundings:

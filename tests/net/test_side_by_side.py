@@ -10,7 +10,7 @@ Where they are meant to differ, BIRD is told to do as ours does, or the differen
 
 Scripted sources (a reflection client, an internal peer that is none, two external ones) give both the same random routes, of
 which many share a prefix: what each tells the sinks of the same four kinds shows which one it chose, what it may not
-tell, and how it changed it. Then some routes are taken back, others change, a source goes.
+tell, and how it changed it; or, where all paths are sent (ADD-PATH), all of that for each. Then some routes are taken back, others change, a source goes.
 """
 
 import random
@@ -22,18 +22,20 @@ from interop import CLUSTER_ID, FAMILIES, OUR_AS, Surroundings, heard
 from netns import wait_for
 from peers import BirdNode
 from routes import OPTIONAL, PARTIAL, TRANSITIVE, Route, differences, random_attributes, updates_of, withdrawals_of
+from speaker import capability
 
 PREFIXES = 400  # of each family
 ROUTER_ID = "192.0.2.1"  # of both: they do not know each other
 KINDS = {"client": OUR_AS, "internal": OUR_AS, "external": 65001, "other": 65002}
+ALL_PATHS = capability(69, b"\0\1\1\1" + b"\0\2\1\1")  # wants to receive several paths of both families
 WELL_KNOWN = ("65535:65281", "65535:65282", "65535:65283")  # NO_EXPORT, NO_ADVERTISE, NO_EXPORT_SUBCONFED
 
 
 class Pair:
     """Ours and BIRD, each with its own copies of the scripted speakers."""
 
-    def __init__(self, cluster, seed):
-        self.rng = random.Random(seed)
+    def __init__(self, cluster, seed, add_path):
+        self.rng, self.add_path = random.Random(seed), add_path
         ours = cluster.add_reflector("ours", CLUSTER_ID, peers=False, config={"bgp": {"router_id": ROUTER_ID}})
         self.around = Surroundings(cluster, ours)
         self.speaker = self.around.speaker
@@ -48,14 +50,17 @@ class Pair:
                 updates = updates_of(self.given[kind].values()) if role == "source" else ()
                 for name, host in self.hosts.items():
                     address = self.around.scripts.pair()[4]
+                    many = add_path and role == "sink"
                     peers[kind, name] = self.speaker.add(
-                        address, as_number, f"192.0.2.{number + (10 if role == 'source' else 20)}", keep=True, updates=updates)
+                        address, as_number, f"192.0.2.{number + (10 if role == 'source' else 20)}", keep=True, updates=updates,
+                        more=ALL_PATHS if many else b"")
                     if host is ours:
                         self.around.peer_with(f"{role}-{kind}", address, as_number, families=["IPv4", "IPv6"],
-                                              routeReflectorClient="true" if kind == "client" else "false")
+                                              routeReflectorClient="true" if kind == "client" else "false",
+                                              addPath="Send" if many else "Off")
                     else:
                         sessions.append(Session(host.ip4, address, OUR_AS, as_number, restart_time=None, next_hops={6: host.ip6},
-                                                next_hop_self=as_number != OUR_AS,
+                                                next_hop_self=as_number != OUR_AS, add_path=many,
                                                 client=kind == "client", cluster_id=CLUSTER_ID if kind == "client" else None))
         bird.launch(*sessions)
 
@@ -105,15 +110,17 @@ class Pair:
     # What comes out
 
     def told(self, kind, name):
-        """{prefix: Route}; the host's own addresses have one name for both, link-local ones are left out."""
+        """{(prefix, which of its paths): Route}; the host's own addresses have one name for both, link-local ones are left out."""
         host = self.hosts[name]
         own = {host.ip4: "self", host.ip6: "self"}
 
         def form(route):
             hop = route.next_hop.split()[0]
-            return route.with_(next_hop=own.get(hop, hop))
+            return route.with_(next_hop=own.get(hop, hop), path_id=0).sorted_()
 
-        return {prefix: form(route) for prefix, route in heard(self.sinks[kind, name]).items()}
+        table = heard(self.sinks[kind, name], add_path=FAMILIES) if self.add_path else heard(self.sinks[kind, name])
+        # Several paths of a prefix are told apart by what they say: identifiers are the sender's business.
+        return {(route.prefix, repr(route) if self.add_path else ""): route for route in map(form, table.values())}
 
     def problem(self):
         """What differs; a text, empty if nothing does."""
@@ -140,7 +147,8 @@ class Pair:
             self.tell(kind, updates_of([route]))
 
         def arrived(name):
-            return all(prefix in self.told(sink, name) for kind, prefix in last for sink in KINDS
+            prefixes = {sink: {prefix for prefix, _path in self.told(sink, name)} for sink in KINDS}
+            return all(prefix in prefixes[sink] for kind, prefix in last for sink in KINDS
                        if (kind, sink) != ("internal", "internal"))
 
         for name in self.hosts:
@@ -150,7 +158,7 @@ class Pair:
 
 @pytest.fixture
 def pair(new_cluster, request):
-    made = Pair(new_cluster(mesh=False), request.param)
+    made = Pair(new_cluster(mesh=False), *request.param)
     with made.speaker:
         made.around.cluster.start()
         for peer in (*made.sources.values(), *made.sinks.values()):
@@ -158,10 +166,14 @@ def pair(new_cluster, request):
         yield made
 
 
-@pytest.mark.parametrize("pair", [1, 2, 3], indirect=True)
+@pytest.mark.parametrize("pair", [(1, False), (2, False), (3, True), (4, True)], indirect=True,
+                         ids=lambda param: f"{'all' if param[1] else 'best'}-{param[0]}")
 def test_side_by_side(pair):
     pair.wait_same("everything")
-    assert len(pair.told("client", "ours")) > PREFIXES
+    told = pair.told("client", "ours")
+    prefixes = {prefix for prefix, _path in told}
+    assert len(prefixes) > PREFIXES
+    assert len(told) > 1.3 * len(prefixes) if pair.add_path else len(told) == len(prefixes)
     for kind, given in pair.given.items():
         gone = pair.rng.sample(sorted(given), len(given) // 3)
         pair.tell(kind, withdrawals_of([given[prefix] for prefix in gone]))
