@@ -10,7 +10,7 @@ import pytest
 
 from harness import Host, programs
 from netns import wait_for
-from objects import bgp_peer
+from objects import bgp_peer, ip_pool
 from speaker import KEEPALIVE, MARKER, NOTIFICATION, OPEN, end_of_rib, message, open_message, update
 from test_resources import cpu_seconds
 
@@ -61,7 +61,7 @@ class Storm:
         """Until all are so far; how long that took since the first dial."""
         for line in self.process.stdout:
             word, number, *time_ = line.split()
-            assert word in ("connected", "established", "synced"), line
+            assert word in ("connected", "established", "synced", "complete"), line
             self.milliseconds[word] = float(time_[0])
             assert int(number) == self.count, line
             if word == what:
@@ -297,6 +297,23 @@ def test_storm(reflector, count):
     print(f"show peers: {(time.monotonic() - listed) * 1000:.0f} ms")
     assert storm.end().lost == 0
     wait_for(lambda: reflector.peers() == {}, reflector.up)
+
+
+def test_fan_out(reflector):
+    """A thousand clients with eight routes each tell and hear everything while they come up."""
+    count, each = 1000, 8
+    reflector.cluster.write(ip_pool("11.0.0.0/8", name="theirs"))
+    reflector.range(peerLimit=5000)
+    reflector.node.start()
+    reflector.wait_ranges()
+    before, cpu = reflector.node.resident(), cpu_seconds(reflector.node)
+    storm = reflector.storm(count, "-r", each, "-x", (count - 1) * each)
+    storm.wait("complete")
+    used, grown = cpu_seconds(reflector.node) - cpu, reflector.node.resident() - before
+    print(f"{storm.milliseconds} ms, {used:.2f} s of the daemon's time, {grown} KiB for {count} clients with {each} routes each")
+    assert used < 5
+    assert grown < 60000
+    assert storm.end().lost == 0
 
 
 def reflector_up(reflector, answers):

@@ -3,10 +3,11 @@
  *	bgp_storm -t 10.0.0.1 -f 10.128.0.1 -n 1000
  *
  * Client i dials from the address i after the first one (all must be addresses of the host: "ip route add local
- * 10.128.0.0/16 dev lo" makes them so), says OPEN, KEEPALIVE, its routes and End-of-RIB, and then keeps the session
- *alive. Lines on stdout, each with the milliseconds since the first dial: "connected N MS", "established N MS", "synced
- *N MS" (all have the daemon's End-of-RIB), "lost N MS" at the end. The exit status is 0 if all were Established in
- *time. */
+ * 10.128.0.0/16 dev lo" makes them so), says OPEN, KEEPALIVE, its routes and End-of-RIB; the session is kept alive.
+ *
+ * On stdout come lines of a word, a count, and the milliseconds since the first dial: "connected", "established",
+ * "synced" (all have the daemon's End-of-RIB), with -x "complete" (all have been told that many prefixes, counted as
+ * often as they are told), and at the end "lost". The exit status is 0 if all were Established in time. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -33,20 +34,21 @@ struct client {
 	int fd;
 	enum stage stage;
 	bool synced;
+	unsigned prefixes; /* announced to it, IPv4 */
 	struct strbuf in, out;
 	uint64_t next_keepalive;
 };
 
 struct storm {
 	struct addr target, first;
-	unsigned port, count, routes, deaf, stay;
+	unsigned port, count, routes, deaf, stay, expected;
 	uint32_t as;
 	uint16_t hold;
 	uint64_t patience;
 	const char *password;
 	int epoll;
 	struct client *clients;
-	unsigned connected, established, synced, lost;
+	unsigned connected, established, synced, complete, lost;
 	uint64_t begun, updates, octets;
 };
 
@@ -204,6 +206,34 @@ static bool is_end_of_rib(const struct bgp_msg *m)
 	return m->len == BGP_HEADER_LEN + 4 || m->len == BGP_HEADER_LEN + 10;
 }
 
+static unsigned count_prefixes(struct rd r)
+{
+	unsigned n = 0;
+
+	rd_take(&r, rd_u16(&r));
+	rd_take(&r, rd_u16(&r));
+	for (; rd_left(&r); n++)
+		rd_take(&r, (rd_u8(&r) + 7u) / 8);
+	return n;
+}
+
+static void hear_update(struct storm *s, struct client *c, struct bgp_msg *m)
+{
+	unsigned before = c->prefixes;
+
+	s->updates++;
+	if (is_end_of_rib(m) && !c->synced) {
+		c->synced = true;
+		if (++s->synced + s->deaf >= s->count && s->established == s->count)
+			report(s, "synced", s->synced);
+	}
+	if (!s->expected)
+		return;
+	c->prefixes += count_prefixes(m->body);
+	if (before < s->expected && c->prefixes >= s->expected && ++s->complete + s->deaf >= s->count)
+		report(s, "complete", s->complete);
+}
+
 static void hear_one(struct storm *s, struct client *c, struct bgp_msg *m)
 {
 	switch (m->type) {
@@ -222,12 +252,7 @@ static void hear_one(struct storm *s, struct client *c, struct bgp_msg *m)
 			report(s, "established", s->established);
 		break;
 	case BGP_UPDATE:
-		s->updates++;
-		if (is_end_of_rib(m) && !c->synced) {
-			c->synced = true;
-			if (++s->synced + s->deaf >= s->count && s->established == s->count)
-				report(s, "synced", s->synced);
-		}
+		hear_update(s, c, m);
 		break;
 	default:
 		lose(s, c);
@@ -374,7 +399,8 @@ static void usage(void)
 {
 	fputs(
 	    "usage: bgp_storm -t TARGET -f FIRST_SOURCE -n CLIENTS [-p PORT] [-a AS] [-H HOLD_TIME] [-r ROUTES_EACH]\n"
-	    "                 [-d DEAF_CLIENTS] [-k PASSWORD] [-T PATIENCE] [-w STAY]   (times in s; -w -1: until "
+	    "                 [-d DEAF_CLIENTS] [-x PREFIXES] [-k PASSWORD] [-T PATIENCE] [-w STAY]   (times in s; -w "
+	    "-1: until "
 	    "killed)\n",
 	    stderr);
 	exit(2);
@@ -386,7 +412,7 @@ int main(int argc, char **argv)
 	struct rlimit l;
 	int c;
 
-	while ((c = getopt(argc, argv, "t:f:n:p:a:H:r:d:k:T:w:")) != -1) {
+	while ((c = getopt(argc, argv, "t:f:n:p:a:H:r:d:k:T:w:x:")) != -1) {
 		switch (c) {
 		case 't':
 			if (!addr_parse(&s.target, optarg))
@@ -410,6 +436,9 @@ int main(int argc, char **argv)
 			break;
 		case 'r':
 			s.routes = (unsigned)atoi(optarg);
+			break;
+		case 'x':
+			s.expected = (unsigned)atoi(optarg);
 			break;
 		case 'd':
 			s.deaf = (unsigned)atoi(optarg);
