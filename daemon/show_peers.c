@@ -161,6 +161,8 @@ static void detail_session(struct request *r, const struct peer *p, const struct
 	out_bool(o, "passive", "Passive", p->want.passive);
 	if (i->state == BGP_ESTABLISHED)
 		out_text(o, "dialled_by", "Dialled by", i->outgoing ? "this node" : "the peer");
+	out_bool(o, "graceful_shutdown", "Graceful shutdown announced (RFC 8326)",
+		 rib_peer_config(p->rib)->graceful_shutdown);
 	out_bool(o, "reflector_client", "Route reflector client", rib_peer_config(p->rib)->rr_client);
 	if (p->want.opt.add_path_limit)
 		out_number(o, "add_path_limit", "Paths sent of a prefix, at most", p->want.opt.add_path_limit);

@@ -126,6 +126,8 @@ static void status_node(struct request *r)
 		out_addr(o, "cluster_id", "Reflector, cluster id", &cluster);
 	}
 	out_bool(o, "mesh", "Node-to-node mesh", self->mesh);
+	out_bool(o, "graceful_shutdown", r->d->config.graceful_shutdown ? "Graceful shutdown announced" : NULL,
+		 r->d->config.graceful_shutdown);
 }
 
 static void status_datastore(struct request *r)

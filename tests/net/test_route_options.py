@@ -106,6 +106,12 @@ def test_prepend_and_local_as(rack):
     rack.say(0, localASNumber=65000, asPathPrepend=1)
     wait_for(lambda: tor.attribute(rack.block, "as_path") == "65000 65000", "the session's AS alone", 30)
     assert rack.resets()[1] == before[1]
+    # With the router's own AS number the session is an internal one.
+    other.change(node_as=other.own)
+    rack.say(1, localASNumber=other.own)
+    wait_for(lambda: other.attribute(rack.block, "local_pref") == "2147482623", "inside the AS", 30)
+    assert not other.attribute(rack.block, "as_path")
+    assert other.attribute(rack.block, "next_hop") == rack.node.ip4
 
 
 def test_own_as_in_the_path(rack):
@@ -139,6 +145,8 @@ def test_graceful_shutdown_of_a_session_and_of_the_node(rack):
     rack.node.configure({"bgp": {"graceful_shutdown": {"announce": True}}})
     rack.node.reload()
     wait_for(lambda: stays.attribute(rack.block, "community") == community, "now all neighbours are")
+    assert "Graceful shutdown announced" in rack.node.calidris("show", "status")
+    assert rack.node.show("peers", stays.ip4)["peer"]["graceful_shutdown"]
     rack.node.configure({"bgp": {"graceful_shutdown": None}})
     rack.node.reload()
     rack.say(leaving, gracefulShutdown=None)

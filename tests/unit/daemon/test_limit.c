@@ -273,6 +273,63 @@ START_TEST(test_stale_gives_way)
 }
 END_TEST
 
+/* Established with a peer that is not there before. */
+static int dynamic_establish(void)
+{
+	struct bgp_open o = open_of(V4);
+	uint8_t bytes[BGP_MAX_MESSAGE];
+	struct wr w = wr_make(bytes, sizeof bytes);
+	int fd = dial(TWO);
+
+	bgp_open_encode(&w, &o);
+	bgp_keepalive_encode(&w);
+	say(fd, &w);
+	TURN_UNTIL(speaker_find(d.speaker, TWO) && is_up(TWO), 3);
+	return fd;
+}
+
+/* Somebody of a range who sends too much is not forgotten with the session: that would let him in again. */
+START_TEST(test_dynamic)
+{
+	struct peer_want range = {
+	    .name = mem_strdup("range"),
+	    .origin = mem_strdup("a test"),
+	    .kind = PEER_DYNAMIC,
+	    .remote_port = port,
+	    .local_as = OUR_AS,
+	    .passive = true,
+	    .families = V4,
+	    .hold_time = 90,
+	    .restart_time = 120,
+	    .opt = {.prefix_limit = 1, .range_limit = 5},
+	};
+	struct self self = {.name = "a", .as = OUR_AS, .router_id = 0x0a000001};
+	struct peering p = {.ranges = mem_dup(&range, sizeof range), .range_count = 1};
+	int fd;
+
+	ck_assert(prefix_parse(&p.ranges[0].opt.range, "127.0.0.0/24"));
+	self.ip[FAM_IPV4].addr = addr_of("127.0.0.1");
+	speaker_apply(d.speaker, &p, &self, NULL, NULL);
+	fd = dial(TWO);
+	TURN_UNTIL(speaker_find(d.speaker, TWO), 3);
+	close(fd);
+	TURN_UNTIL(!speaker_find(d.speaker, TWO), 3);
+	fd = dynamic_establish();
+	announce(fd, "10.1.0.0/24");
+	announce(fd, "10.2.0.0/24");
+	TURN_UNTIL(!is_up(TWO), 3);
+	close(fd);
+	settle();
+	ck_assert(peer_of(TWO)->limit.down);
+	ck_assert(!lets_in());
+	speaker_reset(peer_of(TWO));
+	TURN_UNTIL(!speaker_find(d.speaker, TWO), 3);
+	fd = dynamic_establish();
+	ck_assert(is_up(TWO));
+	close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("limit");
@@ -285,5 +342,6 @@ int main(void)
 	tcase_add_test(tc, test_families);
 	tcase_add_test(tc, test_rejected_counts);
 	tcase_add_test(tc, test_stale_gives_way);
+	tcase_add_test(tc, test_dynamic);
 	return rig_run(tc, "prefix limit");
 }

@@ -17,7 +17,7 @@
 static const uint32_t path_ids[PATHS] = {0, 7, UINT32_MAX};
 
 struct input {
-	bool there, stale, marked;
+	bool there, stale, long_lived, marked;
 	uint32_t sent_as; /* our path identifier, once somebody was told; 0: not known yet */
 	struct spec s;
 };
@@ -134,13 +134,29 @@ struct choice {
 	struct input *in;
 };
 
+static bool model_has(const struct spec *s, uint32_t community)
+{
+	for (unsigned i = 0; i < 4; i++)
+		if (s->communities[i] == community)
+			return true;
+	return false;
+}
+
 static uint32_t model_local_pref(const struct member *m, unsigned i, const struct input *in)
 {
 	if (m->import == 2 && kind_of(i) == 0)
 		return 300;
+	if (m->conf.avoid ||
+	    (m->conf.ebgp && m->conf.honour_graceful_shutdown && model_has(&in->s, BGP_COMMUNITY_GRACEFUL_SHUTDOWN)))
+		return 0;
 	if (m->conf.ebgp)
 		return 100;
 	return in->s.local_pref ? in->s.local_pref : 100;
+}
+
+static bool model_is_llgr_stale(const struct input *in)
+{
+	return in->long_lived || model_has(&in->s, BGP_COMMUNITY_LLGR_STALE);
 }
 
 static unsigned words_in(const uint32_t *v, unsigned max)
@@ -165,29 +181,31 @@ static int64_t model_rank(const struct choice *c, unsigned i, unsigned step)
 
 	switch (step) {
 	case 0:
-		return -(int64_t)model_local_pref(m, i, in);
+		return model_is_llgr_stale(in);
 	case 1:
-		return words_in(in->s.path, 8);
+		return -(int64_t)model_local_pref(m, i, in);
 	case 2:
-		return in->s.origin;
+		return words_in(in->s.path, 8);
 	case 3:
-		return in->s.has_med ? in->s.med : 0;
+		return in->s.origin;
 	case 4:
-		return !m->conf.ebgp;
+		return in->s.has_med ? in->s.med : 0;
 	case 5:
-		return in->stale;
+		return !m->conf.ebgp;
 	case 6:
-		return model_router_id(m, in);
+		return in->stale;
 	case 7:
-		return words_in(in->s.clusters, 4);
+		return model_router_id(m, in);
 	case 8:
+		return words_in(in->s.clusters, 4);
+	case 9:
 		return addr_to_u32(&m->conf.remote);
 	default:
 		return path_ids[c->path];
 	}
 }
-#define MODEL_STEPS 10u
-#define MODEL_MED 3u
+#define MODEL_STEPS 11u
+#define MODEL_MED 4u
 #define CHOICES (PEERS * PATHS + 1)
 
 /* The best of n; -1 if there is none. The local one is always the best. */
@@ -229,14 +247,6 @@ static unsigned model_choices(unsigned i, struct choice *c)
 	return n;
 }
 
-static bool model_has(const struct spec *s, uint32_t community)
-{
-	for (unsigned i = 0; i < 4; i++)
-		if (s->communities[i] == community)
-			return true;
-	return false;
-}
-
 static struct addr self_of(const struct member *m, enum family f)
 {
 	static const char *const selves[2][FAM_COUNT] = {{OUR_V4, OUR_V6}, {"192.168.0.2", "2001:db8:ffff::2"}};
@@ -244,14 +254,21 @@ static struct addr self_of(const struct member *m, enum family f)
 	return addr_of(selves[m->self][f]);
 }
 
-static void said_communities(struct said *s, const struct member *to, unsigned i, const struct spec *from)
+static void said_communities(struct said *s, const struct member *to, unsigned i, const struct choice *c)
 {
-	unsigned n = from ? words_in(from->communities, 4) : 0;
+	const struct member *from = c->who >= 0 ? &w->m[c->who] : NULL;
+	unsigned n = from ? words_in(c->in->s.communities, 4) : 0;
 
 	if (n)
-		memcpy(s->communities, from->communities, n * sizeof *s->communities);
+		memcpy(s->communities, c->in->s.communities, n * sizeof *s->communities);
+	if (from && from->conf.ebgp && model_has(&c->in->s, BGP_COMMUNITY_BLACKHOLE))
+		s->communities[n++] = BGP_COMMUNITY_NO_EXPORT;
+	if (from && model_is_llgr_stale(c->in) && !model_has(&c->in->s, BGP_COMMUNITY_LLGR_STALE))
+		s->communities[n++] = BGP_COMMUNITY_LLGR_STALE;
 	if (to->export >= 2 && kind_of(i) == 2)
 		s->communities[n++] = ADDED;
+	if (to->conf.graceful_shutdown && !(from && model_has(&c->in->s, BGP_COMMUNITY_GRACEFUL_SHUTDOWN)))
+		s->communities[n++] = BGP_COMMUNITY_GRACEFUL_SHUTDOWN;
 	qsort(s->communities, n, sizeof *s->communities, said_by_value);
 }
 
@@ -266,6 +283,10 @@ static bool model_passes(const struct member *to, unsigned i, const struct choic
 		return true;
 	if (model_has(&c->in->s, BGP_COMMUNITY_NO_ADVERTISE) ||
 	    (to->conf.ebgp && model_has(&c->in->s, BGP_COMMUNITY_NO_EXPORT)))
+		return false;
+	if (to->conf.ebgp && from->conf.ebgp && model_has(&c->in->s, BGP_COMMUNITY_BLACKHOLE))
+		return false;
+	if (model_is_llgr_stale(c->in) && !to->codec.llgr)
 		return false;
 	return from->conf.ebgp || to->conf.ebgp || from->conf.rr_client || to->conf.rr_client;
 }
@@ -288,11 +309,11 @@ static bool model_said(const struct member *to, unsigned i, const struct choice 
 		if (addr_equal(&s->next_hop, &to->conf.remote) || addr_equal(&s->next_hop, &to->other))
 			return false;
 	}
-	said_communities(s, to, i, spec);
-	if (to->conf.ebgp)
+	said_communities(s, to, i, c);
+	while (to->conf.ebgp && n <= to->conf.prepend)
 		s->path[n++] = OUR_AS;
 	if (spec) {
-		memcpy(s->path + n, spec->path, 6 * sizeof *s->path);
+		memcpy(s->path + n, spec->path, words_in(spec->path, 8) * sizeof *s->path);
 		s->origin = spec->origin;
 	}
 	if (to->conf.ebgp)
@@ -301,6 +322,8 @@ static bool model_said(const struct member *to, unsigned i, const struct choice 
 	s->local_pref = !from ? INT32_MAX - 1024 : model_local_pref(from, i, c->in);
 	if (to->export == 3 && kind_of(i) == 0)
 		s->local_pref = 77;
+	if (to->conf.graceful_shutdown)
+		s->local_pref = 0;
 	if (spec && spec->has_med) {
 		s->has_med = true;
 		s->med = spec->med;
@@ -492,7 +515,7 @@ static bool receives_paths(const struct member *m, unsigned i)
 
 static void input_end(struct input *in)
 {
-	in->there = in->stale = false;
+	in->there = in->stale = in->long_lived = false;
 	in->sent_as = 0;
 }
 
@@ -503,6 +526,9 @@ static void do_announce(struct member *m, unsigned i, unsigned path)
 	    {NULL, NULL, "10.9.0.1", "10.0.0.3", "10.0.0.6", "10.0.0.8"},
 	    {NULL, NULL, NULL, "2001:db8::3", "2001:db8::6", "2001:db8::8"},
 	};
+	static const uint32_t well_known[] = {BGP_COMMUNITY_NO_EXPORT,	BGP_COMMUNITY_NO_ADVERTISE,
+					      BGP_COMMUNITY_BLACKHOLE,	BGP_COMMUNITY_GRACEFUL_SHUTDOWN,
+					      BGP_COMMUNITY_LLGR_STALE, BGP_COMMUNITY_NO_LLGR};
 	struct spec s = {.origin = (uint8_t)rnd(2), .has_med = rnd(3) == 0, .path_id = path_ids[path]};
 	struct prefix p = prefix_at(i);
 	unsigned hops = m->conf.ebgp + rnd(3), n = 0;
@@ -521,8 +547,8 @@ static void do_announce(struct member *m, unsigned i, unsigned path)
 		s.communities[n++] = m->mark;
 		s.communities[n++] = PATH_MARKS + path;
 	}
-	if (rnd(10) == 0)
-		s.communities[n] = rnd(2) ? BGP_COMMUNITY_NO_EXPORT : BGP_COMMUNITY_NO_ADVERTISE;
+	if (rnd(6) == 0)
+		s.communities[n] = well_known[rnd(6)];
 	else if (w->prefixes > 100)
 		s.communities[n] = 0x10000u + i; /* many different sets: many chunks */
 	s.next_hop = next_hops[family_at(i)][rnd(6)];
@@ -584,6 +610,8 @@ static void member_up(struct member *m)
 		m->codec.add_path_tx = rnd(2) ? BOTH : (uint8_t)rnd(4);
 	if (rnd(2))
 		m->codec.add_path_rx = (uint8_t)rnd(4);
+	if (rnd(2))
+		m->codec.llgr = !m->codec.llgr;
 	m->in->codec = m->codec;
 	if (rnd(3) == 0)
 		m->router_id = 0x0b000000u + rnd(4);
@@ -631,6 +659,23 @@ static void op_sweep(struct member *m)
 
 	rib_peer_sweep(m->peer, f);
 	inputs_sweep(m, f);
+}
+
+/* What is stale is so for long. */
+static void op_long(struct member *m)
+{
+	enum family f = (enum family)rnd(FAM_COUNT);
+
+	rib_peer_long_lived(m->peer, f);
+	for (unsigned i = 0; i < w->prefixes * PATHS; i++) {
+		struct input *in = &m->input[i / PATHS][i % PATHS];
+
+		if (family_at(i / PATHS) != f || !in->stale)
+			continue;
+		in->long_lived = true;
+		if (model_has(&in->s, BGP_COMMUNITY_NO_LLGR))
+			input_end(in);
+	}
 }
 
 /* The peer refreshes everything it has, or forgets some. */
@@ -696,6 +741,16 @@ static void op_export(struct member *m)
 	configure(m);
 }
 
+/* Routes that are to be used last, by others and by us, and longer paths. */
+static void op_last(struct member *m)
+{
+	m->conf.prepend = rnd(2) ? 0 : rnd(3);
+	m->conf.graceful_shutdown = rnd(3) == 0;
+	m->conf.avoid = rnd(3) == 0;
+	m->conf.honour_graceful_shutdown = rnd(3);
+	configure(m);
+}
+
 static void op_client(struct member *m)
 {
 	m->conf.rr_client = !m->conf.ebgp && rnd(2);
@@ -739,9 +794,9 @@ static const struct {
 	unsigned weight;
 	void (*op)(struct member *m);
 } ops[] = {
-    {400, op_announce}, {200, op_withdraw},   {100, op_local}, {20, op_bounce}, {10, op_sweep},
-    {4, op_refresh_in}, {20, op_refresh_out}, {8, op_import},  {24, op_export}, {8, op_client},
-    {8, op_self},	{8, op_replace},      {4, op_other},   {12, op_pace},	{6, op_judge},
+    {400, op_announce}, {200, op_withdraw}, {100, op_local},	  {20, op_bounce}, {10, op_sweep},  {10, op_long},
+    {16, op_last},	{4, op_refresh_in}, {20, op_refresh_out}, {8, op_import},  {24, op_export}, {8, op_client},
+    {8, op_self},	{8, op_replace},    {4, op_other},	  {12, op_pace},   {6, op_judge},
 };
 
 static void one_step(void)
