@@ -12,7 +12,7 @@ import pytest
 from harness import Host, wait_for
 from objects import bgp_peer, ip_pool
 from routes import PARTIAL, Table, differences, random_routes, updates_of, withdrawals_of
-from speaker import NOTIFICATION, Speaker, end_of_rib, message
+from speaker import NOTIFICATION, Speaker, capability, end_of_rib, message
 from station import (GLOBAL, LOC_RIB, PEER_UP, ROUTE_MONITORING, SHOWN, STATISTICS, Key, Report, Station, Wrong, shown_route)
 
 OUR_AS, OTHER_AS = 64512, 65001
@@ -41,7 +41,7 @@ class Scene:
         self.hops = {4: [f"172.18.0.{number}" for number in range(200, 205)],
                      6: [f"fd00:18::{number:x}" for number in range(0x2000, 0x2005)]}
         self.speaker = Speaker(self.host)
-        self.peers, self.sources = {}, {}
+        self.peers, self.sources, self.with_paths = {}, {}, set()
         self.bmp = {"adj_rib_in": "both", "adj_rib_out": True, "statistics_interval": 1, "connect_retry_time": 1,
                     "connect_retry_max": 1, **bmp}
 
@@ -65,13 +65,20 @@ class Scene:
         first = {} if internal else {"first_as": OTHER_AS}
         return random_routes(number, number, count, hops=self.hops, internal=internal, **first, **options)
 
-    def add_peer(self, number, routes=(), as_number=OUR_AS, family=4, **options):
+    def add_peer(self, number, routes=(), as_number=OUR_AS, family=4, add_path=False, **options):
+        """add_path: both ways, for both families."""
+        if add_path:
+            options["more"] = capability(69, struct.pack("!HBBHBB", 1, 1, 3, 2, 1, 3))
         address = f"172.18.0.{100 + number}" if family == 4 else f"fd00:18::{0x100 + number:x}"
         self.host.ip(f"addr add {address}/{24 if family == 4 else 64} dev eth0{'' if family == 4 else ' nodad'}")
-        peer = self.speaker.add(address, as_number, f"192.0.2.{number}", updates=updates_of(list(routes)), keep=True, **options)
+        peer = self.speaker.add(address, as_number, f"192.0.2.{number}", keep=True,
+                                updates=updates_of(list(routes), add_path=add_path), **options)
         self.peers[address], self.sources[address] = peer, keyed(routes)
         self.cluster.write(bgp_peer(f"peer-{number}", node="ours", peerIP=address, asNumber=as_number,
-                                    families=["IPv4", "IPv6"], keepOriginalNextHop=True))
+                                    families=["IPv4", "IPv6"], keepOriginalNextHop=True,
+                                    **({"addPath": "Both"} if add_path else {})))
+        if add_path:
+            self.with_paths.add(address)
         return address
 
     def say(self, address, data, announced=(), withdrawn=()):
@@ -81,10 +88,10 @@ class Scene:
         self.sources[address].update(keyed(announced))
 
     def announce(self, address, routes):
-        self.say(address, b"".join(updates_of(routes)), announced=routes)
+        self.say(address, b"".join(updates_of(routes, add_path=address in self.with_paths)), announced=routes)
 
     def withdraw(self, address, routes):
-        self.say(address, b"".join(withdrawals_of(routes)), withdrawn=routes)
+        self.say(address, b"".join(withdrawals_of(routes, add_path=address in self.with_paths)), withdrawn=routes)
 
     # What must be true at rest
 
@@ -101,7 +108,7 @@ class Scene:
         return self.wrong_loc_rib(report) if loc_rib else ""
 
     def wrong_peer(self, report, address, views):
-        sent = Table()
+        sent = Table(add_path=(4, 6) if address in self.with_paths else ())
         for body in list(self.peers[address].updates):
             sent.update(body)
         wanted = {"pre": as_reported(self.sources[address]), "post": as_reported(self.sources[address]), "out": sent.routes}
@@ -249,6 +256,29 @@ def test_old_peer(scene):
         report = station.wait(right, "the old peer's tables")
         assert not report.peers[Key(GLOBAL, old)].tables["out"].four_octets
         assert all(17 in [code for code, _flags, _value in route.others] for route in report.table(old, "out").values())
+
+
+def test_add_path(scene):
+    """Several paths of a prefix, to and from a peer: with their identifiers, as the peer's OPENs have it."""
+    def paths(number):
+        return [dataclasses.replace(route, path_id=path_id, med=path_id)
+                for route in scene.routes(number, 40, unknown=False) for path_id in (number, 10 + number)]
+    one, two = (scene.add_peer(number, paths(number), add_path=True) for number in (1, 2))
+    outside = scene.add_peer(3, scene.routes(3, 30, internal=False, unknown=False), OTHER_AS, add_path=True)
+    plain = scene.add_peer(4, scene.routes(4, 30, unknown=False))
+    with Station(scene.collector, scene.collector.ip4) as station, Station(scene.collector, scene.collector.ip6) as later:
+        scene.start(station)
+        report = scene.wait_settled(station)
+        assert len(report.table(one)) == 160 and {path_id for _prefix, path_id in report.table(one)} == {1, 11}
+        # The same prefixes from both: what the third is sent has several paths.
+        scene.announce(two, [dataclasses.replace(route, path_id=7) for route in paths(1)[:40]])
+        scene.withdraw(one, paths(1)[1:20:2])
+        scene.wait_settled(station)
+        scene.reload(stations=f"{station.endpoint} {later.endpoint}")
+        scene.wait_settled(later)
+        sent = report.table(outside, "out")
+        assert len({prefix for prefix, _path_id in sent}) < len(sent), "several paths of one prefix"
+        assert {path_id for _prefix, path_id in report.table(plain, "out")} == {0}
 
 
 # ---- Changes ----
