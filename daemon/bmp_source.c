@@ -72,7 +72,10 @@ struct bmp_source *source_of_peer(struct bmp *b, struct peer *p)
 	s->families = codec->families;
 	s->as2 = !codec->as4;
 	s->id = (struct pack_source){
-	    .peer = {.type = BMP_PEER_GLOBAL, .address = p->want.remote, .as = open->as, .router_id = open->router_id},
+	    .peer = {.type = BMP_PEER_GLOBAL,
+		     .address = bgp_session_config(p->session)->remote,
+		     .as = open->as,
+		     .router_id = open->router_id},
 	    .number = ++b->last_number,
 	    .add_path = codec->add_path_rx,
 	    .max_message = codec->max_message,

@@ -1,5 +1,6 @@
 """BMP: what stations learn is what is there, whatever happens to them, to the sessions and to the routes meanwhile."""
 
+import contextlib
 import dataclasses
 import ipaddress
 import random
@@ -508,6 +509,57 @@ def test_stations_say_something(scene):
         scene.withdraw(next(iter(scene.peers)), scene.routes(1, 50)[:10])
         scene.wait_settled(station)
         assert len(station.reports) == 1
+
+
+def test_anything_in_any_order(scene):
+    """Routes, sessions, settings and stations do what they like; when they rest, every station knows what is."""
+    rng = random.Random(11)
+    routes = {number: scene.routes(number, 250, internal=number != 2) for number in (1, 2, 3)}
+    addresses = {number: scene.add_peer(number, routes[number], OTHER_AS if number == 2 else OUR_AS) for number in routes}
+    scene.add_peer(4, as_number=65002)
+    scene.bmp.update(buffer=1 << 20)
+    places = [(scene.collector.ip4, 11019), (scene.collector.ip6, 11019), (scene.collector.ip4, 1790)]
+    with contextlib.ExitStack() as stack:
+        stations = [stack.enter_context(Station(scene.collector, *place)) for place in places]
+        settings = {"adj_rib_in": "both", "adj_rib_out": True, "loc_rib": True}
+        scene.start(*stations)
+        scene.wait_settled(stations[0])
+
+        def change(number):
+            churn(scene, addresses[number], routes[number], rng, 400)
+
+        def end_session(number):
+            peer = scene.peers[addresses[number]]
+            before = peer.established
+            peer.connection.sock.shutdown(socket.SHUT_RDWR)
+            wait_for(lambda: peer.established > before, "the session is back", 40)
+            scene.sources[addresses[number]] = keyed(routes[number])
+
+        def say_again(number):
+            known = list(scene.sources[addresses[number]].values())
+            scene.speaker.say(scene.peers[addresses[number]], b"".join(updates_of(known[:50])))
+
+        def station_does(number):
+            station = stations[number - 1]
+            rng.choice([lambda: station.read(False), station.read, lambda: station.read(sip=1500, pause=0.001),
+                        station.hang_up, lambda: station.hang_up(reset=True)])()
+
+        def reload(_number):
+            settings.update(rng.choice([{"adj_rib_in": rng.choice(["both", "post-policy", "pre-policy", "off"])},
+                                        {"adj_rib_out": rng.random() < 0.5}, {"loc_rib": rng.random() < 0.5}]))
+            chosen = rng.sample(stations, rng.randint(1, 3))
+            scene.reload(stations=" ".join(station.endpoint for station in chosen), **settings)
+
+        for _step in range(120):
+            rng.choice([change, change, change, end_session, say_again, station_does, station_does, station_does, reload])(
+                rng.choice(list(routes)))
+        for station in stations:
+            station.read()
+        views = {"both": ("pre", "post"), "post-policy": ("post",), "pre-policy": ("pre",), "off": ()}[settings["adj_rib_in"]]
+        scene.reload(stations=" ".join(station.endpoint for station in stations))
+        for station in stations:
+            scene.wait_settled(station, timeout=60, views=views + (("out",) if settings["adj_rib_out"] else ()),
+                               loc_rib=settings["loc_rib"])
 
 
 # ---- Configuration ----
