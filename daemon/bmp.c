@@ -377,6 +377,7 @@ bool bmp_station_info(const struct bmp *b, unsigned index, struct bmp_station_in
 	*out = (struct bmp_station_info){
 	    .at = st->at,
 	    .state = state_name(st),
+	    .is_up = st->state == STATION_UP,
 	    .since = st->since,
 	    .retry_in = st->state == STATION_WAITING ? loop_timer_left(b->d->loop, &st->timer) : 0,
 	    .connected = st->connected,

@@ -35,6 +35,7 @@ void bmp_end_of_rib(struct bmp *b, const struct peer *p, enum family f);
 struct bmp_station_info {
 	struct endpoint at;
 	const char *state; /* "waiting", "connecting", "dumping", "up" */
+	bool is_up;
 	uint64_t since;	   /* mono, of the state */
 	uint64_t retry_in; /* ns, until the next attempt; 0: none is due */
 	uint64_t connected, overruns;

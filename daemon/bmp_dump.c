@@ -1,7 +1,7 @@
 /* A station that connects is told the state: every route of every session that is up, what each has been sent, the
  * selection; then End-of-RIB for each of the tables (RFC 7854 5, RFC 9069 5.4). What changes meanwhile it hears from
  * the feed, so places that the walk has passed need no second look. */
-#include "daemon/base/mem.h"
+#include "daemon/base/mono.h"
 #include "daemon/bmp_core.h"
 #include "daemon/speaker.h"
 
@@ -18,10 +18,11 @@ static void next_phase(struct dump *d)
 
 /* ---- Routes ---- */
 
-/* The RIB keeps whole seconds: no route is older than the session that told it. */
+/* The RIB keeps whole seconds: no route is older than the session that told it. The millisecond is for what the clocks
+ * may have moved against each other since Peer Up was made. */
 static uint64_t time_of(const struct rib_path *path, const struct bmp_source *s)
 {
-	return path->since > s->since ? path->since : s->since;
+	return path->since > s->since ? path->since : s->since + MONO_MSEC;
 }
 
 static void dump_path(void *arg, const struct rib_path *path)

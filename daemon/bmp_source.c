@@ -8,8 +8,8 @@
 
 /* RFC 9069 5.2.1: the name of the only instance. */
 #define TABLE_NAME "global"
-/* Both OPENs, and what is around them. */
-#define PEER_UP_MAX (2u * BGP_MAX_MESSAGE + 1024u)
+/* Both OPENs, and what is around them, texts included. */
+#define PEER_UP_MAX (2u * BGP_MAX_MESSAGE + 8192u)
 
 static struct buf *message_make(void (*write)(struct wr *w, const void *arg), const void *arg)
 {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/base/mono.h"
+#include "daemon/bmp.h"
 #include "daemon/cluster.h"
 #include "daemon/link.h"
 #include "daemon/liveness.h"
@@ -80,6 +81,17 @@ static void mrt_problems(struct daemon *d, struct strbuf *out)
 		strbuf_printf(out, "%s\n", s.problem);
 }
 
+static void bmp_problems(struct daemon *d, struct strbuf *out)
+{
+	struct bmp_station_info i;
+	char at[ENDPOINT_STRLEN];
+
+	for (unsigned n = 0; bmp_station_info(d->bmp, n, &i); n++)
+		if (!i.is_up && *i.last_error)
+			strbuf_printf(out, "BMP station %s is not told anything: %s\n", endpoint_format(&i.at, at),
+				      i.last_error);
+}
+
 void show_collect_problems(struct daemon *d, struct strbuf *out)
 {
 	strbuf_puts(out, "");
@@ -90,6 +102,7 @@ void show_collect_problems(struct daemon *d, struct strbuf *out)
 	liveness_problems(d->liveness, out);
 	kernel_problems(d, out);
 	mrt_problems(d, out);
+	bmp_problems(d, out);
 }
 
 static bool problems_start(struct request *r)

@@ -456,8 +456,11 @@ def test_station_comes_and_goes(scene):
         scene.start(station)
         wait_for(lambda: "Connection refused" in scene.station(station)["last_error"], "nobody is there")
         assert scene.station(station)["state"] in ("waiting", "connecting")
+        problem = f"BMP station {station.endpoint} is not told anything: cannot connect: Connection refused"
+        assert problem in scene.node.calidris("show", "problems")
         station.back()
         scene.wait_settled(station)
+        assert "BMP" not in scene.node.calidris("show", "problems")
         for number in range(1, 7):
             station.read(sip=2000, pause=0.001)
             station.hang_up(reset=number % 2 == 0)
@@ -616,7 +619,7 @@ def test_daemon_stops_and_dies(scene):
     with Station(scene.collector, scene.collector.ip4) as station:
         scene.start(station)
         report = scene.wait_settled(station)
-        scene.node.terminate()
+        assert scene.node.terminate() == 0
         station.wait(lambda found: found.termination and found.closed, "a goodbye")
         assert report.termination == {1: b"\0\0", 0: b"the daemon stops"}
         # The session was left to graceful restart: no NOTIFICATION, event ManualStop; then Loc-RIB's own reason.

@@ -175,7 +175,7 @@ def test_tshark(scene):
         scene.reload(adj_rib_in="post-policy")
         scene.wait_settled(station, views=("post", "out"))
         wait_for(lambda: all((7, None) in peer.statistics or key.kind != GLOBAL for key, peer in report.peers.items()), "statistics")
-        scene.node.terminate()
+        assert scene.node.terminate() == 0
         station.wait(lambda found: found.termination, "Termination")
         found = [message for message in capture.messages(options=["-d", "tcp.port==11019,bmp"])
                  if message.protocol == "bmp"]
