@@ -243,14 +243,15 @@ static bool ended_work(void *arg, uint64_t deadline)
 	struct dynamic *dyn = arg;
 	struct peer *p;
 
-	(void)deadline;
 	while ((p = TAILQ_FIRST(&dyn->ended))) {
 		TAILQ_REMOVE(&dyn->ended, p, ended);
 		p->ending = false;
 		if (!bgp_session_is_connected(p->session) && !p->stale && !p->limit.down)
 			speaker_remove(p, 0);
+		if (mono_now() >= deadline)
+			break;
 	}
-	return false;
+	return !TAILQ_EMPTY(&dyn->ended);
 }
 
 /* ---- Life and looking ---- */
