@@ -1,7 +1,8 @@
 /* The inside of the RIB, shared by the files of rib/ and nobody else.
  *
  * rib.c owns the queue of dirty nodes and the work items, update.c and local.c change routes, decide.c selects, peer.c
- * owns peers and the walks over their routes, group.c, adjout.c, encode.c and send.c are what goes out. */
+ * owns peers, ages.c how old their routes are and the walks over them; want.c, group.c, adjout.c, entries.c, encode.c
+ * and send.c are what goes out. */
 #ifndef RIB_CORE_H
 #define RIB_CORE_H
 
@@ -18,7 +19,7 @@
 #define LOCAL_PEER 0u /* index of the local peer */
 #define PEERS_MAX UINT16_MAX
 
-/* A route: 24 octets. Its list hangs off the node; the stale generation is epoch, see peer.c. */
+/* A route: 24 octets. Its list hangs off the node; the stale generation is epoch, see ages.c. */
 struct route {
 	struct attrs *attrs; /* after import policy; one reference */
 	uint32_t next;	     /* of the same prefix, ID_NONE at the end */
@@ -74,14 +75,16 @@ struct tally {
 /* What a peer has of one family. */
 struct peer_family {
 	struct tally tally[AGE_COUNT];
-	uint32_t best;	      /* prefixes whose best route is this peer's */
-	uint8_t epoch;	      /* of routes that come in now */
-	uint8_t long_until;   /* routes of earlier epochs are long-lived stale (RFC 9494), */
-	uint8_t keep_from;    /* ... and those of still earlier ones dead */
-	uint8_t span;	      /* epochs that routes in the table may have, less one */
-	struct pageset pages; /* where its routes are */
-	struct pageset todo;  /* pages still to be walked */
-	struct cursor cursor; /* what goes out */
+	uint32_t best;		       /* prefixes whose best route is this peer's */
+	uint8_t epoch;		       /* of routes that come in now */
+	uint8_t long_until;	       /* routes of earlier epochs are long-lived stale (RFC 9494), */
+	uint8_t keep_from;	       /* ... and those of still earlier ones dead */
+	uint8_t span;		       /* epochs that routes in the table may have, less one */
+	struct pageset pages;	       /* where its routes are */
+	struct pageset todo;	       /* pages still to be walked */
+	bool walking;		       /* it is not through */
+	uint8_t walk_epoch, walk_long; /* epoch and long_until when it began */
+	struct cursor cursor;	       /* what goes out */
 };
 
 struct rib_peer {
@@ -227,18 +230,28 @@ struct attrs *route_received(const struct rib *r, uint32_t route_id);
 void originals_clear(struct rib *r);
 void memo_clear(struct rib *r);
 
+/* ages.c */
+enum age route_age(const struct rib_peer *p, enum family f, const struct route *rt);
+void peer_count(struct rib_peer *p, enum family f, const struct route *rt, int by);
+/* All fresh routes become stale; those that are stale die, or are kept as long-lived. */
+void peer_all_stale(struct rib_peer *p, enum family f);
+void peer_end_stale(struct rib_peer *p, enum family f);
+void peer_long_lived(struct rib_peer *p, enum family f);
+/* Withdraws all routes the peer has in the family, in slices. */
+void peer_drop(struct rib_peer *p, enum family f);
+/* No more ages can be told apart until a walk is through. */
+bool peer_ages_full(const struct rib_peer *p, enum family f);
+/* Walks over all routes of the peer, in slices; what: SCAN_*. */
+void peer_scan(struct rib_peer *p, enum family f, uint8_t what);
+bool peer_scan_run(void *arg, uint64_t deadline);
+
 /* peer.c */
 struct rib_peer *peer_make(struct rib *r, const struct rib_peer_conf *conf, void *arg);
 void peer_destroy(struct rib_peer *p);
-bool peer_scan_run(void *arg, uint64_t deadline);
-enum age route_age(const struct rib_peer *p, enum family f, const struct route *rt);
-/* Withdraws all routes the peer has in the family, in slices. */
-void peer_drop(struct rib_peer *p, enum family f);
 bool peer_has_address(const struct rib_peer *p, const struct addr *a);
 /* The index of the peer with this address, one that is up if there are several; LOCAL_PEER if none. */
 uint16_t peer_by_address(const struct rib *r, const struct addr *a);
 bool rib_is_own(const struct rib *r, const struct addr *a);
-void peer_count(struct rib_peer *p, enum family f, const struct route *rt, int by);
 /* Frees the indexes of peers whose last route is gone and decided. */
 void peers_reap(struct rib *r);
 

@@ -1,9 +1,4 @@
-/* Peers, and the walks over what one peer has in the tables.
- *
- * Stale and withdrawn at once, whatever the number of routes: every route carries the epoch of its peer and family in
- * which it was last received. Making all of them stale is a new epoch; dropping all of them is a new epoch from which
- * on routes are kept. The walk that then really removes them runs in slices over the pages where the peer has routes,
- * and a decision that comes across a dead route meanwhile removes it too.
+/* Peers: their life, their addresses, and what changes of their settings cause.
  *
  * An index is used again only when no route has it and every node that lost a route of it was decided: entries of
  * update groups name their source by index. */
@@ -13,229 +8,6 @@
 #include "daemon/base/mem.h"
 #include "rib/core.h"
 #include "rib/group.h"
-
-/* ---- Ages ---- */
-
-enum age route_age(const struct rib_peer *p, enum family f, const struct route *rt)
-{
-	const struct peer_family *pf = &p->fam[f];
-	uint8_t age = (uint8_t)(pf->epoch - rt->epoch);
-
-	if (age == 0)
-		return AGE_FRESH;
-	if (age > (uint8_t)(pf->epoch - pf->keep_from))
-		return AGE_DEAD;
-	return age > (uint8_t)(pf->epoch - pf->long_until) ? AGE_LONG_LIVED : AGE_STALE;
-}
-
-void peer_count(struct rib_peer *p, enum family f, const struct route *rt, int by)
-{
-	struct tally *t = &p->fam[f].tally[route_age(p, f, rt)];
-
-	t->routes += (uint32_t)by;
-	if (!route_reason(rt))
-		t->accepted += (uint32_t)by;
-}
-
-static void tally_move(struct tally *to, struct tally *from)
-{
-	to->routes += from->routes;
-	to->accepted += from->accepted;
-	*from = (struct tally){0};
-}
-
-/* Visits every route of the peer on one page; the visitor may remove it. Returns whether any is left. */
-static bool page_walk(struct rib_peer *p, enum family f, uint32_t page,
-		      void (*visit)(struct rib_peer *p, enum family f, uint32_t node, uint32_t *link))
-{
-	struct rib *r = p->rib;
-	uint32_t first = page << PAGE_SHIFT, last = first + PAGE_NODES;
-	bool any = false;
-
-	if (last > r->table[f].nodes.bound)
-		last = r->table[f].nodes.bound;
-	for (uint32_t id = first; id < last; id++) {
-		struct node *n = table_node(&r->table[f], id);
-		uint32_t *link = &n->routes;
-
-		while (n->flags & NODE_USED && *link != ID_NONE) {
-			uint32_t route = *link;
-
-			if (route_at(r, route)->peer == p->index) {
-				visit(p, f, id, link);
-				if (*link != route)
-					continue;
-				any = true;
-			}
-			link = &route_at(r, route)->next;
-		}
-	}
-	return any;
-}
-
-static void visit_renumber(struct rib_peer *p, enum family f, uint32_t node, uint32_t *link)
-{
-	struct route *rt = route_at(p->rib, *link);
-
-	switch (route_age(p, f, rt)) {
-	case AGE_DEAD:
-		route_remove(p->rib, f, node, link);
-		break;
-	case AGE_LONG_LIVED:
-		rt->epoch = (uint8_t)(p->fam[f].epoch - 2);
-		break;
-	case AGE_STALE:
-		rt->epoch = (uint8_t)(p->fam[f].epoch - 1);
-		break;
-	default:
-		break;
-	}
-}
-
-/* Before the epochs in use could wrap: dead routes go at once, all stale ones get the epoch before this one, and those
- * that are so for long the one before that. */
-static void epochs_renumber(struct rib_peer *p, enum family f)
-{
-	struct peer_family *pf = &p->fam[f];
-
-	for (uint32_t page = 0; pageset_next(&pf->pages, &page); page++)
-		page_walk(p, f, page, visit_renumber);
-	pf->long_until = (uint8_t)(pf->epoch - 1);
-	pf->keep_from = (uint8_t)(pf->epoch - 2);
-	pf->span = 2;
-}
-
-/* All routes become stale. */
-static void epoch_begin(struct rib_peer *p, enum family f)
-{
-	struct peer_family *pf = &p->fam[f];
-
-	if (!pf->tally[AGE_STALE].routes && !pf->tally[AGE_LONG_LIVED].routes && !pf->tally[AGE_DEAD].routes) {
-		pf->keep_from = pf->long_until = pf->epoch;
-		pf->span = 0;
-	}
-	if (pf->span == UINT8_MAX - 1)
-		epochs_renumber(p, f);
-	pf->span++;
-	pf->epoch++;
-	tally_move(&pf->tally[AGE_STALE], &pf->tally[AGE_FRESH]);
-}
-
-/* ---- Walks ---- */
-
-static void scan_request(struct rib_peer *p, enum family f, uint8_t what)
-{
-	struct rib *r = p->rib;
-
-	p->scan_flags |= what;
-	pageset_merge(&p->fam[f].todo, &p->fam[f].pages);
-	if (!p->scanning) {
-		p->scanning = true;
-		TAILQ_INSERT_TAIL(&r->scans, p, scan);
-	}
-	loop_work_schedule(r->loop, &r->scan_work);
-}
-
-/* Stale routes die, of both kinds. */
-static void stale_end(struct rib_peer *p, enum family f)
-{
-	struct peer_family *pf = &p->fam[f];
-
-	if (!pf->tally[AGE_STALE].routes && !pf->tally[AGE_LONG_LIVED].routes)
-		return;
-	tally_move(&pf->tally[AGE_DEAD], &pf->tally[AGE_STALE]);
-	tally_move(&pf->tally[AGE_DEAD], &pf->tally[AGE_LONG_LIVED]);
-	pf->keep_from = pf->long_until = pf->epoch;
-	scan_request(p, f, 0);
-}
-
-void peer_drop(struct rib_peer *p, enum family f)
-{
-	epoch_begin(p, f);
-	stale_end(p, f);
-}
-
-static void visit(struct rib_peer *p, enum family f, uint32_t node, uint32_t *link)
-{
-	struct rib *r = p->rib;
-	uint32_t id = *link;
-	struct route *rt = route_at(r, id);
-	enum age age = route_age(p, f, rt);
-
-	if (age == AGE_DEAD) {
-		route_remove(r, f, node, link);
-		return;
-	}
-	if (p->scan_flags & SCAN_REEVALUATE)
-		route_reevaluate(r, f, node, id);
-	else if (p->scan_flags & SCAN_DECIDE)
-		node_mark_dirty(r, f, node);
-	/* RFC 9494 4.2: the peer, or import policy, does not want it kept so long. */
-	if (age == AGE_LONG_LIVED && rt->attrs->flags & ATTRS_NO_LLGR)
-		route_remove(r, f, node, link);
-}
-
-/* Walks the peer's pages until the deadline. True if some are left. */
-static bool scan_peer(struct rib_peer *p, uint64_t deadline)
-{
-	for (int f = 0; f < FAM_COUNT; f++) {
-		struct peer_family *pf = &p->fam[f];
-
-		for (uint32_t page = 0; pageset_next(&pf->todo, &page);) {
-			pageset_remove(&pf->todo, page);
-			if (!page_walk(p, (enum family)f, page, visit))
-				pageset_remove(&pf->pages, page);
-			arena_reset(&p->rib->arena);
-			if (mono_now() >= deadline)
-				return true;
-		}
-		pageset_free(&pf->todo);
-	}
-	return false;
-}
-
-/* Nodes with a choice are decided again after next hops changed. With a single route there is nothing to choose. */
-static bool scan_next_hops(struct rib *r, uint64_t deadline)
-{
-	for (int f = 0; f < FAM_COUNT; f++) {
-		for (uint32_t page = 0; pageset_next(&r->next_hop_todo[f], &page);) {
-			uint32_t first = page << PAGE_SHIFT;
-
-			pageset_remove(&r->next_hop_todo[f], page);
-			for (uint32_t id = first; id < first + PAGE_NODES && id < r->table[f].nodes.bound; id++) {
-				const struct node *n = table_node(&r->table[f], id);
-
-				if (n->flags & NODE_USED && n->routes != ID_NONE &&
-				    route_at(r, n->routes)->next != ID_NONE)
-					node_mark_dirty(r, (enum family)f, id);
-			}
-			if (mono_now() >= deadline)
-				return true;
-		}
-	}
-	return false;
-}
-
-bool peer_scan_run(void *arg, uint64_t deadline)
-{
-	struct rib *r = arg;
-	struct rib_peer *p;
-
-	if (scan_next_hops(r, deadline))
-		return true;
-	while ((p = TAILQ_FIRST(&r->scans))) {
-		if (scan_peer(p, deadline))
-			return true;
-		TAILQ_REMOVE(&r->scans, p, scan);
-		p->scanning = false;
-		p->scan_flags = 0;
-		for (int f = 0; f < FAM_COUNT; f++)
-			p->free_after[f] = dirty_mark(r, (enum family)f);
-		if (p->freed)
-			rib_schedule(r);
-	}
-	return false;
-}
 
 /* ---- Addresses: ours, and theirs ---- */
 
@@ -260,7 +32,7 @@ static void own_changed(struct rib *r, const struct addr *a)
 		return;
 	for (unsigned i = LOCAL_PEER + 1; i < r->n_peers; i++)
 		for (int f = 0; r->peers[i] && f < FAM_COUNT; f++)
-			scan_request(r->peers[i], (enum family)f, SCAN_REEVALUATE);
+			peer_scan(r->peers[i], (enum family)f, SCAN_REEVALUATE);
 }
 
 static void own_add(struct rib *r, const struct addr *a)
@@ -544,7 +316,7 @@ void rib_peer_configure(struct rib_peer *p, const struct rib_peer_conf *conf)
 	if (old.ebgp != conf->ebgp)
 		peer_other_identity(p);
 	for (int f = 0; differs && f < FAM_COUNT; f++)
-		scan_request(p, (enum family)f, SCAN_REEVALUATE);
+		peer_scan(p, (enum family)f, SCAN_REEVALUATE);
 	if (p->up)
 		group_rejoin(p);
 	conf_drop(&old);
@@ -578,7 +350,7 @@ void rib_peer_up(struct rib_peer *p, const struct bgp_codec *codec, uint32_t rou
 	/* The router id is a tie-break, and the ORIGINATOR_ID of what is reflected. */
 	for (int f = 0; other_id && f < FAM_COUNT; f++)
 		if (rib_peer_received(p, (enum family)f) || p->fam[f].tally[AGE_DEAD].routes)
-			scan_request(p, (enum family)f, SCAN_DECIDE);
+			peer_scan(p, (enum family)f, SCAN_DECIDE);
 	group_join(p);
 	p->idle = true;
 	p->rib->notify = true;
@@ -620,33 +392,28 @@ void rib_peer_down(struct rib_peer *p, uint8_t keep)
 			peer_drop(p, (enum family)f);
 		} else if (p->fam[f].tally[AGE_FRESH].routes) {
 			/* An equal fresh route of another peer is now the better one. */
-			epoch_begin(p, (enum family)f);
-			scan_request(p, (enum family)f, SCAN_DECIDE);
+			peer_all_stale(p, (enum family)f);
+			peer_scan(p, (enum family)f, SCAN_DECIDE);
 		}
 	}
 }
 
 void rib_peer_long_lived(struct rib_peer *p, enum family f)
 {
-	struct peer_family *pf = &p->fam[f];
-
-	if (!pf->tally[AGE_STALE].routes)
-		return;
-	tally_move(&pf->tally[AGE_LONG_LIVED], &pf->tally[AGE_STALE]);
-	pf->long_until = pf->epoch;
-	/* Import marks them. */
-	memo_clear(p->rib);
-	scan_request(p, f, SCAN_REEVALUATE);
+	peer_long_lived(p, f);
 }
 
 void rib_peer_sweep(struct rib_peer *p, enum family f)
 {
-	stale_end(p, f);
+	peer_end_stale(p, f);
 }
 
 void rib_peer_mark_stale(struct rib_peer *p, enum family f)
 {
-	epoch_begin(p, f);
+	/* A peer that begins and begins refreshes, with routes between them, and ends none: what it has sent last may
+	 * stay as it is. */
+	if (!peer_ages_full(p, f))
+		peer_all_stale(p, f);
 }
 
 unsigned rib_peer_received(const struct rib_peer *p, enum family f)
