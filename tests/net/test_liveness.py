@@ -13,6 +13,7 @@ from harness import Host, wait_for
 from netns import POLL, Ping
 from objects import bgp_peer
 from speaker import Speaker, attribute, message, update
+from test_linklocal import wire
 from watched import FAST, BirdRouter, FrrRouter, PromptNode, bfd_of, prefer, wait_watched, watched_peer
 
 # Three packets of 50 ms may be missed; the rest is for machines that have other things to do.
@@ -328,7 +329,7 @@ def test_our_restart(new_cluster, kind, end):
     ping = Ping(router, scene.pod.ip4, 0.005)
     ping.wait_received(20)
     for pause in (0, 1):
-        getattr(scene.node, end)()
+        assert getattr(scene.node, end)() in (None, 0)
         # Longer than the detection time, and within it.
         time.sleep(pause)
         scene.node.start()
@@ -381,6 +382,38 @@ def test_mesh(new_cluster):
     cluster.segment().block(three, False)
     cluster.wait_converged()
     wait_for(watched, lambda: [node.show("bfd") for node in cluster.nodes])
+
+
+@pytest.mark.parametrize("unnumbered", [False, True], ids=["by address", "unnumbered"])
+def test_on_a_link(new_cluster, unnumbered):
+    """Between link-local addresses, for IPv4 routes too, be they said or found out."""
+    cluster = new_cluster(mesh=False)
+    one, two = (cluster.add_host(PromptNode, f"node-{index}", as_number=64511 + index) for index in (1, 2))
+    addresses = ("fe80::a", "fe80::b")
+    wire(one, two, addresses=addresses)
+    for node, other, address in ((one, two, addresses[1]), (two, one, addresses[0])):
+        cluster.write(bgp_peer(f"of-{node.name}", node=node.name, interface="eth1", asNumber=other.as_number, bfd={
+            "enabled": True, "transmitInterval": FAST, "receiveInterval": FAST},
+            **({} if unnumbered else {"peerIP": address})))
+    cluster.start()
+
+    def is_settled():
+        found = one.show("bfd")["bfd"]
+        return len(found) == 1 and (found[0]["address"], found[0]["state"], found[0]["detection_time_ms"]) == (
+            "fe80::b%eth1", "Up", 3 * FAST) and all(one.route(block) for block in two.blocks)
+
+    for _round in range(2):
+        wait_for(is_settled, lambda: f"{one.show('bfd')}\n{one.log_tail()}", 30)
+        assert one.show("bfd", "fe80::b%eth1")["bfd"]["interface"] == "eth1"
+        wait_for(lambda: not one.show("status")["restart"]["in_progress"], "the start is complete")
+        for line in ("add table inet cut", "add chain inet cut in { type filter hook input priority 0; }",
+                     "add chain inet cut out { type filter hook output priority 0; }",
+                     "add rule inet cut in iifname eth1 drop", "add rule inet cut out oifname eth1 drop"):
+            two.run("nft", line)
+        began = time.monotonic()
+        wait_for(lambda: not any(one.route(block) for block in two.blocks), lambda: f"routes go\n{one.log_tail()}", 3)
+        assert time.monotonic() - began < SOON
+        two.run("nft", "delete table inet cut")
 
 
 def large_table(next_hop, count):

@@ -79,7 +79,17 @@ static inline void on_nexthop(void *arg, const struct addr *nh, bool used)
 }
 
 static const struct rib_sink sink = {.on_best = on_best, .on_ready = speaker_on_ready, .on_nexthop = on_nexthop};
-static const struct fib_ops fib_ops;
+
+/* The RIB takes every next hop for reachable; where peers are matters. */
+static inline void on_place(void *arg, const struct addr *nh, bool reachable, uint32_t metric)
+{
+	(void)arg;
+	(void)reachable;
+	(void)metric;
+	liveness_place_changed(d.liveness, nh);
+}
+
+static const struct fib_ops fib_ops = {.on_nexthop = on_place};
 
 static inline uint16_t free_port(void)
 {
