@@ -9,6 +9,7 @@ from harness import Node, wait_for
 from netns import is6, run
 from test_restart import Traffic, Watch, wait_settled
 
+SHARED = "10.244.200.0/26"  # what several of BIRD's nodes may announce
 NORMAL, ELEVATED = 2147483647 - 1024, 2147483647 - 512
 
 GLOBAL = """
@@ -17,6 +18,7 @@ router id {router_id};
 protocol device {{ scan time 2; }}
 protocol direct {{ ipv{family}; interface -"cali*", "*"; }}
 protocol static blocks {{ ipv{family}; {blocks} }}
+protocol static shared {{ disabled; ipv{family}; {shared} }}
 filter to_kernel {{
   if source = RTS_BGP then {{
     krt_metric = 1024;
@@ -85,6 +87,7 @@ class CalicoNode(Node):
         text = GLOBAL.format(
             router_id=self.ip4, family=family, own=own, normal=NORMAL, pool={4: "10.244.0.0/16", 6: "fd00:10:244::/48"}[family],
             blocks=" ".join(f"route {block} blackhole;" for block in blocks),
+            shared=f"route {SHARED} blackhole;" if family == 4 else "",
             inside="".join(INSIDE.format(block=block, normal=NORMAL) for block in blocks))
         for other in self.cluster.hosts:
             if other is not self:
@@ -197,6 +200,28 @@ def test_moved_pod(mesh):
     bird.ip(f"route del {address} dev lo metric 512")
     for node in mesh.hosts:
         wait_for(lambda n=node: not n.route(address), lambda n=node: f"{n.name}: {n.route(address)}")
+
+
+def test_prefix_of_two_nodes(mesh):
+    """What two of BIRD's nodes announce with one priority leads to both; what one of them withdraws, to the other."""
+    birds = of_kind(mesh, True)[:2]
+
+    def wait_gateways(wanted):
+        for node in of_kind(mesh, False):
+            def found(node=node):
+                route = node.route(SHARED)
+                return {hop["gateway"] for hop in route.get("nexthops", [route])} if route else set()
+            wait_for(lambda f=found: f() == {bird.ip4 for bird in wanted}, lambda n=node: f"{n.name}: {n.route(SHARED)}")
+
+    for bird in birds:
+        bird.birdc(4, "enable", "shared")
+    wait_gateways(birds)
+    for node in of_kind(mesh, False):
+        assert node.show("peers", birds[0].ip4)["peer"]["capabilities"]["add_path_receive"] == "ipv4"
+    birds[0].birdc(4, "disable", "shared")
+    wait_gateways(birds[1:])
+    birds[1].birdc(4, "disable", "shared")
+    wait_gateways([])
 
 
 @pytest.mark.parametrize("bird", [True, False], ids=["bird", "ours"])
