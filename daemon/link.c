@@ -13,6 +13,8 @@
 /* How long the one that was heard first has to come up before another one on the link is tried: a link full of
  * advertisements costs an attempt in that time, and no more. */
 #define CHANCE (5 * MONO_SEC)
+/* How long a link may be down before the session over it is: a plug that is moved takes less, hold timers much more. */
+#define PATIENCE (1 * MONO_SEC)
 
 struct link_peers {
 	struct daemon *d;
@@ -29,6 +31,7 @@ struct link_state {
 	struct addr learned; /* of an unnumbered peer */
 	uint64_t learned_at; /* mono */
 	struct log_limit log;
+	struct loop_timer down; /* set while the link is down, and its session not given up yet */
 	struct bgp_range *calls;
 };
 
@@ -175,6 +178,29 @@ static void watch(struct peer *p)
 
 /* ---- Links ---- */
 
+/* Nothing is forwarded over it either: the peer's routes are not kept. */
+static void on_down(void *arg)
+{
+	struct peer *p = arg;
+	char text[64];
+
+	snprintf(text, sizeof text, "interface %s is down", p->want.interface);
+	if (bgp_session_state(p->session) >= BGP_OPENSENT)
+		bgp_session_reset(p->session, BGP_ERR_CEASE, BGP_CEASE_REJECTED, text);
+}
+
+static void mind_link(struct peer *p, bool up)
+{
+	struct link_peers *l = p->link->all;
+
+	if (up)
+		loop_timer_stop(l->d->loop, &p->link->down);
+	else if (!loop_timer_is_set(&p->link->down))
+		loop_timer_set(l->d->loop, &p->link->down, PATIENCE, on_down, p);
+	if (up && p->link->watched)
+		radv_hurry(l->radv, p->link->ifindex);
+}
+
 static void set_link(struct peer *p, uint32_t ifindex)
 {
 	unwatch(p);
@@ -198,8 +224,8 @@ void link_changed(struct link_peers *l, const struct fib_link *link, const char 
 		if (now.ifindex != p->link->ifindex) {
 			set_link(p, now.ifindex);
 			speaker_refresh(p);
-		} else if (now.up && p->link->watched) {
-			radv_hurry(l->radv, now.ifindex);
+		} else if (now.ifindex) {
+			mind_link(p, now.up);
 		}
 	}
 }
@@ -228,6 +254,7 @@ void link_leave(struct peer *p)
 	if (!p->link)
 		return;
 	unwatch(p);
+	loop_timer_stop(p->link->all->d->loop, &p->link->down);
 	if (p->link->calls)
 		bgp_range_free(p->link->calls);
 	LIST_REMOVE(p, on_link);

@@ -5,6 +5,7 @@ over it is seen by pings."""
 
 import json
 import re
+import time
 
 import pytest
 
@@ -308,6 +309,28 @@ def test_link_local_range(pair):
     pair.check_traffic()
     pair.two.kill()
     wait_for(lambda: peers(pair.one) == {} or peers(pair.one)[name]["state"] != "Established", lambda: peers(pair.one))
+
+
+def test_link_down(pair):
+    """A cable that is pulled ends the session over it at once, not by its hold timer; one that is moved does not."""
+    pair.peer("fabric", pair.one, interface="eth1")
+    pair.peer("cluster", pair.two, interface="eth1")
+    pair.cluster.start()
+    wait_up(pair.one, "Node_eth1")
+    pair.check_traffic()
+    since = time.monotonic() - peers(pair.one)["Node_eth1"]["since"]
+    pair.two.ip("link set eth1 down", "link set eth1 up")
+    pair.check_traffic()
+    assert time.monotonic() - peers(pair.one)["Node_eth1"]["since"] < since + 0.5
+    begun = time.monotonic()
+    pair.two.ip("link set eth1 down")
+    wait_for(lambda: peers(pair.one)["Node_eth1"]["state"] != "Established", lambda: peers(pair.one))
+    assert time.monotonic() - begun < 10
+    assert "interface eth1 is down" in peers(pair.one)["Node_eth1"]["last_error"]
+    assert not [route for route in pair.one.show("routes")["routes"] if route["prefix"] in pair.two.blocks]
+    pair.two.ip("link set eth1 up")
+    wait_up(pair.one, "Node_eth1")
+    pair.check_traffic()
 
 
 def test_flood_of_advertisements(pair):
