@@ -8,8 +8,9 @@ import collections
 import struct
 import time
 
+from arena import SENDS_PATHS
 from malformed import GOOD, ORIGIN, Path, SEQUENCE, SET, Update
-from speaker import KEEPALIVE, attribute, capability, end_of_rib, message, nlri
+from speaker import KEEPALIVE, attribute, capability, end_of_rib, message
 
 OUR_AS, FOREIGN_AS = 64512, 65100
 GRACEFUL = capability(64, b"\x80\1\0\1\1\x80\0\2\1\x80")  # for a second
@@ -21,58 +22,71 @@ Route = collections.namedtuple("Route", "preference path origin med communities 
 
 
 class Conversation:
+    """routes: {(prefix, path identifier): Route}; the identifier is 0 where there are none."""
+
     def __init__(self, player, link, graceful, hold):
         self.player, self.link, self.graceful, self.hold = player, link, graceful, hold
+        self.old, self.paths = player.old, player.paths
         self.routes, self.lost, self.stale = {}, set(), {}
+        self.last_event = "OPEN"
         self.doomed = False  # the daemon must end it
         self.said_at = 0
 
-    @property
-    def alive(self):
-        return self.link.established and not self.doomed
+    def __str__(self):
+        state = "over" if self.link.over else "established" if self.link.established else "not established"
+        return (f"{state}{', doomed' * self.doomed}, {len(self.link.outbox)} octets to say, hold time {self.hold}"
+                f"{', graceful' * self.graceful}, last said {self.last_event}")
 
     def say(self, octets):
         self.link.say(octets)
 
     # What it may say, each with its effect
 
-    def announce(self, prefixes, route):
+    def announce(self, prefixes, route, path_id):
         """Prefixes of one family."""
         family = 6 if ":" in prefixes[0] else 4
-        self.say(self.encode(prefixes, route))
+        self.say(self.encode(prefixes, route, path_id))
         if family not in self.lost:
-            for prefix in prefixes:
-                self.routes[prefix] = route
-                self.stale.get(family, set()).discard(prefix)
+            for key in self.keys(prefixes, path_id):
+                self.routes[key] = route
+                self.stale.get(family, set()).discard(key)
 
-    def encode(self, prefixes, route):
+    def keys(self, prefixes, path_id):
+        return [(prefix, path_id if self.paths else 0) for prefix in prefixes]
+
+    def as_agreed(self):
+        """The player as it is on this connection: another one may be of another kind."""
+        self.player.old, self.player.paths = self.old, self.paths
+        return self.player
+
+    def encode(self, prefixes, route, path_id):
         more = attribute(4, struct.pack("!I", route.med), 0x80) if route.med is not None else b""
         more += attribute(8, route.communities, 0xc0) if route.communities else b""
         more += attribute(200, route.unknown, 0xc0) if route.unknown is not None else b""
-        player = self.player
+        player = self.as_agreed()
         octets = player.update(prefixes, as_path=route.path, local_pref=None if player.ebgp else route.preference,
-                               more=more)
+                               more=more, encode=lambda prefix: player.nlri(prefix, path_id))
         return octets.replace(attribute(ORIGIN, b"\0"), attribute(ORIGIN, bytes([route.origin])), 1)
 
-    def withdraw(self, prefixes):
-        family = 6 if ":" in prefixes[0] else 4
-        gone = b"".join(map(nlri, prefixes))
+    def withdraw(self, prefixes, path_id):
+        family, player = 6 if ":" in prefixes[0] else 4, self.as_agreed()
+        gone = b"".join(player.nlri(prefix, path_id) for prefix in prefixes)
         if family == 6:
             gone = attribute(15, b"\0\2\1" + gone, 0x80)
             self.say(message(2, b"\0\0" + struct.pack("!H", len(gone)) + gone))
         else:
             self.say(message(2, struct.pack("!H", len(gone)) + gone + b"\0\0"))
-        self.forget(prefixes, family)
+        self.forget(self.keys(prefixes, path_id), family)
 
-    def forget(self, prefixes, family):
+    def forget(self, keys, family):
         if family not in self.lost:
-            for prefix in prefixes:
-                self.routes.pop(prefix, None)
-                self.stale.get(family, set()).discard(prefix)
+            for key in keys:
+                self.routes.pop(key, None)
+                self.stale.get(family, set()).discard(key)
 
     def blunder(self, update, prefix, effect):
         """An UPDATE of malformed.py's about this prefix; the effect is one of withdraw, lose, reset."""
-        player, family = self.player, 6 if ":" in prefix else 4
+        player, family = self.as_agreed(), 6 if ":" in prefix else 4
         player.family, player.extended = family, False
         kept, player.victim = player.victim, {family: prefix}
         self.say(update.octets(player))
@@ -80,22 +94,25 @@ class Conversation:
         if effect == "reset":
             self.doomed = True
         elif effect == "withdraw":
-            self.forget([prefix], family)
+            self.forget(self.keys([prefix], 7), family)
         else:
             self.lost.add(family)
-            for each in [each for each in self.routes if (":" in each) == (family == 6)]:
-                del self.routes[each]
+            for key in self.of_family(family):
+                del self.routes[key]
+
+    def of_family(self, family):
+        return {key for key in self.routes if (":" in key[0]) == (family == 6)}
 
     def refresh_begin(self, family):
         """RFC 7313: what is not said again until the end is gone."""
         self.say(message(5, struct.pack("!HBB", 1 if family == 4 else 2, 1, 1)))
         if family not in self.lost:
-            self.stale[family] = {prefix for prefix in self.routes if (":" in prefix) == (family == 6)}
+            self.stale[family] = self.of_family(family)
 
     def refresh_end(self, family):
         self.say(message(5, struct.pack("!HBB", 1 if family == 4 else 2, 2, 1)))
-        for prefix in self.stale.pop(family, ()):
-            self.routes.pop(prefix, None)
+        for key in self.stale.pop(family, ()):
+            self.routes.pop(key, None)
 
     def finish_refreshes(self):
         for family in list(self.stale):
@@ -111,7 +128,8 @@ BLUNDERS = [
     (Update(more=[(15, b"\0\2\1"), (15, b"\0\2\1")]), "reset"),
     (Update({8: b"\1"}, routes=b"\x21\x0a\0\0\0\0"), "reset"),
 ]
-LOSSES = {4: Update({15: b"\0\1\1\x21\x0a\0\0\0\0"}, bare=True), 6: Update({15: b"\0\2\1\x81" + bytes(17)}, bare=True)}
+# Malformed with and without path identifiers.
+LOSSES = {4: Update({15: b"\0\1\1\xff"}, bare=True), 6: Update({15: b"\0\2\1\xff"}, bare=True)}
 BREAKAGES = [message(4, b"\0"), bytes(19), message(9), message(1, b"\4"), b"\xff" * 16 + b"\0\x13\0",
              message(2, b"\0\5\0\0")]
 assert GOOD[ORIGIN] == b"\0"
@@ -136,6 +154,9 @@ class Actor:
             talk.doomed = True
 
     def come_back(self):
+        """What was dialled meanwhile ends first: the daemon may come to it only when it knows the player again."""
+        for talk in self.talks:
+            talk.link.reset()
         self.arena.cluster.write(self.player.object)
         self.left_at = None
 
@@ -145,6 +166,10 @@ class Actor:
         family = self.noise.choice((4, 6))
         known = [prefix for prefix in self.prefixes if (":" in prefix) == (family == 6)]
         return self.noise.sample(known, min(len(known), self.noise.choice((1, 1, 2, 5, 20))))
+
+    def some_path(self):
+        """7 is what blunders are about."""
+        return self.noise.choice((7, 7, 1, 0, 2**32 - 1))
 
     def some_route(self):
         noise, player = self.noise, self.player
@@ -158,25 +183,27 @@ class Actor:
 
     @property
     def talk(self):
-        """The latest connection, dead or alive."""
-        return self.talks[-1] if self.talks else None
+        """The latest connection that is not over, as far as is known; None if there is none."""
+        return next((talk for talk in reversed(self.talks) if not talk.link.over and not talk.doomed), None)
 
     # Events
 
     def act(self):
         noise = self.noise
-        if not self.talk or self.talk.link.over:
+        if not self.talk:
             noise.choices((self.connect, self.connect_badly), (8, 1))[0]()
             return
         choices = ((self.announce, 30), (self.withdraw, 15), (self.burst, 6), (self.blunder, 8), (self.refresh, 4),
                    (self.lose_family, 0.6), (self.break_it, 1.5), (self.end_it, 2.5), (self.be_deaf, 2),
                    (self.hear_again, 4),
                    (self.dial_twice, 1.5), (self.ask, 2), (self.marker, 1), (self.dribble, 1))
-        noise.choices([each for each, _weight in choices], [weight for _each, weight in choices])[0]()
+        event, = noise.choices([each for each, _weight in choices], [weight for _each, weight in choices])
+        self.talk.last_event = event.__name__
+        event()
 
     def connect(self):
         noise, player = self.noise, self.player
-        player.old = noise.random() < 0.2
+        player.old, player.paths = noise.random() < 0.2, noise.choice((0, 0, 0, SENDS_PATHS))
         graceful, hold = noise.random() < 0.25, noise.choice((0, 0, 0, 3, 9))
         more = (GRACEFUL if graceful else b"") + ENHANCED_REFRESH
         link = self.arena.swarm.dial(player.ip4, receive_buffer=noise.choice((None, None, 4096)))
@@ -187,7 +214,7 @@ class Actor:
         link.piece = noise.choice((None, None, None, 7, 100))
         talk.doomed = self.left_at is not None
         self.talks = [each for each in self.talks if not each.link.over] + [talk]
-        for _ in range(noise.randrange(4)):
+        for _ in range(0 if talk.doomed else noise.randrange(4)):
             self.announce()
 
     def connect_badly(self):
@@ -200,10 +227,10 @@ class Actor:
         self.others.append(link)
 
     def announce(self):
-        self.talk.announce(self.some_prefixes(), self.some_route())
+        self.talk.announce(self.some_prefixes(), self.some_route(), self.some_path())
 
     def withdraw(self):
-        self.talk.withdraw(self.some_prefixes())
+        self.talk.withdraw(self.some_prefixes(), self.some_path())
 
     def burst(self):
         for _ in range(self.noise.choice((20, 100, 300))):
@@ -261,7 +288,7 @@ class Actor:
         talk.doomed = True
 
     def encoded_piece(self):
-        whole = self.talk.encode(self.some_prefixes(), self.some_route())
+        whole = self.talk.encode(self.some_prefixes(), self.some_route(), self.some_path())
         return whole[:self.noise.randrange(len(whole))]
 
     def be_deaf(self):
@@ -293,6 +320,9 @@ class Actor:
             if not talk.link.over and not talk.doomed:
                 talk.finish_refreshes()
                 talk.say(end_of_rib(4) + end_of_rib(6))
+
+    def __str__(self):
+        return f"{self.player.name}: " + " and ".join(map(str, self.talks))
 
     def settled(self):
         """Those that are doomed are over, at most one connection is up, and all it has to say is said."""

@@ -43,14 +43,19 @@ def attributes_of(data):
     return found
 
 
-def prefixes_of(data, family):
+def prefixes_of(data, family, path_ids=False):
+    """Prefixes as text; with path identifiers (prefix, identifier) each."""
     found, at, size = [], 0, 4 if family == 4 else 16
     while at < len(data):
+        if path_ids:
+            path_id, = struct.unpack_from("!I", data, at)
+            at += 4
         length = data[at]
         octets = data[at + 1:at + 1 + (length + 7) // 8]
         if length > size * 8 or len(octets) < (length + 7) // 8:
             raise Broken(f"prefixes: {data.hex()}")
-        found.append(f"{ipaddress.ip_address(octets.ljust(size, bytes(1)))}/{length}")
+        prefix = f"{ipaddress.ip_address(octets.ljust(size, bytes(1)))}/{length}"
+        found.append((prefix, path_id) if path_ids else prefix)
         at += 1 + len(octets)
     return found
 
@@ -65,6 +70,7 @@ class Link:
         self.piece = None  # at most so many octets a write
         self.reading, self.last_words = True, False
         self.opening, self.notification, self.end = None, None, None
+        self.path_ids = False  # what is heard has path identifiers (RFC 7911)
         self.judge = None  # is shown the attributes of each route that is learned
         self.keepalives, self.updates, self.refreshes = 0, 0, []
         self.routes, self.markers, self.changes = {}, set(), collections.Counter()
@@ -148,14 +154,16 @@ class Link:
             gone = attributes.get(MP_UNREACH, (0, b"\0\1\1"))[1]
             if len(gone) == 3:
                 self.markers.add(4 if gone[:2] == b"\0\1" else 6)
-        lost, found = prefixes_of(withdrawn, 4), {prefix: attributes for prefix in prefixes_of(announced, 4)}
+        def prefixes(data, family):
+            return prefixes_of(data, family, self.path_ids)
+        lost, found = prefixes(withdrawn, 4), {prefix: attributes for prefix in prefixes(announced, 4)}
         if MP_UNREACH in attributes:
             value = attributes[MP_UNREACH][1]
-            lost += prefixes_of(value[3:], 4 if value[1] == 1 else 6)
+            lost += prefixes(value[3:], 4 if value[1] == 1 else 6)
         if MP_REACH in attributes:
             value = attributes[MP_REACH][1]
             kept = {**attributes, MP_REACH: (attributes[MP_REACH][0], value[4:4 + value[3]])}
-            found.update((prefix, kept) for prefix in prefixes_of(value[5 + value[3]:], 4 if value[1] == 1 else 6))
+            found.update((prefix, kept) for prefix in prefixes(value[5 + value[3]:], 4 if value[1] == 1 else 6))
         if found and self.judge:
             self.judge(attributes)
         for prefix in lost:
