@@ -406,14 +406,12 @@ def test_on_a_link(new_cluster, unnumbered):
         wait_for(is_settled, lambda: f"{one.show('bfd')}\n{one.log_tail()}", 30)
         assert one.show("bfd", "fe80::b%eth1")["bfd"]["interface"] == "eth1"
         wait_for(lambda: not one.show("status")["restart"]["in_progress"], "the start is complete")
-        for line in ("add table inet cut", "add chain inet cut in { type filter hook input priority 0; }",
-                     "add chain inet cut out { type filter hook output priority 0; }",
-                     "add rule inet cut in iifname eth1 drop", "add rule inet cut out oifname eth1 drop"):
-            two.run("nft", line)
+        # The cable stays, but whoever is at its other end is somebody else.
+        two.ip(f"addr del {addresses[1]}/64 dev eth1", "addr add fe80::c/64 dev eth1 nodad")
         began = time.monotonic()
         wait_for(lambda: not any(one.route(block) for block in two.blocks), lambda: f"routes go\n{one.log_tail()}", 3)
         assert time.monotonic() - began < SOON
-        two.run("nft", "delete table inet cut")
+        two.ip("addr del fe80::c/64 dev eth1", f"addr add {addresses[1]}/64 dev eth1 nodad")
 
 
 def large_table(next_hop, count):
