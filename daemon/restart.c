@@ -109,6 +109,9 @@ static void restart_end(struct restart *r, const char *why)
 	loop_timer_stop(r->d->loop, &r->timer);
 	for (int f = 0; f < FAM_COUNT; f++)
 		fib_sync_done(r->d->fib, (enum family)f);
+	/* Reading all objects and all routes at once took more than keeping them; so did the code for it. */
+	mem_trim();
+	mem_forget_code();
 	log_info("bgp", "start complete after %llu ms: %s",
 		 (unsigned long long)((mono_now() - r->d->started) / MONO_MSEC), why);
 }

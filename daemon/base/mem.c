@@ -1,10 +1,13 @@
 #include "daemon/base/mem.h"
 
+#include <link.h>
 #include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void *checked(void *p, size_t size)
 {
@@ -71,6 +74,32 @@ void mem_trim(void)
 #ifdef __GLIBC__
 	malloc_trim(0);
 #endif
+}
+
+/* Code is mapped from files and never written, so that nothing is lost with its pages. */
+static int forget_segments(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	(void)size;
+	(void)arg;
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+		uintptr_t from = info->dlpi_addr + h->p_vaddr, to = from + h->p_memsz;
+
+		if (h->p_type != PT_LOAD || (h->p_flags & (PF_R | PF_W | PF_X)) != (PF_R | PF_X))
+			continue;
+		from = (from + page - 1) & ~(page - 1);
+		to &= ~(page - 1);
+		if (to > from)
+			madvise((void *)from, to - from, MADV_DONTNEED);
+	}
+	return 0;
+}
+
+void mem_forget_code(void)
+{
+	dl_iterate_phdr(forget_segments, NULL);
 }
 
 struct slab_page {

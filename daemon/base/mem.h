@@ -20,6 +20,10 @@ char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Gives back to the system what was freed: for after something large, of which only little stays. */
 void mem_trim(void);
 
+/* After the start: the code that only the start needed leaves the resident set. What is still needed comes back from
+ * the page cache as it is used. */
+void mem_forget_code(void);
+
 /* Objects of one size, carved from pages of about 16 KiB (fewer at first), with a free list. Objects come back in
  * any order; pages go back only in slab_clear(). Zero-initialise .size (at least sizeof(void *), a multiple of 8). */
 struct slab {

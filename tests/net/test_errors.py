@@ -459,7 +459,7 @@ def test_garbage(attacked):
     node, host, attacker, unharmed = attacked
     for data, code in ((os.urandom(4096), (1, 1)),
                        (MARKER + b"\0\5\1", (1, 2)),
-                       (MARKER + b"\xff\xff\2", (1, 2)),
+                       (MARKER + b"\xff\xff\4", (1, 2)),
                        (MARKER + b"\0\x13\x09", (1, 3)),
                        (message(1, b"\3" + b"\0" * 9), (2, 1)),
                        (message(4), (5, 1))):

@@ -56,7 +56,9 @@ def test_gtsm(around, side):
     ring.cluster.start()
     for host in ring.hosts.values() if side == "theirs" else (ring.ours,):
         wait_for(lambda h=host: counter(h, "TcpExtTCPMinTTLDrop") >= 2, f"{host.name}'s kernel drops what comes from afar", 30)
-    assert {host.name: ring.shown(host)["established"] for host in ring.hosts.values()} == dict.fromkeys(ring.hosts, 0)
+    # OpenBGPD asks its kernel only once it has accepted: what arrived by then may have been enough for a session.
+    judged = [host for host in ring.hosts.values() if side == "ours" or host.name != "openbgpd"]
+    assert {host.name: ring.shown(host)["established"] for host in judged} == {host.name: 0 for host in judged}
     if side == "theirs":
         ring.configure(ttlSecurity=1)
         ring.wait_established()
