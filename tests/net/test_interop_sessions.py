@@ -50,18 +50,21 @@ def test_md5(around):
 @pytest.mark.parametrize("side", ["theirs", "ours"])
 def test_gtsm(around, side):
     """RFC 5082: packets with less than the greatest TTL are dropped by the side that asks for it, and only then."""
-    one, other = ({"ttl_security": 1}, {}) if side == "theirs" else ({}, {"ttlSecurity": 1})
-    ring = around(kinds_with("gtsm") if side == "theirs" else kinds_with(), numbers=lambda number: 65100 + number, theirs=one, spec=other)
+    one, other = ({"ttl_security": 1}, {"passive": True}) if side == "theirs" else ({}, {"ttlSecurity": 1})
+    # They dial where it is for them to judge: some look at a caller's TTL a moment after they have answered.
+    ring = around(kinds_with("gtsm") if side == "theirs" else kinds_with(), numbers=lambda number: 65100 + number, theirs=one,
+                  spec=other)
     ring.launch()
     ring.cluster.start()
     for host in ring.hosts.values() if side == "theirs" else (ring.ours,):
         wait_for(lambda h=host: counter(h, "TcpExtTCPMinTTLDrop") >= 2, f"{host.name}'s kernel drops what comes from afar", 30)
-    # OpenBGPD asks its kernel only once it has accepted: what arrived by then may have been enough for a session.
-    judged = [host for host in ring.hosts.values() if side == "ours" or host.name != "openbgpd"]
-    assert {host.name: ring.shown(host)["established"] for host in judged} == {host.name: 0 for host in judged}
+    # The other side may think it is up, if the first packets came before the limit was set.
+    up = [host.name for host in ring.hosts.values()
+          if (host.established(host.session) if side == "theirs" else ring.shown(host)["established"])]
+    assert not up, up
     if side == "theirs":
-        ring.configure(ttlSecurity=1)
-        ring.wait_established()
+        ring.configure(passive=True, ttlSecurity=1)
+        ring.wait_established(60)
         assert {ring.shown(host)["ttl_security"] for host in ring.hosts.values()} == {1}
 
 
