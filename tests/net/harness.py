@@ -278,6 +278,11 @@ class Node(Host):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
 
+    def anonymous(self):
+        """The part of it that is the daemon's own, in KiB: what leaks grow. Code comes and goes as it is used."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"RssAnon:\s+(\d+)", status).group(1))
+
 
 class Segment:
     """A switched network: a bridge in the fabric's namespace, with the router's addresses if it has any."""

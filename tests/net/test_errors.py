@@ -499,14 +499,14 @@ def test_strangers(attacked):
 def test_stalling(attacked):
     """Connections that say nothing, half a message, an OPEN and nothing more; hundreds of them."""
     node, host, attacker, unharmed = attacked
-    before = node.resident()
+    before = node.anonymous()
     start = cpu_seconds(node)
     for number in range(200):
         sock = attacker.connect()
         with contextlib.suppress(OSError):
             sock.sendall([b"", MARKER[:7], MARKER + b"\x10\0\1", open_message(65001, host.ip4)][number % 4])
     unharmed.traffic.go_on(200)
-    assert node.resident() - before < 256
+    assert node.anonymous() - before < 256
     assert cpu_seconds(node) - start < 1
     # Of one peer it keeps the last only; those that go are given a moment to read why.
     wait_for(lambda: len(os.listdir(f"/proc/{node.process.pid}/fd")) < 25, "the descriptors are given back", 5)
@@ -575,7 +575,7 @@ def test_deaf_peer(attacked):
     name = f"Node_{host.ip4.replace('.', '_')}"
     sock = established(attacker, host, receive_buffer=2048)
     wait_for(lambda: name in sessions(node), "the attacker's session")
-    before = node.resident()
+    before = node.anonymous()
     churn = [block_affinity("node-1", f"10.244.{number}.0/26") for number in range(100, 140)]
     for _round in range(5):
         node.cluster.write(*churn)
@@ -584,7 +584,7 @@ def test_deaf_peer(attacked):
             node.cluster.delete(thing)
         wait_for(lambda: not unharmed.nodes[1].route("10.244.139.0/26"), "the other node no longer has it")
         sock.sendall(message(4))
-    assert node.resident() - before < 512
+    assert node.anonymous() - before < 512
     unharmed.traffic.check("a deaf peer")
     for each in unharmed.nodes:
         assert_no_reset(unharmed.before[each], each, "a deaf peer")
