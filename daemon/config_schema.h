@@ -23,6 +23,11 @@ struct config_type {
 	bool owns; /* the field is a char * of its own */
 };
 
+/* The types (config_type.c). */
+extern const struct config_type config_number, config_as, config_metric, config_bool, config_level, config_add_path,
+    config_ip4, config_ip6, config_name, config_path, config_pattern, config_interface, config_datastore,
+    config_router_id, config_takeover, config_stations, config_adj_rib_in;
+
 struct config_row {
 	const char *path; /* "bgp.hold_time" */
 	const struct config_type *type;
