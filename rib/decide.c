@@ -63,12 +63,15 @@ static int cmp_origin(const struct scale *s, const struct route *a, const struct
 	return less(a->attrs->origin, b->attrs->origin);
 }
 
+static uint32_t med_class(const struct scale *s, const struct route *rt)
+{
+	return s->r->conf.always_compare_med ? 0 : rt->attrs->first_as;
+}
+
 /* Only between routes from the same neighbouring AS, so this is no total order. */
 static int cmp_med(const struct scale *s, const struct route *a, const struct route *b)
 {
-	if (a->attrs->first_as != b->attrs->first_as && !s->r->conf.always_compare_med)
-		return 0;
-	return less(a->attrs->med, b->attrs->med);
+	return med_class(s, a) == med_class(s, b) ? less(a->attrs->med, b->attrs->med) : 0;
 }
 
 static int cmp_ebgp(const struct scale *s, const struct route *a, const struct route *b)
@@ -145,22 +148,23 @@ static int cmp_path_id(const struct scale *s, const struct route *a, const struc
 static const struct row {
 	enum rib_step step;
 	int (*cmp)(const struct scale *s, const struct route *a, const struct route *b);
-	bool partial; /* not every pair can be compared */
+	/* Only routes of one class can be compared; NULL: all can. */
+	uint32_t (*class)(const struct scale *s, const struct route *rt);
 } rows[] = {
-    {STEP_UNREACHABLE, cmp_reachable, false},
-    {STEP_LLGR_STALE, cmp_llgr_stale, false},
-    {STEP_LOCAL_PREF, cmp_local_pref, false},
-    {STEP_LOCAL_ORIGIN, cmp_local_origin, false},
-    {STEP_AS_PATH, cmp_as_path, false},
-    {STEP_ORIGIN, cmp_origin, false},
-    {STEP_MED, cmp_med, true},
-    {STEP_EBGP, cmp_ebgp, false},
-    {STEP_IGP_METRIC, cmp_igp_metric, false},
-    {STEP_STALE, cmp_stale, false},
-    {STEP_ROUTER_ID, cmp_router_id, false},
-    {STEP_CLUSTER_LIST, cmp_cluster_list, false},
-    {STEP_PEER_ADDRESS, cmp_peer_address, false},
-    {STEP_PATH_ID, cmp_path_id, false},
+    {STEP_UNREACHABLE, cmp_reachable, NULL},
+    {STEP_LLGR_STALE, cmp_llgr_stale, NULL},
+    {STEP_LOCAL_PREF, cmp_local_pref, NULL},
+    {STEP_LOCAL_ORIGIN, cmp_local_origin, NULL},
+    {STEP_AS_PATH, cmp_as_path, NULL},
+    {STEP_ORIGIN, cmp_origin, NULL},
+    {STEP_MED, cmp_med, med_class},
+    {STEP_EBGP, cmp_ebgp, NULL},
+    {STEP_IGP_METRIC, cmp_igp_metric, NULL},
+    {STEP_STALE, cmp_stale, NULL},
+    {STEP_ROUTER_ID, cmp_router_id, NULL},
+    {STEP_CLUSTER_LIST, cmp_cluster_list, NULL},
+    {STEP_PEER_ADDRESS, cmp_peer_address, NULL},
+    {STEP_PATH_ID, cmp_path_id, NULL},
 };
 #define ROWS (sizeof rows / sizeof *rows)
 
@@ -227,6 +231,7 @@ void decide_collect(const struct rib *r, enum family f, const struct node *n, st
 			d->cap = d->cap ? d->cap * 2 : 8;
 			d->c = mem_realloc(d->c, d->cap * sizeof *d->c);
 			d->views = mem_realloc(d->views, d->cap * sizeof *d->views);
+			d->classes = mem_realloc(d->classes, d->cap * 2 * sizeof *d->classes);
 		}
 		if (route_age(peer_at(r, rt->peer), f, rt) != AGE_DEAD) {
 			uint8_t step = route_reason(rt) ? STEP_REJECTED : STEP_OPEN;
@@ -266,16 +271,50 @@ static unsigned drop_worse(const struct scale *s, const struct row *row, struct 
 	return open;
 }
 
-/* Drops what any other candidate is better than, where not every pair can be compared. A route that is worse than a
- * dropped one is also worse than what dropped it (the comparable ones form classes), so dropping at once is right. */
+/* Where the best route of this one's class is noted; NULL there if none was yet. There are more places than classes. */
+static const struct route **class_place(const struct scale *s, const struct row *row, const struct decision *d,
+					uint32_t places, const struct route *rt)
+{
+	uint32_t class = row->class(s, rt), at = (uint32_t)(class * s->r->table[s->f].key[1] >> 32);
+
+	for (;; at++) {
+		const struct route **place = &d->classes[at & (places - 1)];
+
+		if (!*place || row->class(s, *place) == class)
+			return place;
+	}
+}
+
+/* Drops what is worse than the best of its class. A route that is worse than a dropped one is also worse than what
+ * dropped it, so dropping at once is right. */
 static unsigned drop_beaten(const struct scale *s, const struct row *row, struct decision *d)
 {
+	uint32_t places = 4;
+	unsigned open = 0;
+
+	while (places <= d->n)
+		places *= 2;
+	memset(d->classes, 0, places * sizeof *d->classes);
 	for (unsigned i = 0; i < d->n; i++) {
-		for (unsigned k = 0; d->c[i].step == STEP_OPEN && k < d->n; k++)
-			if (d->c[k].step == STEP_OPEN && row->cmp(s, d->c[k].route, d->c[i].route) < 0)
-				d->c[i].step = (uint8_t)row->step;
+		const struct route *rt = d->c[i].route, **best;
+
+		if (d->c[i].step != STEP_OPEN)
+			continue;
+		best = class_place(s, row, d, places, rt);
+		if (!*best || row->cmp(s, rt, *best) < 0)
+			*best = rt;
 	}
-	return count_open(d);
+	for (unsigned i = 0; i < d->n; i++) {
+		const struct route *rt = d->c[i].route;
+
+		if (d->c[i].step != STEP_OPEN)
+			continue;
+		if (row->cmp(s, *class_place(s, row, d, places, rt), rt) < 0)
+			d->c[i].step = (uint8_t)row->step;
+		else
+			open++;
+	}
+	return open;
 }
 
 static bool med_matters(const struct decision *d)
@@ -329,7 +368,7 @@ static void eliminate(const struct scale *s, struct decision *d)
 	unsigned open = count_open(d);
 
 	for (unsigned i = 0; i < ROWS && open > 1; i++) {
-		if (!rows[i].partial) {
+		if (!rows[i].class) {
 			open = drop_worse(s, &rows[i], d);
 		} else if (!med_matters(d)) {
 			continue;
@@ -393,7 +432,7 @@ void decide_rank(const struct rib *r, enum family f, struct decision *d, unsigne
 	struct scale s = {r, f};
 
 	for (unsigned k = 0; k < upto && k + 1 < d->n; k++) {
-		struct decision rest = {.c = d->c + k, .n = d->n - k};
+		struct decision rest = {.c = d->c + k, .n = d->n - k, .classes = d->classes};
 		struct candidate best;
 		unsigned at = 0;
 
@@ -441,6 +480,7 @@ void decision_clear(struct decision *d)
 {
 	free(d->c);
 	free(d->views);
+	free(d->classes);
 	*d = (struct decision){0};
 }
 

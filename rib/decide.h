@@ -17,7 +17,8 @@ struct candidate {
  * empty and it may be used again and again. */
 struct decision {
 	struct candidate *c;
-	struct rib_route *views; /* room for as many */
+	struct rib_route *views;      /* room for as many */
+	const struct route **classes; /* scratch, for twice as many */
 	unsigned n, cap;
 	unsigned selected;
 };

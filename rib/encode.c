@@ -18,7 +18,7 @@
 #include "rib/policy_ops.h"
 
 /* Shared chunks a stream keeps at most: a member further behind encodes again, from the newest state. */
-#define SHARED_BYTES (1024u * 1024u)
+#define SHARED_BYTES (4096u * 1024u)
 #define SHARED_CHUNKS 64u
 /* Nodes a walk looks at for one chunk: bounds the time of a slice when there is little to send. */
 #define WALK_NODES 16384u

@@ -1,8 +1,10 @@
-/* How fast the RIB is and how much memory it takes. Two scenes:
+/* How fast the RIB is and how much memory it takes. Three scenes:
  *
  *	table		one peer announces 1,000,000 prefixes with 200,000 attribute sets, another is sent all of them,
  *			then the first one goes down
  *	reflector	1,000 clients announce 100 routes each; every one is sent all the others
+ *	services	1,000 clients announce the same 20 prefixes with MEDs of their own, and are sent all paths
+ *(ADD-PATH) or the best; then each changes its routes
  *
  * Times are CPU time of the RIB (decoding included), without making the input. */
 #include <stdio.h>
@@ -44,7 +46,7 @@ static size_t resident(void)
 
 static const struct bgp_codec codec = {.as4 = true, .families = 1u << FAM_IPV4, .max_message = BGP_MAX_MESSAGE};
 
-static struct rib_peer *peer_add(unsigned i, bool ebgp)
+static struct rib_peer *peer_add_paths(unsigned i, bool ebgp, bool add_path)
 {
 	struct rib_peer_conf conf = {
 	    .remote = addr_from_u32(0x0a000000u + i),
@@ -62,8 +64,14 @@ static struct rib_peer *peer_add(unsigned i, bool ebgp)
 	snprintf(conf.name, sizeof conf.name, "peer%u", i);
 	p = rib_peer_new(rib, &conf, NULL);
 	c.ebgp = ebgp;
+	c.add_path_tx = add_path ? 1u << FAM_IPV4 : 0;
 	rib_peer_up(p, &c, 0x0a000000u + i, self);
 	return p;
+}
+
+static struct rib_peer *peer_add(unsigned i, bool ebgp)
+{
+	return peer_add_paths(i, ebgp, false);
 }
 
 /* The UPDATE for attribute set number `set`: an AS path of four, and `per` prefixes. */
@@ -257,10 +265,69 @@ static void bench_reflector(unsigned peers, unsigned each)
 	free(p);
 }
 
+static void services_round(struct rib_peer **p, unsigned peers, unsigned round, bool add_path)
+{
+	double in = 0, decide = 0, out = 0, began;
+	char what[40];
+
+	for (unsigned i = 0; i < peers; i++) {
+		struct addr next_hop = addr_from_u32(0x0a000001u + i);
+		uint8_t path[2 + 4], bytes[1024];
+		struct wr w = wr_make(bytes, sizeof bytes), aw = wr_make(path, sizeof path);
+		struct bgp_attrs a = {
+		    .present = 1u << BA_ORIGIN | 1u << BA_AS_PATH | 1u << BA_MED | 1u << BA_LOCAL_PREF,
+		    .med = (i * 7 + round) % 1000,
+		    .local_pref = 100,
+		    .next_hop.addr = next_hop,
+		};
+		struct bgp_nlri nlri[20];
+
+		wr_u8(&aw, BGP_AS_SEQUENCE);
+		wr_u8(&aw, 1);
+		wr_u32(&aw, 65001 + i % 10);
+		a.as_path = (struct span){path, wr_len(&aw)};
+		for (unsigned k = 0; k < 20; k++) {
+			struct addr at = addr_from_u32(0x14000000u + (k << 8));
+
+			nlri[k] = (struct bgp_nlri){.prefix = prefix_make(&at, 24)};
+		}
+		bgp_update_encode_reach(&w, &codec, FAM_IPV4, &a, nlri, 20);
+		began = cpu_now();
+		feed(p[i], bytes, wr_len(&w), false);
+		in += cpu_now() - began;
+	}
+	decide = settle();
+	for (unsigned i = 0; i < peers; i++)
+		out += pull_all(p[i]);
+	snprintf(what, sizeof what, "%s: decode and store", round ? "changes" : "first");
+	report(what, in, peers * 20);
+	report("  decide", decide, peers * 20);
+	report(add_path ? "  send all paths to all" : "  send the best to all", out, peers * 20);
+}
+
+static void bench_services(unsigned peers, bool add_path)
+{
+	struct rib_peer **p = mem_calloc(peers, sizeof *p);
+	size_t before = resident();
+
+	printf("services: %u clients with the same 20 prefixes, %s\n", peers, add_path ? "ADD-PATH" : "best only");
+	scene_begin();
+	for (unsigned i = 0; i < peers; i++)
+		p[i] = peer_add_paths(i + 1, false, add_path);
+	for (unsigned round = 0; round < 2; round++)
+		services_round(p, peers, round, add_path);
+	printf("  %-34s %8.1f MB (RIB's own count %.1f MB), %zu octets sent\n", "resident",
+	       (double)(resident() - before) / 1e6, (double)rib_stats(rib).bytes / 1e6, pulled);
+	rib_free(rib);
+	free(p);
+}
+
 int main(void)
 {
 	loop = loop_new();
 	bench_reflector(1000, 100);
+	bench_services(1000, false);
+	bench_services(1000, true);
 	bench_table(200000, 5, false);
 	bench_table(200000, 5, true);
 	arena_free(&arena);
