@@ -11,12 +11,6 @@
 
 #define MAX_HOPS 64u
 
-/* Calico's convention since 3.32: the kernel's metric is the route's priority, 2147483647 - LOCAL_PREF. */
-static uint32_t priority_of(const struct attrs *a)
-{
-	return a->local_pref > 2147483647u ? 0 : 2147483647u - a->local_pref;
-}
-
 static void on_best(void *arg, const struct prefix *p, const struct rib_route *routes, unsigned n)
 {
 	struct daemon *d = arg;
@@ -43,7 +37,8 @@ static void on_best(void *arg, const struct prefix *p, const struct rib_route *r
 		fib_unset(d->fib, p, FIB_BGP);
 		return;
 	}
-	r.metric = priority_of(routes[0].attrs);
+	/* Calico's convention since 3.32: the kernel's metric is the route's priority. */
+	r.metric = priority_of_local_pref(routes[0].attrs->local_pref);
 	fib_set(d->fib, &r);
 }
 

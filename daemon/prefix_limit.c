@@ -1,11 +1,12 @@
 #include "daemon/prefix_limit.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "bgp/codec/msg.h"
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
+#include "daemon/base/mono.h"
+#include "daemon/dynamic.h"
+#include "daemon/speaker.h"
 
 #define DEFAULT_WARNING 75u /* percent */
 
@@ -14,6 +15,12 @@ unsigned prefix_limit_warning(const struct peer_options *opt)
 	uint64_t percent = opt->prefix_warning ? opt->prefix_warning : DEFAULT_WARNING;
 
 	return (unsigned)((opt->prefix_limit * percent + 99) / 100);
+}
+
+bool prefix_limit_same(const struct peer_options *a, const struct peer_options *b)
+{
+	return a->prefix_limit == b->prefix_limit && a->prefix_restart == b->prefix_restart &&
+	       a->prefix_warn_only == b->prefix_warn_only;
 }
 
 /* True when the condition has come to hold. */
@@ -39,38 +46,60 @@ bool prefix_limit_judge(struct prefix_limit *l, const struct peer_options *opt, 
 	return l->over[f] && !opt->prefix_warn_only;
 }
 
-void prefix_limit_trip(struct prefix_limit *l, const struct peer_options *opt, enum family f, unsigned count)
+void prefix_limit_clear(struct peer *p)
 {
-	l->down = true;
-	l->family = f;
-	l->maximum = opt->prefix_limit;
-	l->count = count;
+	struct prefix_limit *l = &p->limit;
+
+	loop_timer_stop(peer_loop(p), &l->timer);
 	free(l->text);
-	l->text = mem_printf("%u %s routes received, the limit is %u", count, family_name(f), opt->prefix_limit);
+	*l = (struct prefix_limit){.timer = l->timer};
 }
 
-void prefix_limit_lift(struct prefix_limit *l)
+void prefix_limit_lift(struct peer *p)
 {
-	l->down = false;
-	free(l->text);
-	l->text = NULL;
-	for (int f = 0; f < FAM_COUNT; f++)
-		l->near[f] = l->over[f] = false;
+	prefix_limit_clear(p);
+	if (p->range)
+		dynamic_check(p);
 }
 
-bool prefix_limit_same(const struct peer_options *a, const struct peer_options *b)
+static void on_timer(void *arg)
 {
-	return a->prefix_limit == b->prefix_limit && a->prefix_restart == b->prefix_restart &&
-	       a->prefix_warn_only == b->prefix_warn_only;
+	struct peer *p = arg;
+
+	log_info("bgp", "%s: the restartTime of its prefixLimit is over: tried again", p->want.name);
+	prefix_limit_lift(p);
+	peer_configure(p);
 }
 
-void prefix_limit_data(const struct prefix_limit *l, uint8_t data[static PREFIX_LIMIT_DATA])
+/* RFC 4271 8.2.2 (AutomaticStop) and RFC 4486 4: the session ends, with AFI, SAFI and the limit as data of the Cease,
+ * and is not tried again before the time for it. */
+static void trip(struct peer *p, enum family f, unsigned count)
 {
-	uint16_t afi = bgp_afi(l->family);
-	uint32_t max = l->maximum;
-	const uint8_t bytes[PREFIX_LIMIT_DATA] = {(uint8_t)(afi >> 8),	(uint8_t)afi,	      BGP_SAFI_UNICAST,
-						  (uint8_t)(max >> 24), (uint8_t)(max >> 16), (uint8_t)(max >> 8),
-						  (uint8_t)max};
+	uint32_t max = p->want.opt.prefix_limit;
+	uint16_t afi = bgp_afi(f);
+	const uint8_t data[] = {(uint8_t)(afi >> 8),  (uint8_t)afi,	   BGP_SAFI_UNICAST, (uint8_t)(max >> 24),
+				(uint8_t)(max >> 16), (uint8_t)(max >> 8), (uint8_t)max};
 
-	memcpy(data, bytes, sizeof bytes);
+	p->limit.down = true;
+	p->limit.text = mem_printf("%u %s routes received, the limit is %u", count, family_name(f), max);
+	bgp_session_reset_with(p->session, BGP_ERR_CEASE, BGP_CEASE_MAX_PREFIXES, (struct span){data, sizeof data},
+			       p->limit.text);
+	if (p->want.opt.prefix_restart)
+		loop_timer_set(peer_loop(p), &p->limit.timer, p->want.opt.prefix_restart * MONO_SEC, on_timer, p);
+	peer_configure(p);
+}
+
+void prefix_limit_check(struct peer *p)
+{
+	for (int i = 0; i < FAM_COUNT && bgp_session_state(p->session) == BGP_ESTABLISHED; i++) {
+		enum family f = (enum family)i;
+		unsigned count = rib_peer_received(p->rib, f);
+
+		if (p->want.opt.prefix_limit && count > p->want.opt.prefix_limit && p->stale & 1u << f) {
+			helper_end(p, (uint8_t)(1u << f));
+			count = rib_peer_received(p->rib, f);
+		}
+		if (prefix_limit_judge(&p->limit, &p->want.opt, p->want.name, f, count))
+			trip(p, f, count);
+	}
 }

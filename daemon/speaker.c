@@ -34,7 +34,6 @@ struct speaker {
 };
 
 static void recheck(void *arg);
-static void limits_check(struct peer *p);
 static void on_held_timer(void *arg);
 
 /* ---- Peers ---- */
@@ -69,24 +68,15 @@ static void peer_free(struct peer *p, uint8_t cease)
 	dynamic_join(p, NULL);
 	helper_stop(p);
 	loop_timer_stop(p->speaker->d->loop, &p->held_timer);
-	loop_timer_stop(p->speaker->d->loop, &p->limit.timer);
+	prefix_limit_clear(p);
 	bgp_session_free(p->session, cease);
 	/* After BGP's connection, as there are those (FRR) who take a farewell for a failure: a graceful restart has
 	 * begun for them, then, and goes on. */
 	liveness_release(p);
 	link_leave(p);
 	rib_peer_free(p->rib);
-	prefix_limit_lift(&p->limit);
 	peer_want_free(&p->want);
 	free(p);
-}
-
-static void limit_lift(struct peer *p)
-{
-	loop_timer_stop(p->speaker->d->loop, &p->limit.timer);
-	prefix_limit_lift(&p->limit);
-	if (p->range)
-		dynamic_check(p);
 }
 
 /* Another want for the same peer, whose texts it takes; in force with peer_configure(). */
@@ -94,7 +84,7 @@ static void peer_take(struct peer *p, struct peer_want *w)
 {
 	/* Held down for its limit, it gets another try if that is another one, or if somebody shuts it down himself. */
 	if (p->limit.down && (w->opt.shutdown || !prefix_limit_same(&w->opt, &p->want.opt)))
-		limit_lift(p);
+		prefix_limit_lift(p);
 	peer_want_free(&p->want);
 	p->want = *w;
 	*w = (struct peer_want){0};
@@ -107,8 +97,7 @@ static bool peer_established(const struct peer *p)
 	return bgp_session_state(p->session) == BGP_ESTABLISHED;
 }
 
-/* Hands the peer's present configuration to session and RIB; both find out what really changed. */
-static void peer_configure(struct peer *p)
+void peer_configure(struct peer *p)
 {
 	struct bgp_session_conf sc;
 	struct rib_peer_conf rc = peer_rib_conf(p, &p->speaker->common);
@@ -124,54 +113,12 @@ static void peer_configure(struct peer *p)
 		peer_self(p, &p->speaker->common, self);
 		rib_peer_self(p->rib, self);
 	}
-	limits_check(p);
+	prefix_limit_check(p);
 }
 
 bool speaker_has_started(const struct speaker *s)
 {
 	return restart_is_over(s->restart);
-}
-
-/* ---- Limits ---- */
-
-static void on_limit_timer(void *arg)
-{
-	struct peer *p = arg;
-
-	log_info("bgp", "%s: the restartTime of its prefixLimit is over: tried again", p->want.name);
-	limit_lift(p);
-	peer_configure(p);
-}
-
-/* RFC 4271 8.2.2 (AutomaticStop) and RFC 4486: the session ends, and is not tried again before the time for it. */
-static void limit_trip(struct peer *p, enum family f, unsigned count)
-{
-	uint8_t data[PREFIX_LIMIT_DATA];
-
-	prefix_limit_trip(&p->limit, &p->want.opt, f, count);
-	prefix_limit_data(&p->limit, data);
-	bgp_session_reset_with(p->session, BGP_ERR_CEASE, BGP_CEASE_MAX_PREFIXES, (struct span){data, sizeof data},
-			       p->limit.text);
-	if (p->want.opt.prefix_restart)
-		loop_timer_set(p->speaker->d->loop, &p->limit.timer, p->want.opt.prefix_restart * MONO_SEC,
-			       on_limit_timer, p);
-	peer_configure(p);
-}
-
-static void limits_check(struct peer *p)
-{
-	for (int i = 0; i < FAM_COUNT && peer_established(p); i++) {
-		enum family f = (enum family)i;
-		unsigned count = rib_peer_received(p->rib, f);
-
-		/* What is kept of an earlier session gives way first. */
-		if (p->want.opt.prefix_limit && count > p->want.opt.prefix_limit && p->stale & 1u << f) {
-			helper_end(p, (uint8_t)(1u << f));
-			count = rib_peer_received(p->rib, f);
-		}
-		if (prefix_limit_judge(&p->limit, &p->want.opt, p->want.name, f, count))
-			limit_trip(p, f, count);
-	}
 }
 
 /* ---- One session for both families ---- */
@@ -426,7 +373,7 @@ struct peer *speaker_find(const struct speaker *s, const char *name)
 void speaker_reset(struct peer *p)
 {
 	if (p->limit.down) {
-		limit_lift(p);
+		prefix_limit_lift(p);
 		peer_configure(p);
 		return;
 	}
@@ -535,7 +482,7 @@ static void on_update(void *arg, struct bgp_session *session, const struct bgp_u
 	if (u->disable)
 		on_disable(p, u->disable);
 	if (p->want.opt.prefix_limit)
-		limits_check(p);
+		prefix_limit_check(p);
 }
 
 /* RFC 7313 4: before End-of-RIB a restarting peer's BoRR is not heard, nor is an EoRR whose BoRR was not: what is stale

@@ -52,6 +52,8 @@ struct peer {
 };
 
 struct loop *peer_loop(const struct peer *p);
+/* Hands the peer's present configuration to session and RIB; both find out what really changed. */
+void peer_configure(struct peer *p);
 
 /* For bgp_engine_new() and the RIB's sink: sessions' and RIB peers' arg is a struct peer. */
 extern const struct bgp_session_ops speaker_session_ops;

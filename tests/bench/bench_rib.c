@@ -3,8 +3,8 @@
  *	table		one peer announces 1,000,000 prefixes with 200,000 attribute sets, another is sent all of them,
  *			then the first one goes down
  *	reflector	1,000 clients announce 100 routes each; every one is sent all the others
- *	services	1,000 clients announce the same 20 prefixes with MEDs of their own, and are sent all paths
- *(ADD-PATH) or the best; then each changes its routes
+ *	services	1,000 clients announce the same 20 prefixes with MEDs of their own; all are sent the best path,
+ *			then (ADD-PATH) all of them
  *
  * Times are CPU time of the RIB (decoding included), without making the input. */
 #include <stdio.h>
