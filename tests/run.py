@@ -328,6 +328,8 @@ def main():
     if unknown:
         parser.error(f"no such group: {' '.join(unknown)}")
     os.chdir(TOP)
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # of the make that may have started us: ours has its own
+        os.environ.pop(name, None)
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     context = Context(options)
     results = []
