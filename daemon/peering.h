@@ -9,25 +9,8 @@
 
 #include "daemon/base/addr.h"
 #include "daemon/config.h"
+#include "daemon/self.h"
 #include "datastore/store.h"
-
-/* This node as the objects and the configuration describe it. */
-struct self {
-	const struct obj_node *node; /* NULL if there is no Node object of this name (yet) */
-	const char *name;
-	struct host_addr ip[FAM_COUNT]; /* none if this node has no address of the family */
-	uint32_t as;			/* effective: node, then BGPConfiguration, then 64512 */
-	uint32_t router_id;		/* 0 if it cannot be known yet */
-	uint32_t cluster_id;		/* 0: no reflector */
-	uint16_t listen_port;
-	bool bind_node_ip;
-	bool mesh;		      /* node-to-node mesh is on (for nodes that are no reflectors) */
-	uint16_t mesh_restart_time;   /* s */
-	const char *mesh_password;    /* NULL none */
-	uint32_t priority[FAM_COUNT]; /* normal route priority, 1024 */
-};
-/* Reads them from the store. Strings and node are borrowed from the store and the configuration. */
-struct self self_from(const struct store *s, const struct config *c);
 
 enum peer_kind { PEER_MESH, PEER_GLOBAL, PEER_NODE, PEER_DYNAMIC };
 /* "node-to-node mesh", "global", "node specific", "dynamic" */

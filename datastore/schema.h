@@ -63,6 +63,7 @@ struct schema_row {
 #define SCHEMA_ROWS_MAX 128u
 
 struct schema {
+	const char *kind; /* "BGPPeer" */
 	const struct schema_row *rows;
 	unsigned row_count;
 	size_t size; /* of the object */

@@ -1,15 +1,16 @@
-/* The types a row of a schema table may have (schema.h declares them): text to value, with a reason if it is none. */
+/* The types a row of a schema table may have (schema.h declares them): text to value, with a reason if it is none.
+ * Addresses and prefixes are types_addr.c's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/base/mem.h"
-#include "datastore/schema.h"
+#include "datastore/types.h"
 
 #define TEXT_MAX 4096u
 
 /* Numbers, booleans and enumerations are stored as wide as their member is. */
-static void store_number(const struct schema_row *row, void *object, uint64_t v)
+void type_store_number(const struct schema_row *row, void *object, uint64_t v)
 {
 	void *at = schema_place(object, row->offset);
 	uint32_t v32 = (uint32_t)v;
@@ -26,7 +27,7 @@ static void store_number(const struct schema_row *row, void *object, uint64_t v)
 		abort(); /* no such member in any struct */
 }
 
-static bool refuse_value(const struct schema_row *row, const struct yaml_node *n, struct object_error *err)
+bool type_refuse(const struct schema_row *row, const struct yaml_node *n, struct object_error *err)
 {
 	return schema_refuse(err, n, "expected %s, not '%.60s'", row->type->expects, n->text);
 }
@@ -49,8 +50,8 @@ static bool decode_bool(const struct schema_row *row, const struct yaml_node *n,
 	bool v;
 
 	if (n->quoted || !bool_of_text(n->text, &v))
-		return refuse_value(row, n, err);
-	store_number(row, object, v);
+		return type_refuse(row, n, err);
+	type_store_number(row, object, v);
 	return true;
 }
 
@@ -61,8 +62,8 @@ static bool decode_loose_bool(const struct schema_row *row, const struct yaml_no
 	bool v = false;
 
 	if (*n->text && !bool_of_text(n->text, &v))
-		return refuse_value(row, n, err);
-	store_number(row, object, v);
+		return type_refuse(row, n, err);
+	type_store_number(row, object, v);
 	return true;
 }
 
@@ -71,11 +72,11 @@ static bool decode_uint(const struct schema_row *row, const struct yaml_node *n,
 	uint64_t v;
 
 	if (n->quoted || !schema_number(n->text, UINT64_MAX, &v))
-		return refuse_value(row, n, err);
+		return type_refuse(row, n, err);
 	if (v < row->min || v > row->max)
 		return schema_refuse(err, n, "%.30s is out of range: %llu to %llu", n->text,
 				     (unsigned long long)row->min, (unsigned long long)row->max);
-	store_number(row, object, v);
+	type_store_number(row, object, v);
 	return true;
 }
 
@@ -87,17 +88,17 @@ static bool decode_as(const struct schema_row *row, const struct yaml_node *n, v
 	uint64_t h, v;
 
 	if (!dot && !schema_number(n->text, UINT32_MAX, &v))
-		return refuse_value(row, n, err);
+		return type_refuse(row, n, err);
 	if (dot) {
 		snprintf(high, sizeof high, "%.*s", (int)(dot - n->text), n->text);
 		if (dot - n->text >= (int)sizeof high || !schema_number(high, UINT16_MAX, &h) ||
 		    !schema_number(dot + 1, UINT16_MAX, &v))
-			return refuse_value(row, n, err);
+			return type_refuse(row, n, err);
 		v |= h << 16;
 	}
 	if (v == 0)
 		return schema_refuse(err, n, "AS 0 is reserved (RFC 7607)");
-	store_number(row, object, v);
+	type_store_number(row, object, v);
 	return true;
 }
 
@@ -135,18 +136,18 @@ static bool decode_seconds(const struct schema_row *row, const struct yaml_node 
 
 	do
 		if (!take_duration_part(&at, at == n->text, &seconds))
-			return refuse_value(row, n, err);
+			return type_refuse(row, n, err);
 	while (*at);
 	seconds += 0.5; /* Calico rounds to whole seconds */
 	if (seconds < (double)row->min || seconds >= (double)row->max + 1)
 		return schema_refuse(err, n, "%.30s is out of range: %llus to %llus", n->text,
 				     (unsigned long long)row->min, (unsigned long long)row->max);
-	store_number(row, object, (uint64_t)seconds);
+	type_store_number(row, object, (uint64_t)seconds);
 	return true;
 }
 
 /* A text that is empty is one that is not set. */
-static void store_text(const struct schema_row *row, void *object, const char *text, size_t len)
+void type_store_text(const struct schema_row *row, void *object, const char *text, size_t len)
 {
 	char *copy = len ? mem_strndup(text, len) : NULL;
 
@@ -161,7 +162,7 @@ static const char *text_at(const void *object, size_t offset)
 	return text;
 }
 
-static void put_text(const struct schema_row *row, const void *object, struct strbuf *out)
+void type_put_text(const struct schema_row *row, const void *object, struct strbuf *out)
 {
 	const char *text = text_at(object, row->offset);
 
@@ -170,7 +171,7 @@ static void put_text(const struct schema_row *row, const void *object, struct st
 		strbuf_add(out, text, strlen(text) + 1);
 }
 
-static void drop_text(const struct schema_row *row, void *object)
+void type_drop_text(const struct schema_row *row, void *object)
 {
 	char *text;
 
@@ -186,7 +187,7 @@ static bool decode_text(const struct schema_row *row, const struct yaml_node *n,
 	if (len < row->min || len > max)
 		return schema_refuse(err, n, "expected a text of %llu to %zu characters, not of %zu",
 				     (unsigned long long)row->min, max, len);
-	store_text(row, object, n->text, len);
+	type_store_text(row, object, n->text, len);
 	return true;
 }
 
@@ -203,8 +204,8 @@ static bool decode_object_name(const struct schema_row *row, const struct yaml_n
 			       struct object_error *err)
 {
 	if (!schema_is_name(n->text))
-		return refuse_value(row, n, err);
-	store_text(row, object, n->text, strlen(n->text));
+		return type_refuse(row, n, err);
+	type_store_text(row, object, n->text, strlen(n->text));
 	return true;
 }
 
@@ -216,8 +217,8 @@ static bool decode_ifname(const struct schema_row *row, const struct yaml_node *
 	/* What the kernel refuses too (IFNAMSIZ, dev_valid_name). */
 	if (len == 0 || len > 15 || n->text[strcspn(n->text, "/: \t\r\n\v\f")] || strcmp(n->text, ".") == 0 ||
 	    strcmp(n->text, "..") == 0)
-		return refuse_value(row, n, err);
-	store_text(row, object, n->text, len);
+		return type_refuse(row, n, err);
+	type_store_text(row, object, n->text, len);
 	return true;
 }
 
@@ -228,10 +229,10 @@ static bool decode_mac(const struct schema_row *row, const struct yaml_node *n, 
 
 	for (size_t i = 0; i < len; i++)
 		if (i % 3 == 2 ? n->text[i] != ':' : !strchr(hex, n->text[i]))
-			return refuse_value(row, n, err);
+			return type_refuse(row, n, err);
 	if (len && len != 17)
-		return refuse_value(row, n, err);
-	store_text(row, object, n->text, len);
+		return type_refuse(row, n, err);
+	type_store_text(row, object, n->text, len);
 	return true;
 }
 
@@ -242,7 +243,7 @@ static bool decode_enum(const struct schema_row *row, const struct yaml_node *n,
 
 	for (const struct schema_name *name = row->names; name->text; name++) {
 		if (strcmp(name->text, n->text) == 0) {
-			store_number(row, object, (uint64_t)name->value);
+			type_store_number(row, object, (uint64_t)name->value);
 			return true;
 		}
 		if (*name->text && used < sizeof choice)
@@ -274,167 +275,8 @@ static bool decode_flags(const struct schema_row *row, const struct yaml_node *n
 					     item->type == YAML_SCALAR ? item->text : "...");
 		bits |= UINT64_C(1) << value;
 	}
-	store_number(row, object, bits);
+	type_store_number(row, object, bits);
 	return true;
-}
-
-static bool is_family(const struct schema_row *row, const struct addr *a)
-{
-	return !row->af || row->af == a->af;
-}
-
-static bool refuse_family(const struct schema_row *row, const struct yaml_node *n, struct object_error *err)
-{
-	return schema_refuse(err, n, "expected an IPv%c address, not '%.60s'", row->af == AF_INET ? '4' : '6', n->text);
-}
-
-/* What no node, peer or tunnel can have: unspecified, multicast, broadcast. (Loopback is for those who know.) */
-static bool is_unusable(const struct addr *a)
-{
-	static const uint8_t zero[16], ones[4] = {255, 255, 255, 255};
-
-	if (memcmp(a->b, zero, addr_bytes(a->af)) == 0)
-		return true;
-	return a->af == AF_INET6 ? a->b[0] == 0xff : a->b[0] >> 4 == 14 || memcmp(a->b, ones, 4) == 0;
-}
-
-static bool check_addr(const struct schema_row *row, const struct yaml_node *n, const struct addr *a,
-		       struct object_error *err)
-{
-	if (!is_family(row, a))
-		return refuse_family(row, n, err);
-	if (is_unusable(a))
-		return schema_refuse(err, n, "%.60s is nobody's address", n->text);
-	return true;
-}
-
-static bool decode_addr(const struct schema_row *row, const struct yaml_node *n, void *object, struct object_error *err)
-{
-	struct addr a;
-
-	if (!*n->text)
-		return true;
-	if (!addr_parse(&a, n->text))
-		return refuse_value(row, n, err);
-	if (!check_addr(row, n, &a, err))
-		return false;
-	memcpy(schema_place(object, row->offset), &a, sizeof a);
-	return true;
-}
-
-static bool decode_host_addr(const struct schema_row *row, const struct yaml_node *n, void *object,
-			     struct object_error *err)
-{
-	struct host_addr h;
-	unsigned len;
-
-	if (!*n->text)
-		return true;
-	if (!prefix_parse_host(&h.addr, &len, n->text))
-		return refuse_value(row, n, err);
-	if (!check_addr(row, n, &h.addr, err))
-		return false;
-	h.len = (uint8_t)len;
-	memcpy(schema_place(object, row->offset), &h, sizeof h);
-	return true;
-}
-
-/* "10.0.0.1", "10.0.0.1:1790", "fd00::1", "[fd00::1]:1790". */
-static bool parse_endpoint(const char *text, struct addr *a, uint16_t *port)
-{
-	bool brackets = *text == '[';
-	const char *host = text + brackets, *end = strchr(host, brackets ? ']' : ':');
-	char copy[ADDR_STRLEN];
-	uint64_t number;
-
-	*port = 0;
-	if (addr_parse(a, text))
-		return true;
-	if (!end || (size_t)(end - host) >= sizeof copy)
-		return false;
-	snprintf(copy, sizeof copy, "%.*s", (int)(end - host), host);
-	if (!addr_parse(a, copy) || (a->af == AF_INET6) != brackets || end[brackets] != ':')
-		return false;
-	if (!schema_number(end + brackets + 1, UINT16_MAX, &number) || number == 0)
-		return false;
-	*port = (uint16_t)number;
-	return true;
-}
-
-static bool decode_endpoint(const struct schema_row *row, const struct yaml_node *n, void *object,
-			    struct object_error *err)
-{
-	struct addr a;
-	uint16_t port;
-
-	if (!*n->text)
-		return true;
-	if (!parse_endpoint(n->text, &a, &port))
-		return refuse_value(row, n, err);
-	if (!check_addr(row, n, &a, err))
-		return false;
-	memcpy(schema_place(object, row->offset), &a, sizeof a);
-	memcpy(schema_place(object, row->second), &port, sizeof port);
-	return true;
-}
-
-static void put_endpoint(const struct schema_row *row, const void *object, struct strbuf *out)
-{
-	strbuf_add(out, schema_place_const(object, row->offset), sizeof(struct addr));
-	strbuf_add(out, schema_place_const(object, row->second), sizeof(uint16_t));
-}
-
-static bool decode_cluster_id(const struct schema_row *row, const struct yaml_node *n, void *object,
-			      struct object_error *err)
-{
-	struct addr a;
-
-	if (!addr_parse(&a, n->text) || a.af != AF_INET || addr_to_u32(&a) == 0)
-		return refuse_value(row, n, err);
-	store_number(row, object, addr_to_u32(&a));
-	return true;
-}
-
-static bool decode_prefix(const struct schema_row *row, const struct yaml_node *n, void *object,
-			  struct object_error *err)
-{
-	struct prefix p;
-
-	if (!prefix_parse(&p, n->text))
-		return refuse_value(row, n, err);
-	memcpy(schema_place(object, row->offset), &p, sizeof p);
-	return true;
-}
-
-static bool decode_prefixes(const struct schema_row *row, const struct yaml_node *n, void *object,
-			    struct object_error *err)
-{
-	struct prefix *list = mem_calloc(n->count, sizeof *list);
-	unsigned count = (unsigned)n->count;
-
-	for (size_t i = 0; i < n->count; i++) {
-		const struct yaml_node *item = n->items[i];
-		if (item->type == YAML_SCALAR && prefix_parse(&list[i], item->text))
-			continue;
-		snprintf(err->field, sizeof err->field, "%s[%zu]", row->path, i);
-		free(list);
-		return schema_refuse(err, item, "expected an address or a prefix, not '%.60s'",
-				     item->type == YAML_SCALAR ? item->text : "...");
-	}
-	memcpy(schema_place(object, row->offset), &list, sizeof list);
-	memcpy(schema_place(object, row->second), &count, sizeof count);
-	return true;
-}
-
-static void put_prefixes(const struct schema_row *row, const void *object, struct strbuf *out)
-{
-	const struct prefix *list;
-	unsigned count;
-
-	memcpy(&list, schema_place_const(object, row->offset), sizeof list);
-	memcpy(&count, schema_place_const(object, row->second), sizeof count);
-	strbuf_add(out, &count, sizeof count);
-	strbuf_add(out, list, count * sizeof *list);
 }
 
 /* The text, and beside it the parsed form. An empty selector is one that is not set. */
@@ -449,7 +291,7 @@ static bool decode_selector(const struct schema_row *row, const struct yaml_node
 	s = selector_parse(n->text, reason, sizeof reason);
 	if (!s)
 		return schema_refuse(err, n, "not a selector: %s", reason);
-	store_text(row, object, n->text, strlen(n->text));
+	type_store_text(row, object, n->text, strlen(n->text));
 	memcpy(schema_place(object, row->second), &s, sizeof s);
 	return true;
 }
@@ -460,7 +302,7 @@ static void drop_selector(const struct schema_row *row, void *object)
 
 	memcpy(&s, schema_place(object, row->second), sizeof s);
 	selector_free(s);
-	drop_text(row, object);
+	type_drop_text(row, object);
 }
 
 struct label {
@@ -532,9 +374,9 @@ static bool decode_affinity(const struct schema_row *row, const struct yaml_node
 			    struct object_error *err)
 {
 	if (strncmp(n->text, "host:", 5) == 0 && n->text[5])
-		store_text(row, object, n->text + 5, strlen(n->text + 5));
+		type_store_text(row, object, n->text + 5, strlen(n->text + 5));
 	else if (*n->text && strncmp(n->text, "virtual:", 8) != 0)
-		return refuse_value(row, n, err);
+		return type_refuse(row, n, err);
 	return true;
 }
 
@@ -549,52 +391,33 @@ const struct schema_type schema_seconds = {.expects = "a duration (90s, 2m0s)", 
 const struct schema_type schema_text = {
     .expects = "a text",
     .decode = decode_text,
-    .put = put_text,
-    .drop = drop_text,
+    .put = type_put_text,
+    .drop = type_drop_text,
 };
 const struct schema_type schema_object_name = {
     .expects = "a name of letters, digits, '-', '.', '_', ':'",
     .decode = decode_object_name,
-    .put = put_text,
-    .drop = drop_text,
+    .put = type_put_text,
+    .drop = type_drop_text,
 };
 const struct schema_type schema_ifname = {
     .expects = "an interface name of at most 15 characters",
     .decode = decode_ifname,
-    .put = put_text,
-    .drop = drop_text,
+    .put = type_put_text,
+    .drop = type_drop_text,
 };
 const struct schema_type schema_mac = {
     .expects = "a MAC address",
     .decode = decode_mac,
-    .put = put_text,
-    .drop = drop_text,
+    .put = type_put_text,
+    .drop = type_drop_text,
 };
 const struct schema_type schema_enum = {.expects = "a name", .decode = decode_enum};
 const struct schema_type schema_flags = {.expects = "a list of names", .takes = YAML_LIST, .decode = decode_flags};
-const struct schema_type schema_addr = {.expects = "an address", .decode = decode_addr};
-const struct schema_type schema_host_addr = {.expects = "an address/length", .decode = decode_host_addr};
-const struct schema_type schema_endpoint = {
-    .expects = "an address, ADDRESS:PORT or [ADDRESS]:PORT",
-    .decode = decode_endpoint,
-    .put = put_endpoint,
-};
-const struct schema_type schema_cluster_id = {
-    .expects = "a cluster id like an IPv4 address",
-    .decode = decode_cluster_id,
-};
-const struct schema_type schema_prefix = {.expects = "a prefix", .decode = decode_prefix};
-const struct schema_type schema_prefixes = {
-    .expects = "a list of prefixes",
-    .takes = YAML_LIST,
-    .decode = decode_prefixes,
-    .put = put_prefixes,
-    .drop = drop_text, /* one piece of memory, as a text is */
-};
 const struct schema_type schema_selector = {
     .expects = "a selector",
     .decode = decode_selector,
-    .put = put_text,
+    .put = type_put_text,
     .drop = drop_selector,
 };
 const struct schema_type schema_labels = {
@@ -607,6 +430,6 @@ const struct schema_type schema_labels = {
 const struct schema_type schema_affinity = {
     .expects = "host:NODE or virtual:NAME",
     .decode = decode_affinity,
-    .put = put_text,
-    .drop = drop_text,
+    .put = type_put_text,
+    .drop = type_drop_text,
 };

@@ -1,0 +1,103 @@
+#include "daemon/self.h"
+
+#include <sha2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/mem.h"
+
+#define DEFAULT_AS 64512u
+#define DEFAULT_PRIORITY 1024u
+
+const struct obj_bgp_configuration *self_bgp_configuration(const struct store *s, const char *name)
+{
+	return (const struct obj_bgp_configuration *)store_get(s, OBJ_BGP_CONFIGURATION, "", name);
+}
+
+uint16_t self_listen_port(const struct store *s, const struct config *c, const char *node)
+{
+	const struct obj_bgp_configuration *global = self_bgp_configuration(s, "default"), *own;
+	char *name = mem_printf("node.%s", node);
+
+	own = self_bgp_configuration(s, name);
+	free(name);
+	if (own && own->listen_port)
+		return own->listen_port;
+	if (global && global->listen_port)
+		return global->listen_port;
+	return (uint16_t)c->listen_port;
+}
+
+/* CALICO_ROUTER_ID=hash: the first four octets of the name's SHA-256, kept out of class D and E. */
+static uint32_t router_id_hash(const char *name)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	SHA2_CTX ctx;
+
+	SHA256Init(&ctx);
+	SHA256Update(&ctx, (const uint8_t *)name, strlen(name));
+	SHA256Final(digest, &ctx);
+	if (digest[0] > 223)
+		digest[0] = (uint8_t)(digest[0] - 32);
+	return (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 | (uint32_t)digest[2] << 8 | digest[3];
+}
+
+static uint32_t router_id(const struct config *c, const struct self *self)
+{
+	struct addr literal;
+
+	if (strcmp(c->router_id, "auto") != 0 && addr_parse(&literal, c->router_id))
+		return addr_to_u32(&literal);
+	if (strcmp(c->router_id, "auto") == 0 && !addr_is_none(&self->ip[FAM_IPV4].addr))
+		return addr_to_u32(&self->ip[FAM_IPV4].addr);
+	/* "hash", and a node without an IPv4 address, which has no other identifier to offer. */
+	return router_id_hash(self->name);
+}
+
+static struct host_addr own_address(const struct addr *configured, const struct host_addr *object)
+{
+	if (addr_is_none(configured))
+		return *object;
+	if (addr_equal(configured, &object->addr))
+		return *object;
+	return (struct host_addr){.addr = *configured, .len = (uint8_t)addr_bits(configured->af)};
+}
+
+struct self self_from(const struct store *s, const struct config *c)
+{
+	static const struct host_addr none;
+	const struct obj_bgp_configuration *global = self_bgp_configuration(s, "default");
+	struct self self = {.name = c->node_name, .mesh = true, .mesh_restart_time = (uint16_t)c->restart_time};
+
+	self.node = (const struct obj_node *)store_get(s, OBJ_NODE, "", c->node_name);
+	self.ip[FAM_IPV4] = own_address(&c->node_ip, self.node ? &self.node->ipv4 : &none);
+	self.ip[FAM_IPV6] = own_address(&c->node_ip6, self.node ? &self.node->ipv6 : &none);
+	self.as = c->node_as ? c->node_as : self.node && self.node->as_number ? self.node->as_number : 0;
+	if (!self.as)
+		self.as = global && global->as_number ? global->as_number : DEFAULT_AS;
+	self.cluster_id = self.node && self.node->has_cluster_id ? self.node->cluster_id : 0;
+	self.listen_port = self_listen_port(s, c, c->node_name);
+	self.router_id = self.node ? router_id(c, &self) : 0;
+	self.priority[FAM_IPV4] = self.priority[FAM_IPV6] = DEFAULT_PRIORITY;
+	if (!global)
+		return self;
+	self.bind_node_ip = global->bind_node_ip;
+	self.mesh = !global->has_mesh || global->mesh_enabled;
+	self.mesh_password = global->mesh_password;
+	if (global->mesh_restart_time)
+		self.mesh_restart_time = (uint16_t)global->mesh_restart_time;
+	if (global->ipv4_priority)
+		self.priority[FAM_IPV4] = global->ipv4_priority;
+	if (global->ipv6_priority)
+		self.priority[FAM_IPV6] = global->ipv6_priority;
+	return self;
+}
+
+uint32_t self_node_as(const struct store *s, const struct obj_node *n)
+{
+	const struct obj_bgp_configuration *global = self_bgp_configuration(s, "default");
+
+	if (n->as_number)
+		return n->as_number;
+	return global && global->as_number ? global->as_number : DEFAULT_AS;
+}

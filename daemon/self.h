@@ -1,0 +1,34 @@
+/* This node as the objects and the configuration describe it, and what BGPConfigurations say of any node: the default
+ * one, and node.<name>. */
+#ifndef DAEMON_SELF_H
+#define DAEMON_SELF_H
+
+#include "daemon/config.h"
+#include "datastore/store.h"
+
+/* This node as the objects and the configuration describe it. */
+struct self {
+	const struct obj_node *node; /* NULL if there is no Node object of this name (yet) */
+	const char *name;
+	struct host_addr ip[FAM_COUNT]; /* none if this node has no address of the family */
+	uint32_t as;			/* effective: node, then BGPConfiguration, then 64512 */
+	uint32_t router_id;		/* 0 if it cannot be known yet */
+	uint32_t cluster_id;		/* 0: no reflector */
+	uint16_t listen_port;
+	bool bind_node_ip;
+	bool mesh;		      /* node-to-node mesh is on (for nodes that are no reflectors) */
+	uint16_t mesh_restart_time;   /* s */
+	const char *mesh_password;    /* NULL none */
+	uint32_t priority[FAM_COUNT]; /* normal route priority, 1024 */
+};
+/* Reads them from the store. Strings and node are borrowed from the store and the configuration. */
+struct self self_from(const struct store *s, const struct config *c);
+
+/* By its name; NULL if there is none. */
+const struct obj_bgp_configuration *self_bgp_configuration(const struct store *s, const char *name);
+/* The port a node listens on: BGPConfiguration node.<name> may override the default one's. */
+uint16_t self_listen_port(const struct store *s, const struct config *c, const char *node);
+/* A node's AS: its own, the default BGPConfiguration's, 64512. */
+uint32_t self_node_as(const struct store *s, const struct obj_node *n);
+
+#endif

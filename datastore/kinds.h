@@ -1,0 +1,9 @@
+/* The schemas of those kinds that have a file of their own; objects.c has the others. */
+#ifndef DATASTORE_KINDS_H
+#define DATASTORE_KINDS_H
+
+#include "datastore/schema.h"
+
+extern const struct schema bgp_configuration_schema, bgp_peer_schema;
+
+#endif
