@@ -125,6 +125,37 @@ static void say_block(const struct object *o, struct strbuf *out)
 	put_part(out, "", b->deleted ? "deleted" : NULL);
 }
 
+static void say_service(const struct object *o, struct strbuf *out)
+{
+	static const char *const types[] = {
+	    [SERVICE_TYPE_CLUSTER_IP] = "ClusterIP",
+	    [SERVICE_TYPE_NODE_PORT] = "NodePort",
+	    [SERVICE_TYPE_LOAD_BALANCER] = "LoadBalancer",
+	    [SERVICE_TYPE_EXTERNAL_NAME] = "ExternalName",
+	};
+	static const char *const origins[] = {[SERVICE_CLUSTER_IP] = "",
+					      [SERVICE_EXTERNAL_IP] = "external",
+					      [SERVICE_LOAD_BALANCER_IP] = "load balancer"};
+	const struct obj_service *s = (const struct obj_service *)(const void *)o;
+
+	put_part(out, "", types[s->type]);
+	put_part(out, "", s->headless ? "headless" : NULL);
+	for (unsigned i = 0; i < s->addr_count; i++)
+		put_addr(out, origins[s->addrs[i].from], &s->addrs[i].addr);
+	put_part(out, "", s->external_local ? "external traffic Local" : NULL);
+	put_part(out, "", s->internal_local ? "internal traffic Local" : NULL);
+}
+
+static void say_endpoint_slice(const struct object *o, struct strbuf *out)
+{
+	const struct obj_endpoint_slice *s = (const struct obj_endpoint_slice *)(const void *)o;
+
+	put_part(out, "of", endpoint_slice_service(s));
+	put_part(out, "", s->family == FAM_IPV4 ? "IPv4" : s->family == FAM_IPV6 ? "IPv6" : "FQDN");
+	put_part(out, "", s->any_ready ? NULL : "nobody is ready");
+	put_number(out, "nodes with ready endpoints:", s->ready_node_count);
+}
+
 static void (*const say[OBJ_KIND_COUNT])(const struct object *o, struct strbuf *out) = {
     [OBJ_NODE] = say_node,
     [OBJ_IP_POOL] = say_pool,
@@ -133,6 +164,8 @@ static void (*const say[OBJ_KIND_COUNT])(const struct object *o, struct strbuf *
     [OBJ_WORKLOAD_ENDPOINT] = say_workload,
     [OBJ_BLOCK_AFFINITY] = say_affinity,
     [OBJ_IPAM_BLOCK] = say_block,
+    [OBJ_SERVICE] = say_service,
+    [OBJ_ENDPOINT_SLICE] = say_endpoint_slice,
 };
 
 /* ---- The table ---- */

@@ -4,6 +4,6 @@
 
 #include "datastore/schema.h"
 
-extern const struct schema bgp_configuration_schema, bgp_peer_schema;
+extern const struct schema bgp_configuration_schema, bgp_peer_schema, service_schema, endpoint_slice_schema;
 
 #endif

@@ -165,6 +165,8 @@ static const struct schema *const kinds[OBJ_KIND_COUNT] = {
     [OBJ_WORKLOAD_ENDPOINT] = &workload_endpoint_schema,
     [OBJ_BLOCK_AFFINITY] = &block_affinity_schema,
     [OBJ_IPAM_BLOCK] = &ipam_block_schema,
+    [OBJ_SERVICE] = &service_schema,
+    [OBJ_ENDPOINT_SLICE] = &endpoint_slice_schema,
 };
 
 static const char *const foreign_kinds[] = {
@@ -198,6 +200,11 @@ const char *object_kind_name(enum object_kind k)
 bool object_kind_has_namespace(enum object_kind k)
 {
 	return kinds[k]->namespaced;
+}
+
+const char *object_kind_api(enum object_kind k)
+{
+	return kinds[k]->api ? kinds[k]->api : "projectcalico.org/v3";
 }
 
 int object_kind_by_name(const char *name)
@@ -251,6 +258,13 @@ static void identify(const struct yaml_node *doc, int *kind, char **name)
 		*name = mem_printf("%s/%s", ns, text);
 }
 
+static bool is_api(int kind, const char *api)
+{
+	if (kinds[kind]->api)
+		return strcmp(api, kinds[kind]->api) == 0;
+	return strcmp(api, "projectcalico.org/v3") == 0 || strcmp(api, "crd.projectcalico.org/v1") == 0;
+}
+
 static bool check_kind(const struct yaml_node *doc, int kind, struct object_error *err)
 {
 	const char *text = text_of(doc, "kind"), *api = text_of(doc, "apiVersion");
@@ -261,11 +275,11 @@ static bool check_kind(const struct yaml_node *doc, int kind, struct object_erro
 		return schema_refuse_field(err, doc, "kind", "objects of the kind %s are not honoured yet", text);
 	if (kind < 0)
 		return schema_refuse_field(err, doc, "kind", "'%.60s' is not a known kind", text);
-	if (!api || (strcmp(api, "projectcalico.org/v3") != 0 && strcmp(api, "crd.projectcalico.org/v1") != 0))
-		return schema_refuse_field(err, doc, "apiVersion",
-					   "expected projectcalico.org/v3 or crd.projectcalico.org/v1, not '%.60s'",
-					   api ? api : "");
-	return true;
+	if (is_api(kind, api ? api : ""))
+		return true;
+	return schema_refuse_field(
+	    err, doc, "apiVersion", "expected %s, not '%.60s'",
+	    kinds[kind]->api ? kinds[kind]->api : "projectcalico.org/v3 or crd.projectcalico.org/v1", api ? api : "");
 }
 
 static bool check_unique(const struct yaml_node *doc, struct object_error *err)

@@ -21,11 +21,15 @@ enum object_kind {
 	OBJ_WORKLOAD_ENDPOINT,
 	OBJ_BLOCK_AFFINITY,
 	OBJ_IPAM_BLOCK,
+	OBJ_SERVICE,
+	OBJ_ENDPOINT_SLICE,
 	OBJ_KIND_COUNT
 };
 /* "Node", "IPPool", ... */
 const char *object_kind_name(enum object_kind k);
 bool object_kind_has_namespace(enum object_kind k);
+/* The API that defines it: "projectcalico.org/v3", "v1", "discovery.k8s.io/v1". */
+const char *object_kind_api(enum object_kind k);
 /* -1 if it is none of ours. */
 int object_kind_by_name(const char *name);
 
@@ -85,6 +89,9 @@ struct obj_bgp_configuration {
 	char *mesh_password;		       /* nodeMeshPassword (ours: text in a file datastore); NULL unset */
 	char *log_severity;		       /* logSeverityScreen, NULL unset */
 	unsigned ipv4_priority, ipv6_priority; /* ipv4NormalRoutePriority; 0 unset (1024) */
+	struct prefix *service_cluster, *service_external, *service_load_balancer; /* serviceClusterIPs, ... */
+	unsigned service_cluster_count, service_external_count, service_load_balancer_count;
+	bool no_load_balancer_aggregation; /* serviceLoadBalancerAggregation: Disabled */
 };
 
 enum on_off { CHOICE_AUTO, CHOICE_ON, CHOICE_OFF };
@@ -174,6 +181,41 @@ struct obj_ipam_block {
 	unsigned owner_count;
 	bool deleted;
 };
+
+/* Where a Service has an address from. */
+enum service_origin { SERVICE_CLUSTER_IP, SERVICE_EXTERNAL_IP, SERVICE_LOAD_BALANCER_IP, SERVICE_ORIGIN_COUNT };
+struct service_addr {
+	struct addr addr;
+	enum service_origin from;
+};
+/* Kubernetes' Service, as far as routes need it. */
+struct obj_service {
+	struct object o;
+	enum service_type {
+		SERVICE_TYPE_CLUSTER_IP,
+		SERVICE_TYPE_NODE_PORT,
+		SERVICE_TYPE_LOAD_BALANCER,
+		SERVICE_TYPE_EXTERNAL_NAME
+	} type;
+	bool headless;			     /* clusterIP: None */
+	bool external_local, internal_local; /* externalTrafficPolicy, internalTrafficPolicy: Local */
+	uint8_t ip_families;		     /* ipFamilies: bit per enum family */
+	uint8_t families;		     /* the same, or those of its cluster IPs, or both: never 0 */
+	struct service_addr *addrs;
+	unsigned addr_count;
+};
+
+/* Kubernetes' EndpointSlice: who serves is of no consequence, only where somebody is ready. */
+struct obj_endpoint_slice {
+	struct object o;
+	uint8_t family; /* addressType; FAM_COUNT: FQDN */
+	bool any_ready;
+	char **ready_nodes; /* sorted, each once */
+	unsigned ready_node_count;
+};
+/* The Service it belongs to, in its own namespace; NULL if it says none. */
+const char *endpoint_slice_service(const struct obj_endpoint_slice *s);
+bool endpoint_slice_is_ready_on(const struct obj_endpoint_slice *s, const char *node);
 
 /* The fixed part for a kind: every object pointer may be cast to its typed struct by its kind. */
 static inline const struct obj_node *object_node(const struct object *o)

@@ -7,6 +7,8 @@
 /* clang-format off */
 static const struct schema_name bind_names[] = {{"", false}, {"None", false}, {"NodeIP", true}, {0}};
 
+static const struct schema_name aggregation_names[] = {{"", false}, {"Enabled", false}, {"Disabled", true}, {0}};
+
 static const struct schema_row bgp_configuration_rows[] = {
 	ROWS_OF_ALL(QUIET("metadata.namespace")),
 	{.path = "spec.nodeToNodeMeshEnabled", .type = &schema_bool, .def = "true",
@@ -26,8 +28,15 @@ static const struct schema_row bgp_configuration_rows[] = {
 	 TAKEN(obj_bgp_configuration, ipv4_priority)},
 	{.path = "spec.ipv6NormalRoutePriority", .type = &schema_uint, .min = 1, .max = 2147483646,
 	 TAKEN(obj_bgp_configuration, ipv6_priority)},
-	LATER("spec.serviceClusterIPs"), LATER("spec.serviceExternalIPs"), LATER("spec.serviceLoadBalancerIPs"),
-	LATER("spec.serviceLoadBalancerAggregation", .def = "Enabled"),
+	{.path = "spec.serviceClusterIPs", .type = &schema_cidrs, TAKEN(obj_bgp_configuration, service_cluster),
+	 .second = offsetof(struct obj_bgp_configuration, service_cluster_count)},
+	{.path = "spec.serviceExternalIPs", .type = &schema_cidrs, TAKEN(obj_bgp_configuration, service_external),
+	 .second = offsetof(struct obj_bgp_configuration, service_external_count)},
+	{.path = "spec.serviceLoadBalancerIPs", .type = &schema_cidrs,
+	 TAKEN(obj_bgp_configuration, service_load_balancer),
+	 .second = offsetof(struct obj_bgp_configuration, service_load_balancer_count)},
+	{.path = "spec.serviceLoadBalancerAggregation", .type = &schema_enum, .names = aggregation_names,
+	 TAKEN(obj_bgp_configuration, no_load_balancer_aggregation)},
 	LATER("spec.communities"), LATER("spec.prefixAdvertisements"),
 	LATER("spec.ignoredInterfaces"), LATER("spec.localWorkloadPeeringIPV4"), LATER("spec.localWorkloadPeeringIPV6"),
 	LATER("spec.programClusterRoutes", .def = "Enabled|EnabledNoEncapOnly"),

@@ -100,7 +100,7 @@ static bool is_default(const char *def, const char *text)
 
 static void report(struct walk *w, const struct yaml_node *n, const char *reason)
 {
-	if (w->report.fn)
+	if (w->report.fn && !w->schema->lax)
 		w->report.fn(w->report.arg, w->path, n->key_line, n->key_col, reason);
 }
 

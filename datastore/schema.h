@@ -64,10 +64,12 @@ struct schema_row {
 
 struct schema {
 	const char *kind; /* "BGPPeer" */
+	const char *api;  /* NULL: Calico's */
 	const struct schema_row *rows;
 	unsigned row_count;
 	size_t size; /* of the object */
 	bool namespaced;
+	bool lax; /* what no row names is of no consequence, and not reported: of other people's APIs */
 	/* What no single row can say: fields that exclude each other, or a format of its own. NULL: nothing. */
 	bool (*finish)(void *object, const struct yaml_node *doc, struct object_error *err);
 	/* What finish() made: its part of the digest, and its end. */
@@ -77,7 +79,8 @@ struct schema {
 
 extern const struct schema_type schema_bool, schema_loose_bool, schema_uint, schema_as, schema_seconds, schema_text,
     schema_object_name, schema_ifname, schema_mac, schema_enum, schema_flags, schema_addr, schema_host_addr,
-    schema_endpoint, schema_cluster_id, schema_prefix, schema_prefixes, schema_selector, schema_labels, schema_affinity;
+    schema_endpoint, schema_cluster_id, schema_prefix, schema_prefixes, schema_cidrs, schema_selector, schema_labels,
+    schema_affinity;
 
 /* Fields that are not taken, as object_decode() reports them. */
 struct schema_report {

@@ -134,24 +134,40 @@ static bool decode_prefix(const struct schema_row *row, const struct yaml_node *
 	return true;
 }
 
-static bool decode_prefixes(const struct schema_row *row, const struct yaml_node *n, void *object,
-			    struct object_error *err)
+/* key: the items are maps with the prefix under it; NULL: they are the prefixes. */
+static bool take_prefixes(const struct schema_row *row, const struct yaml_node *n, const char *key, void *object,
+			  struct object_error *err)
 {
 	struct prefix *list = mem_calloc(n->count, sizeof *list);
 	unsigned count = (unsigned)n->count;
 
 	for (size_t i = 0; i < n->count; i++) {
 		const struct yaml_node *item = n->items[i];
-		if (item->type == YAML_SCALAR && prefix_parse(&list[i], item->text))
+		if (key && yaml_get(item, key))
+			item = yaml_get(item, key);
+		if (item->type == YAML_SCALAR && (!key || item != n->items[i]) && prefix_parse(&list[i], item->text))
 			continue;
 		snprintf(err->field, sizeof err->field, "%s[%zu]", row->path, i);
 		free(list);
-		return schema_refuse(err, item, "expected an address or a prefix, not '%.60s'",
+		return schema_refuse(err, item, "expected %san address or a prefix, not '%.60s'",
+				     key ? "a map with the field cidr, " : "",
 				     item->type == YAML_SCALAR ? item->text : "...");
 	}
 	memcpy(schema_place(object, row->offset), &list, sizeof list);
 	memcpy(schema_place(object, row->second), &count, sizeof count);
 	return true;
+}
+
+static bool decode_prefixes(const struct schema_row *row, const struct yaml_node *n, void *object,
+			    struct object_error *err)
+{
+	return take_prefixes(row, n, NULL, object, err);
+}
+
+static bool decode_cidrs(const struct schema_row *row, const struct yaml_node *n, void *object,
+			 struct object_error *err)
+{
+	return take_prefixes(row, n, "cidr", object, err);
 }
 
 static void put_prefixes(const struct schema_row *row, const void *object, struct strbuf *out)
@@ -181,6 +197,13 @@ const struct schema_type schema_prefixes = {
     .expects = "a list of prefixes",
     .takes = YAML_LIST,
     .decode = decode_prefixes,
+    .put = put_prefixes,
+    .drop = type_drop_text, /* one piece of memory, as a text is */
+};
+const struct schema_type schema_cidrs = {
+    .expects = "a list of maps with the field cidr",
+    .takes = YAML_LIST,
+    .decode = decode_cidrs,
     .put = put_prefixes,
     .drop = type_drop_text, /* one piece of memory, as a text is */
 };

@@ -325,7 +325,7 @@ START_TEST(objects_in_force)
 	expect(d, "show objects bgppeer", "no objects\n");
 	expect(d, "show objects pods",
 	       "error: there are no objects of kind \"pods\"; kinds are Node, IPPool, BGPConfiguration, BGPPeer, "
-	       "WorkloadEndpoint, BlockAffinity, IPAMBlock");
+	       "WorkloadEndpoint, BlockAffinity, IPAMBlock, Service, EndpointSlice");
 	EXPECT_PARTS(d, "json show objects Node",
 		     "{\"kind\": \"Node\", \"name\": \"n1\", \"source\": \"/tmp/calidris-show-",
 		     "/objects/cluster.yaml:1\", \"summary\": \"192.0.2.1, ");

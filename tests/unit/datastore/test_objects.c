@@ -117,6 +117,8 @@ static const struct field least[OBJ_KIND_COUNT][MAX_FIELDS] = {
     [OBJ_WORKLOAD_ENDPOINT] = {{"metadata.name", "w1"}, {"spec.node", "n9"}, {"spec.interfaceName", "cali9"}},
     [OBJ_BLOCK_AFFINITY] = {{"metadata.name", "a1"}, {"spec.cidr", "10.9.0.0/26"}, {"spec.node", "n9"}},
     [OBJ_IPAM_BLOCK] = {{"metadata.name", "k1"}, {"spec.cidr", "10.9.0.0/26"}},
+    [OBJ_SERVICE] = {{"metadata.name", "s1"}},
+    [OBJ_ENDPOINT_SLICE] = {{"metadata.name", "e1"}, {"addressType", "IPv4"}},
 };
 
 /* Fields that cannot stand beside each other: the first is left out of `least` when the second is tried. */
@@ -145,7 +147,7 @@ static bool excludes(const char *path, const char *tried, const char *value)
 /* The least document of the kind, and in it the field (value NULL: without it). */
 static struct outcome try_field(int kind, const char *path, const char *value)
 {
-	struct field fields[MAX_FIELDS + 4] = {{"apiVersion", "projectcalico.org/v3"},
+	struct field fields[MAX_FIELDS + 4] = {{"apiVersion", object_kind_api((enum object_kind)kind)},
 					       {"kind", object_kind_name((enum object_kind)kind)}};
 	unsigned n = 2;
 	struct strbuf text = {0};
@@ -223,6 +225,9 @@ static const struct type_samples {
      {"10.1.0.0/26", "'fd00:1::/122'"},
      {"x", "10.0.0.0/33", "fd00::/129", "''", "10.0.0.0-26", "10.0.0.0/2x"}},
     {&schema_prefixes, {"[10.0.0.1/32]", "['fd00::1', 10.0.0.2]"}, {"[x]", "[[10.0.0.1]]", "[10.0.0.1, {}]", "[null]"}},
+    {&schema_cidrs,
+     {"[{cidr: 10.96.0.0/12}]", "[{cidr: 'fd00::/112'}, {cidr: 10.0.0.2}]"},
+     {"[x]", "[10.96.0.0/12]", "[{cidr: [10.0.0.1]}]", "[{cidr: x}]", "[{}]", "[null]", "[{cidr: ''}]"}},
     {&schema_flags, {"[ipv4]", "[ipv6, ipv4]"}, {"[x]", "[[ipv4]]", "[ipv4, {}]", "[null]"}},
     {&schema_selector, {"has(a)", "\"rack == 'r1'\""}, {"rack", "'rack == r1'", "'('"}},
     {&schema_labels, {"{a: b}", "{a: b, c: '1'}"}, {"{a: [b]}", "{a: {b: c}}"}},
@@ -875,7 +880,8 @@ START_TEST(test_kinds)
 	for (int k = 0; k < OBJ_KIND_COUNT; k++) {
 		ck_assert_int_eq(object_kind_by_name(object_kind_name((enum object_kind)k)), k);
 		ck_assert(!object_kind_is_foreign(object_kind_name((enum object_kind)k)));
-		ck_assert(object_kind_has_namespace((enum object_kind)k) == (k == OBJ_WORKLOAD_ENDPOINT));
+		ck_assert(object_kind_has_namespace((enum object_kind)k) ==
+			  (k == OBJ_WORKLOAD_ENDPOINT || k == OBJ_SERVICE || k == OBJ_ENDPOINT_SLICE));
 	}
 	ck_assert_int_eq(object_kind_by_name("node"), -1);
 	ck_assert(object_kind_is_foreign("FelixConfiguration"));
