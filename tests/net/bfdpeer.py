@@ -38,15 +38,15 @@ class BfdPeer:
 
     def info(self):
         self.tell("info")
-        return self.answers.get(timeout=5)
+        return self.answers.get(timeout=20)
 
     def intervals(self, *words):
         self.tell("intervals", *words)
-        assert self.answers.get(timeout=5)["ok"]
+        assert self.answers.get(timeout=20)["ok"]
 
     def end(self, word):
         self.tell(word)
-        self.process.wait(5)
+        self.process.wait(20)
 
     def downs(self):
         return [change for change in self.changes if change["was"] == "Up"]
@@ -54,7 +54,7 @@ class BfdPeer:
     def wait_down(self, timeout):
         return wait_for(self.downs, lambda: f"down; so far {self.changes}", timeout)[-1]
 
-    def wait_up(self, timeout=5):
+    def wait_up(self, timeout=20):
         wait_for(lambda: self.info()["state"] == "Up", lambda: f"up: {self.info()}\n{self.changes}", timeout)
 
     def wait_settled(self, timeout=8, **wanted):

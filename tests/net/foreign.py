@@ -157,7 +157,7 @@ class Foreign(Host):
     def end_bgp(self, signal_number):
         process = self.bgp
         process.send_signal(signal_number)
-        process.wait(10)
+        process.wait(40)
         self.processes.remove(process)
         self.cluster.processes.remove(process)
 

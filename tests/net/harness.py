@@ -28,7 +28,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests"))
 import ns  # noqa: E402 (needs the path)
-from netns import Namespace, Ping, announce, is6, run, wait_for  # noqa: E402
+from netns import SLOWNESS, Namespace, Ping, announce, is6, run, wait_for  # noqa: E402
 from objects import (bgp_configuration, bgp_peer, block_affinity, ip_pool, ipam_block, node_object,  # noqa: E402
                      to_yaml, workload_endpoint)
 
@@ -252,14 +252,14 @@ class Node(Host):
     def terminate(self, timeout=10):
         """An ordinary stop; returns the exit status."""
         self.process.terminate()
-        status = self.process.wait(timeout)
+        status = self.process.wait(timeout * SLOWNESS)
         self.processes.remove(self.process)
         return status
 
     def kill(self):
         """kill -9: no goodbye."""
         self.process.kill()
-        self.process.wait(5)
+        self.process.wait(5 * SLOWNESS)
         self.processes.remove(self.process)
 
     def calidris(self, *words, check=True):
@@ -367,7 +367,7 @@ class Cluster:
     def end(self, process, timeout=5):
         process.terminate()
         try:
-            process.wait(timeout)
+            process.wait(timeout * SLOWNESS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -16,6 +16,8 @@ from pathlib import Path
 import ns
 
 POLL = 0.03
+# Deadlines are written for a machine with nothing else to do, and hold on one that is so much slower.
+SLOWNESS = 4
 SIOCGIFHWADDR, SIOCGIFINDEX = 0x8927, 0x8933
 
 
@@ -25,20 +27,20 @@ class Timeout(AssertionError):
 
 def wait_for(condition, what, timeout=20.0):
     """Polls until condition() is true and returns its value; what may be a function that describes the state."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * SLOWNESS
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise Timeout(f"not within {timeout} s: {what() if callable(what) else what}")
+            raise Timeout(f"not within {timeout * SLOWNESS:.0f} s: {what() if callable(what) else what}")
         time.sleep(POLL)
 
 
 def run(command, check=True, text=None, timeout=30):
     """Runs a command to its end and returns its output; an error holds what it said."""
-    done = subprocess.run([str(word) for word in command], input=text, capture_output=True, text=True, timeout=timeout,
-                          check=False, **({} if text is not None else {"stdin": subprocess.DEVNULL}))
+    done = subprocess.run([str(word) for word in command], input=text, capture_output=True, text=True,
+                          timeout=timeout * SLOWNESS, check=False, **({} if text is not None else {"stdin": subprocess.DEVNULL}))
     if check and done.returncode:
         raise AssertionError(f"{' '.join(map(str, command))}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout if check else done
@@ -178,5 +180,5 @@ class Ping:
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(5)
+        self.process.wait(5 * SLOWNESS)
         return self

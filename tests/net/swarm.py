@@ -18,7 +18,7 @@ import socket
 import struct
 import time
 
-from netns import Timeout
+from netns import SLOWNESS, Timeout
 from speaker import KEEPALIVE, MP_REACH, MP_UNREACH, NOTIFICATION, OPEN, UPDATE
 
 ROUTE_REFRESH = 5
@@ -297,11 +297,11 @@ class Swarm:
 
     def wait(self, condition, what, timeout=20):
         """Turns until condition() is true and returns its value; what may be a function that describes the state."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * SLOWNESS
         while True:
             value = condition()
             if value:
                 return value
             if time.monotonic() > deadline:
-                raise Timeout(f"not within {timeout} s: {what() if callable(what) else what}")
+                raise Timeout(f"not within {timeout * SLOWNESS:.0f} s: {what() if callable(what) else what}")
             self.turn()

@@ -430,7 +430,7 @@ class Attacker:
 
     def connect(self):
         with self.host.inside():
-            sock = socket.create_connection((self.node.ip4, 179), timeout=5)
+            sock = socket.create_connection((self.node.ip4, 179), timeout=60)
         self.sockets.append(sock)
         return sock
 

@@ -16,9 +16,9 @@ from netns import wait_for
 from objects import bgp_peer
 from speaker import KEEPALIVE, attribute, capability, end_of_rib, message, nlri
 
-GRACEFUL = capability(64, struct.pack("!HHBBHBB", 2, 1, 1, 0x80, 2, 1, 0x80))
+SHORT, LONG = 1, 600  # s, restart times: one that is soon over, and one that no test sees the end of
 CEASE, COLLISION = 6, 7
-PATIENCE = 6  # s, for what takes some milliseconds; the machine may have other things to do
+PATIENCE = 40  # s, for what takes some milliseconds; the machine may have other things to do
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,13 @@ def wait_routes(arena, *players, which="bystander", there=True):
                      f"routes of {len(players)} players {'there' if there else 'gone'}")
 
 
+def wait_up(arena, *players):
+    """Their routes may be heard of before they have heard the KEEPALIVE that makes their sessions."""
+    arena.swarm.wait(lambda: all(player.link.established or player.link.over for player in players), "the sessions")
+    gone = [(player.name, player.link.end, player.link.notification) for player in players if player.link.over]
+    assert not gone, gone
+
+
 # Pieces and amounts
 
 def test_octet_by_octet(arena):
@@ -79,7 +86,7 @@ def test_octet_by_octet(arena):
         player.link.piece = (1, 1, 2, 3, 18, 20)[number]
     wait_routes(arena, *players)
     arena.swarm.wait(lambda: all(not player.link.outbox for player in players), "all is said")
-    assert all(player.link.established for player in players)
+    wait_up(arena, *players)
 
 
 def test_a_thousand_at_once(arena):
@@ -109,7 +116,7 @@ def test_messages_across_reads(arena):
         while player.link.outbox:
             arena.swarm.turn()
     wait_routes(arena, player, which="mark")
-    assert player.link.established
+    wait_up(arena, player)
 
 
 def test_nothing_to_route_to(arena):
@@ -122,7 +129,7 @@ def test_nothing_to_route_to(arena):
     wait_routes(arena, player)
     wait_routes(arena, player, which="victim")
     assert not {row["prefix"] for row in arena.node.show("routes", "all")["routes"]} & set(none)
-    assert player.link.established
+    wait_up(arena, player)
     arena.node.wait_log(rf"{player.name}: announces \S+, which is nothing to route to: ignored")
 
 
@@ -141,7 +148,7 @@ def test_trickle(arena):
         if player.link.over:
             break
     assert player.link.notification == (4, 0, b""), player.link.notification
-    assert 2 < time.monotonic() - start < 12
+    assert time.monotonic() - start > 2
     wait_routes(arena, player, there=False)
 
 
@@ -268,7 +275,7 @@ def test_deaf(arena):
         player.link.say(message(KEEPALIVE))
     assert arena.node.resident() - full < 3072, (before, full, arena.node.resident())
     arena.swarm.wait(lambda: all(state(arena, player) != "Established" for player in deaf), "their sessions end", 25)
-    assert 1.5 < time.monotonic() - start < 25
+    assert time.monotonic() - start > 1.5
     for player in deaf:
         assert "send hold timer expired" in arena.peers()[player.name]["last_error"]
         assert any("send hold timer expired" in line for line in arena.log_of(player))
@@ -341,7 +348,8 @@ def test_ends(arena, end, graceful):
     staged = []
     for what, (says, reached) in STAGES.items():
         player = next(arena.fresh) if not arena.players[-len(staged) - 1].link else arena.players[-len(staged) - 1]
-        player.more = GRACEFUL if graceful else b""
+        player.restart = (LONG if "half" in what else SHORT) if graceful else 0
+        player.more = capability(64, struct.pack("!HHBBHBB", player.restart, 1, 1, 0x80, 2, 1, 0x80)) if graceful else b""
         player.link = arena.swarm.dial(player.ip4)
         player.link.say(says(player))
         staged.append((what, player, reached))
@@ -349,22 +357,31 @@ def test_ends(arena, end, graceful):
     for what, player, reached in staged:
         wait_state(arena, player, reached)
     up = [player for _what, player, reached in staged if reached == "Established"]
+    kept = [player for player in up if player.restart == LONG]
     wait_routes(arena, *up)
+    start = time.monotonic()
     for _what, player, _reached in staged:
         ENDS[end](player.link)
     arena.swarm.wait(lambda: all(state(arena, player) not in ("OpenSent", "OpenConfirm", "Established")
                                  for _what, player, _reached in staged), "the sessions are down")
+    wait_routes(arena, *(player for player in up if player not in kept), there=False)
     if graceful:
+        assert time.monotonic() - start >= SHORT
         arena.fence()
-        assert all(player.bystander[4] in arena.inside.link.routes for player in up)
-        assert all(line["stale"] for player in up for line in arena.node.show("routes", player.bystander[4])["routes"])
-    wait_routes(arena, *up, there=False)
+        assert kept and all(player.bystander[4] in arena.inside.link.routes for player in kept)
+        assert all(stale(arena, player) == [True] for player in kept)
     for _what, player, _reached in staged:
         if end == "half-close":
             arena.swarm.wait(lambda player=player: player.link.over, "the daemon closes its half, too")
         player.greet(arena.swarm, player.announce(player.bystander))
+    wait_up(arena, *(player for _what, player, _reached in staged))
+    arena.swarm.wait(lambda: all(stale(arena, player) == [False] for player in kept), "what was kept is new")
     wait_routes(arena, *(player for _what, player, _reached in staged))
-    assert all(player.link.established for _what, player, _reached in staged)
+    assert not any(player.link.over for _what, player, _reached in staged)
+
+
+def stale(arena, player):
+    return [row["stale"] for row in arena.node.show("routes", player.bystander[4])["routes"]]
 
 
 # Connections in numbers

@@ -165,7 +165,7 @@ def test_advertisements(pair):
                              stdout=-1, stderr=-3, text=True)
     pair.peer("fabric", pair.one, interface="eth1")
     pair.one.start()
-    packet = json.loads(capture.communicate(timeout=30)[0])[0]["_source"]["layers"]
+    packet = json.loads(capture.communicate(timeout=120)[0])[0]["_source"]["layers"]
     assert packet["ipv6"]["ipv6.hlim"] == "255" and packet["ipv6"]["ipv6.dst"] == "ff02::1"
     assert packet["ipv6"]["ipv6.src"] == link_local(pair.one)
     assert packet["icmpv6"]["icmpv6.nd.ra.router_lifetime"] == "0"

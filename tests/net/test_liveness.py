@@ -434,7 +434,7 @@ def test_large_table(new_cluster):
     scene.cluster.write(bgp_peer("loader", peerIP=loader.ip4, asNumber=65001))
 
     def wait_installed(condition, what):
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 480
         while not condition(scene.node.show("status")["kernel"]["installed"]):
             assert time.monotonic() < deadline, f"{what}: {scene.node.show('status')['kernel']}"
             assert scene.mark() == before, f"{scene.node.show('status')['loop']}\n{scene.node.log_tail()}"

@@ -107,7 +107,7 @@ class CalicoNode(Node):
             return
         for process in self.processes:
             process.kill()
-            process.wait(5)
+            process.wait(20)
             self.cluster.processes.remove(process)
         self.processes.clear()
 

@@ -15,7 +15,7 @@ import pytest
 import ns
 from harness import Host, programs
 from mrtfile import read_dump
-from netns import run, wait_for
+from netns import SLOWNESS, run, wait_for
 from objects import bgp_peer
 from speaker import Speaker, announcement, attribute, capability
 
@@ -164,7 +164,7 @@ class Replay:
 
     def end(self, timeout=5):
         self.process.stdin.close()
-        return self.process.wait(timeout)
+        return self.process.wait(timeout * SLOWNESS)
 
 
 def add_router(cluster, name, **config):
@@ -397,7 +397,7 @@ def test_a_large_dump_disturbs_nobody(router):
         with pipe.open("rb") as reader:
             assert len(reader.read(100000)) == 100000
             idle.send_signal(signal.SIGKILL)
-            idle.wait(5)
+            idle.wait(20)
         entries = by_prefix(bgpdump(dump(router)))
         assert len(entries) == 100000
         wait_for(lambda: router.show("status")["mrt"]["last_routes"] == 100000, "a scheduled dump has all of them", 30)

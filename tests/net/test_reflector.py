@@ -248,7 +248,7 @@ def test_stuck_clients(new_cluster):
         assert re.search(r"send hold timer expired: the peer has taken nothing for 8 s", node.log_text())
         assert len(re.findall("down: ", node.log_text())) <= len(stuck) + 1
         storm.terminate()
-        lost = re.search(r"lost (\d+)", storm.communicate(timeout=20)[0])
+        lost = re.search(r"lost (\d+)", storm.communicate(timeout=80)[0])
         assert int(lost.group(1)) <= DEAF
 
 

@@ -102,5 +102,5 @@ def test_unknown_user_is_refused(new_cluster):
     node.config["user"] = "no-such-user"
     node.configure({})
     node.start(wait=False)
-    assert node.process.wait(5) == 71
+    assert node.process.wait(20) == 71
     assert 'user "no-such-user" does not exist: create it, or leave `user` empty' in node.log_text()

@@ -107,7 +107,7 @@ def test_teardown_removes_what_is_ours_alone(new_cluster):
     cluster.wait_converged()
     wait_for(lambda: "vxlan.calico" in node.run("ip", "link"), "the device")
     node.calidris("teardown")
-    assert node.process.wait(15) == 0
+    assert node.process.wait(60) == 0
     assert not [route for route in node.routes() if route.get("protocol") == "bgp"]
     assert "vxlan.calico" not in node.run("ip", "link")
     assert before == {family: sorted(node.run("ip", f"-{family}", "route", "show", "proto", "static").splitlines())

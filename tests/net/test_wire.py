@@ -199,7 +199,7 @@ def call_again(scene):
         sock.bind((scene.address["second"], 0))
         sock.connect((scene.node.ip4, 179))
         sock.sendall(open_message(65034, "10.9.1.1"))
-        sock.settimeout(10)
+        sock.settimeout(40)
         scene.calls = b""
         with contextlib.suppress(ConnectionResetError):
             while data := sock.recv(4096):

@@ -137,29 +137,48 @@ static int compare(const void *x, const void *y)
 	return *a64 < *b64 ? -1 : *a64 > *b64;
 }
 
-/* 75 to 100 % of the interval; with a multiplier of 1 to 90 %. What the clock and the system add is a little either way
- * for most packets, and more for few. */
+/* 75 to 100 % of the interval; with a multiplier of 1 to 90 %. A packet that a busy machine sends late makes the gap
+ * before it longer and the one behind it as much shorter, so the mean stays what it is. When it was too busy even for
+ * that, it is measured again; what jitters wrongly does so always. */
 #define GAPS 100
+#define ROUNDS 15
+
+struct gaps {
+	uint64_t low, mean, high; /* the tenth part of them is shorter, longer */
+};
+
+static struct gaps measure_gaps(uint8_t multiplier)
+{
+	uint64_t gaps[GAPS], sum = 0;
+
+	for (int i = 0; i < GAPS; i++) {
+		ck_assert_uint_eq(next_packet(5)->multiplier, multiplier);
+		sum += gaps[i] = peer.gap;
+	}
+	qsort(gaps, GAPS, sizeof gaps[0], compare);
+	return (struct gaps){gaps[GAPS / 10], sum / GAPS, gaps[GAPS * 9 / 10]};
+}
+
 START_TEST(test_jitter)
 {
 	struct bfd_session_conf c = rig_conf(0);
-	uint64_t gaps[GAPS], limit = (_i ? 45 : 50) * MONO_MSEC, middle = (375 * MONO_MSEC / 10 + limit) / 2;
+	uint64_t least = 375 * MONO_MSEC / 10, limit = (_i ? 45 : 50) * MONO_MSEC, middle = (least + limit) / 2;
+	struct gaps g = {0};
+	bool good = false;
 
 	bring_up();
 	c.multiplier = _i ? 1 : 3;
 	ck_assert(bfd_session_configure(a.s, &c));
-	next_packet(0.5);
-	next_packet(0.5);
-	for (int i = 0; i < GAPS; i++) {
-		ck_assert_uint_eq(next_packet(0.5)->multiplier, c.multiplier);
-		gaps[i] = peer.gap;
+	next_packet(5);
+	next_packet(5);
+	for (int i = 0; i < ROUNDS && !good; i++) {
+		g = measure_gaps(c.multiplier);
+		good = g.low >= least - 3 * MONO_MSEC && g.low <= least + 4 * MONO_MSEC &&
+		       g.mean >= middle - 1200 * MONO_USEC && g.mean <= middle + 1200 * MONO_USEC &&
+		       g.high <= limit + 5 * MONO_MSEC;
 	}
-	qsort(gaps, GAPS, sizeof gaps[0], compare);
-	ck_assert_uint_ge(gaps[GAPS / 10], 34 * MONO_MSEC);
-	ck_assert_uint_le(gaps[GAPS / 10], 42 * MONO_MSEC);
-	ck_assert_uint_ge(gaps[GAPS / 2], middle - 2 * MONO_MSEC);
-	ck_assert_uint_le(gaps[GAPS / 2], middle + 2 * MONO_MSEC);
-	ck_assert_uint_le(gaps[GAPS * 9 / 10], limit + 6 * MONO_MSEC);
+	ck_assert_msg(good, "gaps in us: a tenth below %u, mean %u, a tenth above %u", (unsigned)(g.low / MONO_USEC),
+		      (unsigned)(g.mean / MONO_USEC), (unsigned)(g.high / MONO_USEC));
 }
 END_TEST
 
@@ -703,12 +722,14 @@ int main(void)
 
 	tcase_add_test(t, test_handshake);
 	tcase_add_test(t, test_slow);
-	tcase_add_loop_test(t, test_jitter, 0, 2);
 	tcase_add_test(t, test_farewell);
 	tcase_add_test(t, test_last_farewell);
 	tcase_add_test(t, test_no_farewell);
 	tcase_add_loop_test(t, test_remote_independent, 0, 2);
 	tcase_add_test(t, test_admin_down_pace);
+	t = add_case(suite, "jitter");
+	tcase_set_timeout(t, 120);
+	tcase_add_loop_test(t, test_jitter, 0, 2);
 	t = add_case(suite, "discards");
 	tcase_add_loop_test(t, test_broken, 0, sizeof broken / sizeof broken[0]);
 	tcase_add_test(t, test_ttl);
