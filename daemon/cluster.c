@@ -18,6 +18,7 @@
 #include "daemon/export.h"
 #include "daemon/overlay.h"
 #include "daemon/speaker.h"
+#include "datastore/pod.h"
 
 #define LISTEN_RETRY (5 * MONO_SEC)
 
@@ -233,7 +234,10 @@ static void want_workload(struct cluster *c, const struct local_prefix *l, const
 	    .hops = &hop,
 	};
 
-	strncpy(hop.ifname, w->interface, sizeof hop.ifname - 1);
+	if (w->interface_by_rule)
+		pod_interface(c->d->config.interface_prefix, w->o.namespace, w->pod, hop.ifname);
+	else
+		strncpy(hop.ifname, w->interface, sizeof hop.ifname - 1);
 	mac_parse(r.mac, w->mac);
 	fib_set(c->d->fib, &r);
 }

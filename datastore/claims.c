@@ -410,7 +410,7 @@ static void read_object(struct claims_file *f, const struct yaml_node *doc)
 	char *id;
 	int kind;
 
-	if (has_kind(doc, object_kind_is_foreign))
+	if (object_is_nobody(doc))
 		return;
 	d.o = object_decode(doc, &d.err, &kind, &id, on_report, &d.reports);
 	if (kind >= 0 && id) {

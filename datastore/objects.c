@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/base/mem.h"
+#include "datastore/forms.h"
 #include "datastore/ipam.h"
 #include "datastore/kinds.h"
 #include "datastore/rows.h"
@@ -294,9 +295,83 @@ static bool check_unique(const struct yaml_node *doc, struct object_error *err)
 	return false;
 }
 
+/* Decodes a document in Calico's own form. */
+static struct object *decode_plain(const struct yaml_node *doc, struct object_error *err, int *kind, char **name,
+				   struct schema_report report)
+{
+	struct object *o;
+
+	identify(doc, kind, name);
+	if (!check_kind(doc, *kind, err) || !check_unique(doc, err))
+		return NULL;
+	o = mem_calloc(1, kinds[*kind]->size);
+	o->kind = (enum object_kind) * kind;
+	if (!schema_decode(kinds[*kind], doc, o, report, err)) {
+		object_free(o);
+		return NULL;
+	}
+	if (!o->namespace)
+		o->namespace = mem_strdup("");
+	o->digest = schema_digest(kinds[*kind], o);
+	return o;
+}
+
+/* Puts the name that the field has in the document in place of that in Calico's form. */
+static void name_source(const struct form_field *field, struct object_error *err)
+{
+	if (field->annotation)
+		snprintf(err->field, sizeof err->field, "metadata.annotations[%s]", field->annotation);
+	else if (field->from)
+		snprintf(err->field, sizeof err->field, "%s", field->from);
+}
+
+/* Decodes a document in another form. What it may leave out, it leaves out if it cannot be read. */
+static struct object *decode_form(const struct form *f, const struct yaml_node *doc, struct arena *a,
+				  struct object_error *err, int *kind, char **name, struct schema_report report)
+{
+	uint64_t left_out = 0;
+	struct object *o;
+	int at;
+
+	for (;;) {
+		*err = (struct object_error){.line = doc->line, .col = doc->col};
+		free(*name);
+		*name = NULL;
+		o = decode_plain(form_translate(f, doc, left_out, a), err, kind, name, (struct schema_report){0});
+		at = o ? -1 : form_field_to(f, err->field);
+		if (at < 0)
+			break;
+		name_source(&f->fields[at], err);
+		if (!f->fields[at].lenient)
+			break;
+		left_out |= UINT64_C(1) << at;
+		if (report.fn)
+			report.fn(report.arg, err->field, err->line, err->col, err->reason);
+	}
+	if (o && f->finish)
+		f->finish(o);
+	return o;
+}
+
+static struct object *decode_any(const struct yaml_node *doc, struct arena *a, struct object_error *err, int *kind,
+				 char **name, struct schema_report report)
+{
+	const struct yaml_node *whole = form_unpack(doc, a, err);
+	const struct form *f;
+
+	if (!whole && report.fn)
+		report.fn(report.arg, err->field, err->line, err->col, err->reason);
+	if (!whole)
+		*err = (struct object_error){.line = doc->line, .col = doc->col};
+	doc = whole ? whole : doc;
+	f = form_of(doc);
+	return f ? decode_form(f, doc, a, err, kind, name, report) : decode_plain(doc, err, kind, name, report);
+}
+
 struct object *object_decode(const struct yaml_node *doc, struct object_error *err, int *kind, char **name,
 			     object_report_fn *report, void *arg)
 {
+	struct arena a = {0};
 	struct object *o;
 
 	*err = (struct object_error){.line = 1, .col = 1};
@@ -307,19 +382,17 @@ struct object *object_decode(const struct yaml_node *doc, struct object_error *e
 			schema_refuse(err, doc, "expected an object: a map with apiVersion, kind, metadata and spec");
 		return NULL;
 	}
-	identify(doc, kind, name);
-	if (!check_kind(doc, *kind, err) || !check_unique(doc, err))
-		return NULL;
-	o = mem_calloc(1, kinds[*kind]->size);
-	o->kind = (enum object_kind) * kind;
-	if (!schema_decode(kinds[*kind], doc, o, (struct schema_report){report, arg}, err)) {
-		object_free(o);
-		return NULL;
-	}
-	if (!o->namespace)
-		o->namespace = mem_strdup("");
-	o->digest = schema_digest(kinds[*kind], o);
+	o = decode_any(doc, &a, err, kind, name, (struct schema_report){report, arg});
+	arena_free(&a);
 	return o;
+}
+
+bool object_is_nobody(const struct yaml_node *doc)
+{
+	const char *kind = text_of(doc, "kind");
+	const struct form *f = form_of(doc);
+
+	return (kind && object_kind_is_foreign(kind)) || (f && f->is_nobody && f->is_nobody(doc));
 }
 
 void object_free(struct object *o)

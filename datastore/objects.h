@@ -154,6 +154,9 @@ struct obj_bgp_peer {
 struct obj_workload_endpoint {
 	struct object o;
 	char *node, *interface, *pod, *endpoint;
+	/* From a Pod, which does not say it: the interface is what pod_interface() makes of the prefix "cali". Where
+	 * interfaces have another prefix (kernel.interface_prefix), that counts. */
+	bool interface_by_rule;
 	struct prefix *networks; /* spec.ipNetworks */
 	unsigned network_count;
 	char *mac; /* NULL unset */
@@ -232,12 +235,15 @@ struct object_error {
 /* A field that is in force nowhere: unknown, or known to Calico and not honoured here. reason says which. */
 typedef void object_report_fn(void *arg, const char *field, unsigned line, unsigned col, const char *reason);
 
-/* Decodes one document (not a List). On success the caller owns *out and sets its source. NULL with err filled
- * otherwise. Fields that are not honoured are passed to report(arg, ...), if not NULL, also if the document is refused
- * in the end. *kind (-1) and *name (a copy, or NULL; "namespace/name" for kinds that have namespaces) are filled as far
- * as they could be read, also on failure. */
+/* Decodes one document (not a List): Calico's own, or a Node or Pod of Kubernetes (forms.h). On success the caller owns
+ * *out and sets its source. NULL with err filled otherwise. Fields that are not honoured are passed to report(arg,
+ * ...), if not NULL, also if the document is refused in the end. *kind (-1) and *name (a copy, or NULL;
+ * "namespace/name" for kinds that have namespaces) are filled as far as they could be read, also on failure. */
 struct object *object_decode(const struct yaml_node *doc, struct object_error *err, int *kind, char **name,
 			     object_report_fn *report, void *arg);
+/* Is the document about nothing that is of interest here: an object of a foreign kind (see below), or a Pod that has no
+ * addresses of its own? */
+bool object_is_nobody(const struct yaml_node *doc);
 /* Is this a kind of Calico's that has nothing to say about routes (Profile, FelixConfiguration, ...)? Such documents
  * are left out quietly. */
 bool object_kind_is_foreign(const char *name);

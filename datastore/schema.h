@@ -106,7 +106,8 @@ bool schema_refuse_field(struct object_error *err, const struct yaml_node *doc, 
 const struct yaml_node *schema_at(const struct yaml_node *doc, const char *path);
 /* A decimal number without sign, blanks or quotes, up to max. */
 bool schema_number(const char *text, uint64_t max, uint64_t *value);
-/* Can it be the name of an object: 1 to 253 letters, digits, '-', '.', '_', ':'? */
+#define SCHEMA_NAME_MAX 1023u
+/* Can it be the name of an object: 1 to 1023 letters, digits, '-', '.', '_', ':'? */
 bool schema_is_name(const char *text);
 
 /* Where a row's value (or its second part) is in an object. */

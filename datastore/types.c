@@ -191,12 +191,13 @@ static bool decode_text(const struct schema_row *row, const struct yaml_node *n,
 	return true;
 }
 
-/* Names become keys, parts of paths and of messages. */
+/* Names become keys, parts of paths and of messages. The longest are those of workload endpoints, which are made of two
+ * names of up to 253 characters each, with dashes doubled. */
 bool schema_is_name(const char *text)
 {
 	size_t len = strlen(text);
 
-	return len > 0 && len <= 253 &&
+	return len > 0 && len <= SCHEMA_NAME_MAX &&
 	       strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._:") == len;
 }
 

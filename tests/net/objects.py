@@ -94,6 +94,15 @@ def workload_endpoint(node, pod, interface, addresses, namespace="default", **sp
     }, namespace=namespace, labels={"projectcalico.org/namespace": namespace, "projectcalico.org/orchestrator": "k8s"})
 
 
+def pod(node, name, addresses, namespace="default", **status):
+    """As `kubectl get -o yaml` prints it, as far as anybody looks at it here."""
+    return {"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+            "spec": {"nodeName": node, "containers": [{"name": "main", "image": "pause"}], "serviceAccountName": "default"},
+            "status": {"phase": "Running", "hostIP": "192.0.2.1", "podIP": addresses[0],
+                       "podIPs": [{"ip": address} for address in addresses], **status}}
+
+
 def cidr_name(cidr):
     return re.sub(r"[.:/]", "-", cidr)
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from harness import interface_name, wait_for
-from objects import ip_pool, workload_endpoint
+from objects import ip_pool, pod, workload_endpoint
 
 TABLE = """
 default via 172.20.70.254 dev eth0
@@ -64,8 +64,8 @@ WORKLOADS = dict(re.fullmatch(r"(\S+) dev (cali\S+) scope link", row).groups() f
 
 def test_interface_names_of_the_known_pods():
     assert len(WORKLOADS) == 26
-    for pod, address in PODS.items():
-        assert WORKLOADS[address] == interface_name(pod)
+    for name, address in PODS.items():
+        assert WORKLOADS[address] == interface_name(name)
 
 
 def table_of(node):
@@ -89,12 +89,14 @@ def node(new_cluster):
                             config=old)
     cluster.add_node("k8s-node02", segment=segment, addresses=["172.20.70.205/24"], blocks=["10.100.32.128/26"],
                      config=old)
-    names = {address: pod for pod, address in PODS.items()}
+    names = {address: name for name, address in PODS.items()}
     for address, interface in WORKLOADS.items():
         number = address.rpartition(".")[2]
         node.ip(f"link add {interface} address ee:ee:ee:ee:ee:ee type veth peer name p{number}",
                 f"link set {interface} up", f"link set p{number} up")
-        cluster.write(workload_endpoint(node.name, names.get(address, f"pod-{number}"), interface, [address]))
+        # What is known of a pod besides its address leads to its interface's name.
+        cluster.write(pod(node.name, names[address], [address]) if address in names else
+                      workload_endpoint(node.name, f"pod-{number}", interface, [address]))
     cluster.start()
     cluster.wait_converged()
     return node

@@ -473,7 +473,7 @@ static const struct {
     {"kind: Pod\nmetadata: {name: x}\n", "1:7 kind", "'Pod' is not a known kind", NULL, -1},
     {"kind: BGPFilter\n", "1:7 kind", "not honoured yet", NULL, -1},
     {"kind: Node\nmetadata: {name: x}\n", "1:1 apiVersion", "expected projectcalico.org/v3", "x", OBJ_NODE},
-    {"kind: Node\napiVersion: v1\nmetadata: {name: x}\n", "2:13 apiVersion", "not 'v1'", "x", OBJ_NODE},
+    {"kind: Node\napiVersion: v2\nmetadata: {name: x}\n", "2:13 apiVersion", "not 'v2'", "x", OBJ_NODE},
     {"kind: Node\napiVersion: projectcalico.org/v3\n", "1:1 metadata.name", "missing: expected a name", NULL, OBJ_NODE},
     {"kind: Node\napiVersion: projectcalico.org/v3\nmetadata: {name: ''}\n", "3:18 metadata.name", "expected a name",
      NULL, OBJ_NODE},
