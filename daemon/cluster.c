@@ -331,7 +331,7 @@ static void listen_where_wanted(struct cluster *c)
 	char err[sizeof c->listen_problem];
 	unsigned n = 0;
 
-	for (int f = 0; c->has_peers && f < FAM_COUNT; f++) {
+	for (int f = 0; c->has_peers && !c->d->dry_run && f < FAM_COUNT; f++) {
 		if (!c->self.bind_node_ip) {
 			want[n++] = (struct bgp_listen){.port = c->self.listen_port};
 			break;
@@ -378,6 +378,10 @@ static void apply_self(struct cluster *c)
 	p.notes = (struct strbuf){0};
 	c->has_peers = p.count > 0 || p.range_count > 0;
 	listen_where_wanted(c);
+	if (c->d->dry_run) {
+		peering_free(&p);
+		return;
+	}
 	if (c->d->bmp)
 		bmp_identity(c->d->bmp, c->self.as, c->self.router_id);
 	speaker_apply(c->d->speaker, &p, &c->self, NULL, c->export);
@@ -398,6 +402,8 @@ static bool cluster_work(void *arg, uint64_t deadline)
 	left = settle_prefixes(c, deadline);
 	if (!left && !c->announced_sync) {
 		c->announced_sync = true;
+		if (c->d->dry_run)
+			return false;
 		speaker_datastore_synced(c->d->speaker);
 	}
 	return left;
@@ -457,6 +463,11 @@ void cluster_reconfigure(struct cluster *c)
 	}
 	c->dirty_self = true;
 	loop_work_schedule(c->d->loop, &c->work);
+}
+
+bool cluster_is_settled(const struct cluster *c)
+{
+	return c->announced_sync;
 }
 
 const struct self *cluster_self(const struct cluster *c)

@@ -367,6 +367,19 @@ bool config_load(struct config *c, const char *file, bool must_exist, struct str
 	return true;
 }
 
+bool config_set(struct config *c, const char *path, const char *text, const char *origin, struct strbuf *err)
+{
+	struct loader l = {.c = c, .err = err};
+	unsigned row = (unsigned)row_by_path(path);
+	char *where = mem_printf("%s: ", origin);
+	bool ok = set_value(&l, row, text, where);
+
+	free(where);
+	if (ok)
+		set_origin(c, row, mem_strdup(origin));
+	return ok;
+}
+
 void config_free(struct config *c)
 {
 	for (unsigned i = 0; i < config_rows; i++) {

@@ -1,7 +1,7 @@
 /* The daemon's own configuration: one schema table (config.c) drives parsing, validation, environment variables, the
  * dump, the effect of a reload, and the manual page's list.
  *
- * Precedence: environment variable, then file, then default. */
+ * Precedence: option of the command line, environment variable, file, default. */
 #ifndef DAEMON_CONFIG_H
 #define DAEMON_CONFIG_H
 
@@ -81,6 +81,9 @@ enum config_effect { CONFIG_AT_ONCE, CONFIG_NEXT_SESSION, CONFIG_RESTART };
  * one line per problem, "file:line:column: key: reason". A missing file is an error only if `must_exist`. */
 bool config_load(struct config *c, const char *file, bool must_exist, struct strbuf *err);
 void config_free(struct config *c);
+/* Sets one key from text, as an option of the command line does; origin says so in the dump. False with a line in err
+ * if the text is not allowed. */
+bool config_set(struct config *c, const char *path, const char *text, const char *origin, struct strbuf *err);
 /* The effective configuration as a file that reads back identically; with a comment per key saying where the value
  * came from (default, file:line, environment variable). */
 void config_dump(const struct config *c, struct strbuf *out);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "daemon/base/hash.h"
 #include "daemon/base/log.h"
@@ -91,7 +92,32 @@ static const struct store_ops store_callbacks = {
     .on_sync = cluster_on_sync,
 };
 
-struct daemon *daemon_new(struct config *c, const char *config_file, struct strbuf *err)
+static bool load_configuration(struct config *c, const char *file, bool must_exist, const char *takeover,
+			       struct strbuf *err)
+{
+	if (!config_load(c, file, must_exist, err))
+		return false;
+	if (!takeover || config_set(c, "kernel.takeover", takeover, "option --takeover", err))
+		return true;
+	config_free(c);
+	return false;
+}
+
+bool daemon_configuration(struct config *c, const struct daemon_options *o, struct strbuf *err)
+{
+	/* Without -c the file is optional: a container may be configured by its environment alone. */
+	return load_configuration(c, o->file, o->file_given, o->takeover, err);
+}
+
+/* Reports, dumps, privileges to give up: what only a daemon that serves has. */
+static bool start_serving(struct daemon *d, char *err, size_t err_size)
+{
+	d->mrt = mrt_schedule_new(d);
+	bmp_configure(d);
+	return !*d->config.user || privileges_drop(d->config.user, err, err_size);
+}
+
+struct daemon *daemon_new(struct config *c, const struct daemon_options *o, struct strbuf *err)
 {
 	struct daemon *d = mem_calloc(1, sizeof *d);
 	struct rib_conf rib = dataplane_rib_conf(c);
@@ -100,14 +126,19 @@ struct daemon *daemon_new(struct config *c, const char *config_file, struct strb
 
 	d->config = *c;
 	*c = (struct config){0};
-	d->config_file = config_file;
+	d->config_file = o->file;
+	d->config_required = o->file_given || (o->file && access(o->file, F_OK) == 0);
+	d->verbose = o->verbose;
+	d->takeover = o->takeover;
+	d->dry_run = o->dry_run;
+	fib.programming &= !d->dry_run;
 	d->started = mono_now();
 	hash_seed_random();
 	raise_descriptor_limit();
 	d->loop = loop_new();
 	/* The control socket first: a second daemon must notice before it touches the kernel. */
-	d->control = control_new(d, text, sizeof text);
-	if (!d->control)
+	d->control = d->dry_run ? NULL : control_new(d, text, sizeof text);
+	if (!d->control && !d->dry_run)
 		goto failed;
 	d->fib = fib_new(d->loop, &fib, &dataplane_fib_ops, d, text, sizeof text);
 	if (!d->fib)
@@ -118,10 +149,8 @@ struct daemon *daemon_new(struct config *c, const char *config_file, struct strb
 	d->speaker = speaker_new(d);
 	d->overlay = overlay_new(d);
 	d->cluster = cluster_new(d);
-	d->mrt = mrt_schedule_new(d);
-	bmp_configure(d);
 	d->store = store_new(d->loop, &store_callbacks, d->cluster);
-	if (*d->config.user && !privileges_drop(d->config.user, text, sizeof text))
+	if (!d->dry_run && !start_serving(d, text, sizeof text))
 		goto failed;
 	watch_signals(d);
 	return d;
@@ -131,9 +160,14 @@ failed:
 	return NULL;
 }
 
-void daemon_run(struct daemon *d)
+void daemon_start_store(struct daemon *d)
 {
 	store_start_file(d->store, d->config.datastore_directory);
+}
+
+void daemon_run(struct daemon *d)
+{
+	daemon_start_store(d);
 	if (notify_watchdog_interval())
 		on_watchdog(d);
 	notify_send("READY=1");
@@ -246,7 +280,7 @@ bool daemon_reload(struct daemon *d, struct strbuf *err)
 	struct fib_conf fib;
 
 	notify_send("RELOADING=1");
-	if (!config_load(&fresh, d->config_file, d->config_required, err)) {
+	if (!load_configuration(&fresh, d->config_file, d->config_required, d->takeover, err)) {
 		log_lines("config", err->s);
 		log_error("config", "the running configuration stays in force");
 		notify_send("READY=1");

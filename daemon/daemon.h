@@ -24,7 +24,9 @@ struct daemon {
 	bool config_required; /* the file was given or found at the start: a reload must find it too */
 	bool teardown;	      /* when the loop ends, what is ours leaves the kernel */
 	bool verbose;	      /* -v: whatever log.level says */
-	uint64_t started;     /* mono */
+	bool dry_run;	      /* see struct daemon_options */
+	const char *takeover;
+	uint64_t started; /* mono */
 	struct store *store;
 	struct rib *rib;
 	struct fib *fib;
@@ -40,8 +42,18 @@ struct daemon {
 	struct loop_signal signals[3];
 };
 
+/* What the command line says. */
+struct daemon_options {
+	const char *file, *takeover; /* takeover: --takeover, instead of kernel.takeover; NULL as configured */
+	bool file_given, verbose;
+	bool dry_run; /* nothing is changed and nobody spoken to, see dry_run.h */
+};
+/* The configuration as file, environment and options say it. False with lines in err. */
+bool daemon_configuration(struct config *c, const struct daemon_options *o, struct strbuf *err);
 /* Builds everything in the order of dependence. NULL with one or more lines in err. The configuration is taken over. */
-struct daemon *daemon_new(struct config *c, const char *config_file, struct strbuf *err);
+struct daemon *daemon_new(struct config *c, const struct daemon_options *o, struct strbuf *err);
+/* Reads objects from where they are. */
+void daemon_start_store(struct daemon *d);
 /* Runs until a signal ends it. */
 void daemon_run(struct daemon *d);
 /* Lets the loop end in a moment; daemon_free() then removes what is ours from the kernel, too. */

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/dry_run.h"
 
 #define DEFAULT_CONFIG "/etc/calidris/calidris.yaml"
 
@@ -16,17 +16,23 @@ static void usage(FILE *to)
 {
 	fputs("usage: calidrisd [-f] [-v] [-c FILE]    run (always in the foreground)\n"
 	      "       calidrisd -t [-c FILE]           check the configuration, print what is effective\n"
+	      "       calidrisd --dry-run [-c FILE]    print what would be done to the kernel's routes\n"
+	      "       calidrisd --teardown [-c FILE]   remove what a stopped daemon left in the kernel\n"
 	      "       calidrisd --version | --help\n"
 	      "  -c FILE  configuration, default " DEFAULT_CONFIG "\n"
 	      "  -v       log debugging messages\n"
+	      "  --takeover=bird,felix\n"
+	      "           whose routes are taken over, instead of what kernel.takeover says\n"
 	      "See calidrisd(8).\n",
 	      to);
 }
 
 struct options {
-	const char *file;
-	bool file_given, test, verbose;
+	struct daemon_options daemon;
+	bool test, teardown;
 };
+
+enum { OPTION_TAKEOVER = 256, OPTION_DRY_RUN, OPTION_TEARDOWN };
 
 /* Returns an exit status, or -1 to go on. */
 static int parse_options(struct options *o, int argc, char **argv)
@@ -34,6 +40,9 @@ static int parse_options(struct options *o, int argc, char **argv)
 	static const struct option longs[] = {
 	    {"version", no_argument, NULL, 'V'},
 	    {"help", no_argument, NULL, 'h'},
+	    {"takeover", required_argument, NULL, OPTION_TAKEOVER},
+	    {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+	    {"teardown", no_argument, NULL, OPTION_TEARDOWN},
 	    {0},
 	};
 	int c;
@@ -43,14 +52,23 @@ static int parse_options(struct options *o, int argc, char **argv)
 		case 'f':
 			break;
 		case 'c':
-			o->file = optarg;
-			o->file_given = true;
+			o->daemon.file = optarg;
+			o->daemon.file_given = true;
 			break;
 		case 't':
 			o->test = true;
 			break;
 		case 'v':
-			o->verbose = true;
+			o->daemon.verbose = true;
+			break;
+		case OPTION_TAKEOVER:
+			o->daemon.takeover = optarg;
+			break;
+		case OPTION_DRY_RUN:
+			o->daemon.dry_run = true;
+			break;
+		case OPTION_TEARDOWN:
+			o->teardown = true;
 			break;
 		case 'V':
 			puts("calidrisd " CALIDRIS_VERSION);
@@ -93,7 +111,7 @@ static void hold_reload_signal(void)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.file = DEFAULT_CONFIG};
+	struct options o = {.daemon.file = DEFAULT_CONFIG};
 	struct strbuf err = {0};
 	struct config c;
 	struct daemon *d;
@@ -104,8 +122,7 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	hold_reload_signal();
-	/* Without -c the file is optional: a container may be configured by its environment alone. */
-	if (!config_load(&c, o.file, o.file_given, &err)) {
+	if (!daemon_configuration(&c, &o.daemon, &err)) {
 		fprintf(stderr, "calidrisd: the configuration is not usable:\n%s", err.s);
 		strbuf_free(&err);
 		return EX_CONFIG;
@@ -115,17 +132,27 @@ int main(int argc, char **argv)
 		config_free(&c);
 		return status;
 	}
-	log_setup(o.verbose ? LOG_LVL_DEBUG : c.log_level, getenv("JOURNAL_STREAM") != NULL);
-	d = daemon_new(&c, o.file, &err);
+	log_setup(o.daemon.verbose   ? LOG_LVL_DEBUG
+		  : o.daemon.dry_run ? LOG_LVL_WARN
+				     : c.log_level,
+		  getenv("JOURNAL_STREAM") != NULL);
+	/* What others left and nobody took over yet is not ours. */
+	if (o.teardown)
+		c.takeover = 0;
+	d = daemon_new(&c, &o.daemon, &err);
 	if (!d) {
 		log_error("daemon", "cannot start: %s", err.s);
 		strbuf_free(&err);
 		config_free(&c);
 		return EX_OSERR;
 	}
-	d->config_required = o.file_given || access(o.file, F_OK) == 0;
-	d->verbose = o.verbose;
-	daemon_run(d);
+	status = EX_OK;
+	if (o.daemon.dry_run)
+		status = dry_run(d);
+	else if (o.teardown)
+		d->teardown = true;
+	else
+		daemon_run(d);
 	daemon_free(d);
-	return EX_OK;
+	return status;
 }

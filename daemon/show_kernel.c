@@ -111,7 +111,9 @@ static void put_plan(struct out *o, const struct fib_plan *p)
 	out_prefix(o, "prefix", "PREFIX", &p->prefix);
 	out_text(o, "before", NULL, p->before);
 	out_text(o, "now", NULL, p->now);
-	out_printf(o, NULL, "ROUTE", "%s%s%s", p->before, *p->before && *p->now ? " -> " : "", p->now);
+	out_text(o, "reason", NULL, p->why);
+	out_printf(o, NULL, "ROUTE", "%s%s%s%s%s%s", p->before, *p->before && *p->now ? " -> " : "", p->now,
+		   *p->why ? " (" : "", p->why, *p->why ? ")" : "");
 	out_end(o);
 }
 

@@ -172,13 +172,15 @@ bool fib_next(const struct fib *f, uint64_t *pos, struct fib_view *v);
 /* All that concerns the longest matching prefix for an address: calls back for each, intents first. */
 void fib_explain(const struct fib *f, const struct addr *a, void (*cb)(void *arg, const struct fib_view *v), void *arg);
 /* What would be done to the kernel if programming were on and the routes of these owners (bits of enum fib_owner) were
- * ours. Nothing is done. */
-enum fib_deed { FIB_DEED_ADD, FIB_DEED_REPLACE, FIB_DEED_REMOVE };
+ * ours. Nothing is done. What waits is a route that leads nowhere yet, or, before fib_sync_done(), one by a gateway
+ * that nobody wants yet: BGP may still tell it. */
+enum fib_deed { FIB_DEED_ADD, FIB_DEED_REPLACE, FIB_DEED_REMOVE, FIB_DEED_WAIT, FIB_DEED_COUNT };
 const char *fib_deed_name(enum fib_deed d);
 struct fib_plan {
 	struct prefix prefix;
 	enum fib_deed deed;
 	char before[200], now[200]; /* as `ip route` would print them; "" for what is not */
+	char why[160];		    /* it waits; else "" */
 };
 /* Zero at first; valid as long as nothing changes. */
 struct fib_plan_walk {
@@ -186,6 +188,8 @@ struct fib_plan_walk {
 	bool routes_done;
 	const void *list;
 };
+/* The same for the devices of tunnels: a line for each that would be made, replaced or changed. */
+void fib_plan_devices(const struct fib *f, struct strbuf *out);
 /* False at the end. */
 bool fib_plan_next(const struct fib *f, unsigned owners, struct fib_plan_walk *w, struct fib_plan *p);
 

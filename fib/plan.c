@@ -1,15 +1,17 @@
 /* What would be done to the kernel's routes if programming were on and these owners' routes were ours. */
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 
 #include "fib/owners.h"
 #include "fib/state.h"
 
 const char *fib_deed_name(enum fib_deed d)
 {
-	static const char *const names[] = {
+	static const char *const names[FIB_DEED_COUNT] = {
 	    [FIB_DEED_ADD] = "add",
 	    [FIB_DEED_REPLACE] = "replace",
 	    [FIB_DEED_REMOVE] = "remove",
+	    [FIB_DEED_WAIT] = "wait",
 	};
 
 	return names[d];
@@ -24,18 +26,49 @@ static const struct foreign *stands_there(const struct fib *f, const struct rout
 	return k;
 }
 
+/* A route that nobody wants, or nobody yet: what BGP brings leads to gateways, and is known when its peers have told
+ * all. */
+static void plan_removal(const struct fib *f, const struct nhset *s, struct fib_plan *p)
+{
+	p->deed = FIB_DEED_REMOVE;
+	if (f->synced[family_of_af(p->prefix.addr.af)] || !nhset_is_gatewayed(s))
+		return;
+	p->deed = FIB_DEED_WAIT;
+	snprintf(p->why, sizeof p->why,
+		 "stays until BGP has told its routes; then another takes its place, or it goes");
+}
+
+/* It is wanted, but leads nowhere yet. What is there stays until the start is complete. */
+static bool plan_unresolved(const struct fib *f, const struct route *r, struct fib_plan *p)
+{
+	p->prefix = r->prefix;
+	p->deed = r->have && f->synced[family_of_af(p->prefix.addr.af)] ? FIB_DEED_REMOVE : FIB_DEED_WAIT;
+	want_explain(f, r->want, p->why, sizeof p->why);
+	show_want(r->want, r->metric, p->now, sizeof p->now);
+	if (r->have)
+		show_nhset(f, r->have, r->metric, p->before, sizeof p->before);
+	return true;
+}
+
 /* An intent that the kernel does not have as it is. */
 static bool plan_route(const struct fib *f, const struct route *r, struct fib_plan *p)
 {
 	const struct nhset *to = r->want ? r->want->to : NULL;
 	const struct foreign *there = stands_there(f, r);
 
-	if (to == r->have || (!to && r->want))
+	if (r->want && r->class == FIB_WORKLOAD && !f->conf.workload_routes)
+		return false;
+	if (r->want && !to)
+		return plan_unresolved(f, r, p);
+	if (to == r->have)
 		return false;
 	if (there && there->to->key.protocol == RTPROT_KERNEL)
 		return false;
 	p->prefix = r->prefix;
-	p->deed = !to ? FIB_DEED_REMOVE : r->have || there ? FIB_DEED_REPLACE : FIB_DEED_ADD;
+	if (to)
+		p->deed = r->have || there ? FIB_DEED_REPLACE : FIB_DEED_ADD;
+	else
+		plan_removal(f, r->have, p);
 	if (to)
 		show_nhset(f, to, r->metric, p->now, sizeof p->now);
 	if (r->have || there)
@@ -53,7 +86,7 @@ static bool plan_foreign(const struct fib *f, unsigned owners, const struct fore
 	if (r && r->want && r->want->to)
 		return false;
 	p->prefix = k->prefix;
-	p->deed = FIB_DEED_REMOVE;
+	plan_removal(f, k->to, p);
 	show_nhset(f, k->to, k->metric, p->before, sizeof p->before);
 	return true;
 }

@@ -21,6 +21,7 @@ static const char *const state_names[FIB_STATE_COUNT] = {
 
 static const char *const class_names[FIB_CLASS_COUNT] = {
     [FIB_WORKLOAD] = "workload",
+    [FIB_OVERLAY] = "overlay",
     [FIB_BGP] = "bgp",
     [FIB_BLOCK] = "block",
 };
@@ -164,6 +165,14 @@ static void say_want(struct text *t, const struct want *w, uint32_t metric)
 	}
 	if (metric)
 		say(t, " metric %u", metric);
+}
+
+void show_want(const struct want *w, uint32_t metric, char *out, size_t size)
+{
+	struct text t = {out, size};
+
+	*out = '\0';
+	say_want(&t, w, metric);
 }
 
 static void view_route_text(const struct fib *f, const struct route *r, const struct want *w, struct fib_view *v)

@@ -174,6 +174,8 @@ bool route_is_off(const struct fib *f, const struct route *r);
 
 /* As `ip route` prints it, without the prefix. */
 void show_nhset(const struct fib *f, const struct nhset *s, uint32_t metric, char *out, size_t size);
+/* The same of what is wanted and leads nowhere yet, as far as it is known. */
+void show_want(const struct want *w, uint32_t metric, char *out, size_t size);
 
 void problem_set(struct fib *f, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void problem_clear(struct fib *f, const char *key);

@@ -106,6 +106,34 @@ static bool is_other_vxlan(const struct tunnel *t, const struct link_tunnel *hav
 	       !addr_equal(&have->local, &t->conf.local);
 }
 
+/* What is to be done about a device: NULL nothing. */
+static const char *plan_device(const struct fib *f, const struct tunnel *t, const struct kind *k)
+{
+	const struct link *l = links_by_name(&f->links, k->name);
+	uint32_t mtu = wanted_mtu(f, t, k);
+
+	if (!l)
+		return "add";
+	if (!l->tunnel || strcmp(l->tunnel->kind, k->link_kind) != 0)
+		return NULL;
+	if (k->is_vxlan && is_other_vxlan(t, l->tunnel))
+		return "replace";
+	if ((mtu && mtu != l->mtu) || !link_is_up(l) ||
+	    (k->is_vxlan && has_mac(t) && memcmp(l->tunnel->mac, t->conf.mac, 6) != 0))
+		return "change";
+	return addr_is_none(&t->conf.addr) || links_has(&f->links, l->ifindex, &t->conf.addr) ? NULL : "change";
+}
+
+void fib_plan_devices(const struct fib *f, struct strbuf *out)
+{
+	for (int i = FIB_IPIP; i < FIB_TUNNEL_COUNT; i++) {
+		const struct tunnel *t = &f->tunnels.tunnel[i];
+		const char *deed = t->wanted ? plan_device(f, t, &kinds[i]) : NULL;
+		if (deed)
+			strbuf_printf(out, "%s %s (%s)\n", deed, kinds[i].name, t->conf.users);
+	}
+}
+
 static int create(struct fib *f, struct tunnel *t, const struct kind *k)
 {
 	struct request r = {.link = {.mtu = wanted_mtu(f, t, k), .vni = t->conf.vni, .port = t->conf.port}};

@@ -71,14 +71,11 @@ static void note_turn(struct loop *l)
 static void on_prepare(struct ev_loop *ev, struct ev_prepare *w, int events)
 {
 	struct loop *l = w->data;
-	bool left = false;
 
 	(void)events;
 	for (int r = 0; r < LOOP_RANKS; r++)
 		run_rank(l, r);
-	for (int r = 0; r < LOOP_RANKS; r++)
-		left = left || l->work[r];
-	if (left)
+	if (loop_has_work(l))
 		ev_idle_start(ev, &l->idle);
 	else
 		ev_idle_stop(ev, &l->idle);
@@ -254,6 +251,14 @@ void loop_work_schedule(struct loop *l, struct loop_work *w)
 	while (*at)
 		at = &(*at)->next;
 	*at = w;
+}
+
+bool loop_has_work(const struct loop *l)
+{
+	for (int r = 0; r < LOOP_RANKS; r++)
+		if (l->work[r])
+			return true;
+	return false;
 }
 
 void loop_work_cancel(struct loop *l, struct loop_work *w)

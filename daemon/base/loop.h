@@ -68,6 +68,8 @@ struct loop_work {
 /* Set run, arg and rank once before the first schedule. Scheduling what is scheduled changes nothing. */
 void loop_work_schedule(struct loop *l, struct loop_work *w);
 void loop_work_cancel(struct loop *l, struct loop_work *w);
+/* Is work queued for the end of this turn or the next? */
+bool loop_has_work(const struct loop *l);
 
 /* How long turns took (the time between two waits): power-of-two buckets of microseconds, [0] < 1 us, and the worst. */
 struct loop_stats {

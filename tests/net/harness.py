@@ -74,9 +74,9 @@ class Pod(Namespace):
         if cni:
             self.cni_host_side()
 
-    def cni_host_side(self):
+    def cni_host_side(self, replace=False):
         self.cni_host_side_settings()
-        self.node.ip(*(f"route add {address} dev {self.interface} scope link" for address in self.addresses))
+        self.node.ip(*(f"route {'replace' if replace else 'add'} {address} dev {self.interface} scope link" for address in self.addresses))
 
     def cni_host_side_settings(self):
         with self.node.inside():
@@ -207,7 +207,7 @@ class Node(Host):
 
     def __init__(self, *arguments, config=None, **options):
         super().__init__(*arguments, **options)
-        self.process = None
+        self.process, self.options = None, []
         self.socket = self.directory / "calidris.sock"
         self.config_file = self.directory / "calidris.yaml"
         self.config = {"node": {"name": self.name}, "datastore": {"directory": str(self.cluster.objects)},
@@ -222,7 +222,7 @@ class Node(Host):
         self.config_file.write_text(to_yaml({section: keys for section, keys in self.config.items() if keys}))
 
     def start(self, wait=True, env=None, program=None):
-        words = [program or programs() / "calidrisd", "-f", "-c", self.config_file]
+        words = [program or programs() / "calidrisd", "-f", "-c", self.config_file, *self.options]
         self.process = self.spawn(words, "calidrisd.log", env)
         if wait:
             self.wait_up()

@@ -9,6 +9,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/config.h"
 #include "daemon/config_schema.h"
+#include "fib/fib.h"
 
 static char dir[] = "/tmp/calidris-config-XXXXXX";
 static char file[64];
@@ -406,6 +407,29 @@ START_TEST(file_missing)
 }
 END_TEST
 
+START_TEST(an_option_goes_before_all_else)
+{
+	struct strbuf err = {0}, out = {0};
+	struct config c;
+
+	setenv("CALIDRIS_KERNEL_TAKEOVER", "bird", 1);
+	ck_assert(config_load(&c, NULL, false, &err));
+	ck_assert(config_set(&c, "kernel.takeover", "felix", "option --takeover", &err));
+	ck_assert_uint_eq(c.takeover, FIB_OWNER_FELIX);
+	config_dump(&c, &out);
+	ck_assert_ptr_nonnull(strstr(out.s, "option --takeover"));
+	ck_assert(!config_set(&c, "kernel.takeover", "dog", "option --takeover", &err));
+	ck_assert_str_eq(err.s,
+			 "option --takeover: kernel.takeover: \"dog\" is not allowed; allowed: none, bird, felix, or "
+			 "bird felix\n");
+	ck_assert_uint_eq(c.takeover, FIB_OWNER_FELIX);
+	unsetenv("CALIDRIS_KERNEL_TAKEOVER");
+	config_free(&c);
+	strbuf_free(&err);
+	strbuf_free(&out);
+}
+END_TEST
+
 START_TEST(file_too_large)
 {
 	char *text = mem_alloc(1100001);
@@ -633,6 +657,7 @@ int main(void)
 	tcase_add_loop_test(t, errors_name_their_place, 0, sizeof refused / sizeof *refused);
 	tcase_add_test(t, syntax_error_has_a_place);
 	tcase_add_test(t, file_missing);
+	tcase_add_test(t, an_option_goes_before_all_else);
 	tcase_add_test(t, file_too_large);
 	tcase_add_test(t, keys_without_value_are_defaults);
 	tcase_add_test(t, dump_reads_back);

@@ -175,7 +175,7 @@ static struct daemon *start_daemon(void)
 	setenv("CALIDRIS_DATASTORE_DIRECTORY", objects, 1);
 	setenv("CALIDRIS_BGP_LISTEN_PORT", "17917", 1);
 	ck_assert_msg(config_load(&c, NULL, false, &err), "%s", err.s);
-	d = daemon_new(&c, NULL, &err);
+	d = daemon_new(&c, &(struct daemon_options){0}, &err);
 	ck_assert_msg(d != NULL, "%s", err.s);
 	strbuf_free(&err);
 	store_start_file(d->store, objects);
