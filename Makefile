@@ -17,6 +17,8 @@ ONLY    ?=
 FUZZ_SECONDS ?= 60
 
 PKGS      := libnl-3.0 libnl-route-3.0 yaml-0.1 libbsd
+# What the plugin for remote datastores alone needs.
+REMOTE_PKGS := libcurl jansson
 STD       := -std=gnu11
 WARN      := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings \
              -Wundef -Wvla -Wformat=2 -Wno-missing-field-initializers $(if $(WERROR),-Werror)
@@ -30,19 +32,22 @@ ALL_LDFLAGS := $(SANFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 DIRS := daemon datastore fib rib bgp/session bgp/bfd bgp/bmp bgp/mrt bgp/codec daemon/base
 lib   = $(BUILD)/lib$(subst /,-,$(1)).a
 LIBRARIES := $(foreach d,$(DIRS),$(call lib,$(d)))
+# In a plugin, not in the daemon: a node that reads files holds none of it in memory.
+REMOTE := datastore/remote
+PLUGIN := $(BUILD)/datastore-remote.so
 # The two programs' main files are not part of any library.
 MAINS := daemon/main.c daemon/client.c
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAINS),$(wildcard $(1)/*.c)))
 programs = $(patsubst %.c,$(BUILD)/%,$(wildcard $(1)))
-ALL_OBJECTS := $(foreach d,$(DIRS),$(call objects,$(d)))
+ALL_OBJECTS := $(foreach d,$(DIRS) $(REMOTE),$(call objects,$(d)))
 UNIT_TESTS := $(call programs,tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
 FUZZERS := $(call programs,tests/fuzz/fuzz_*.c)
 BENCHES := $(call programs,tests/bench/bench_*.c)
 TOOLS := $(call programs,tests/tools/*.c)
 
 .PHONY: all
-all: $(BUILD)/calidrisd $(BUILD)/calidris ## Build the daemon and its client
+all: $(BUILD)/calidrisd $(BUILD)/calidris $(PLUGIN) ## Build the daemon, its client and its plugin
 
 .PHONY: help
 help: ## List the targets
@@ -56,12 +61,21 @@ ifneq ($(filter-out clean help dist lint,$(or $(MAKECMDGOALS),all)),)
 $(BUILD)/packages.mk: .ci/install-packages Makefile
 	@.ci/install-packages build
 	@mkdir -p $(@D)
-	@printf 'ALL_CFLAGS += %s\nLIBS := -lev %s\n' "$$(pkg-config --cflags $(PKGS))" "$$(pkg-config --libs $(PKGS))" >$@
+	@{ echo "ALL_CFLAGS += $$(pkg-config --cflags $(PKGS))" && echo "LIBS := -lev $$(pkg-config --libs $(PKGS))" && \
+		echo "REMOTE_CFLAGS := $$(pkg-config --cflags $(REMOTE_PKGS))" && \
+		echo "REMOTE_LIBS := $$(pkg-config --libs $(REMOTE_PKGS))"; } >$@
 -include $(BUILD)/packages.mk
 endif
 
-$(BUILD)/calidrisd: $(BUILD)/daemon/main.o $(LIBRARIES)
-	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS)
+$(BUILD)/calidrisd: $(BUILD)/daemon/main.o $(LIBRARIES) $(BUILD)/exports.list
+	$(CC) $(ALL_LDFLAGS) -Wl,--dynamic-list=$(BUILD)/exports.list -o $@ $< $(LIBRARIES) $(LIBS)
+# The daemon exports what the plugin uses of it, and nothing else.
+$(BUILD)/exports.list: $(call lib,$(REMOTE))
+	{ echo '{'; nm -u -P $< | awk '$$2 == "U" { print $$1 ";" }' | sort -u; echo '};'; } >$@
+$(PLUGIN): $(call lib,$(REMOTE))
+	$(CC) $(filter-out -pie,$(ALL_LDFLAGS)) -shared -Wl,-soname,$(notdir $@) -o $@ -Wl,--whole-archive $< \
+		-Wl,--no-whole-archive $(REMOTE_LIBS)
+$(BUILD)/$(REMOTE)/%.o: ALL_CFLAGS += $(REMOTE_CFLAGS) -fPIC -fvisibility=hidden
 $(BUILD)/calidris: $(BUILD)/daemon/client.o $(BUILD)/daemon/client_dump.o $(call lib,daemon/base)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lbsd -lev
 
@@ -70,7 +84,7 @@ $(call lib,$(1)): $(call objects,$(1))
 	@rm -f $$@
 	$(AR) rcs $$@ $$^
 endef
-$(foreach d,$(DIRS),$(eval $(call library,$(d))))
+$(foreach d,$(DIRS) $(REMOTE),$(eval $(call library,$(d))))
 
 # Other flags or another compiler in the same build directory: everything is compiled again.
 FLAGS_NOW := $(CC) $(filter-out -Werror,$(ALL_CFLAGS)) $(ALL_LDFLAGS)
@@ -95,17 +109,18 @@ BELOW_mrt       := bgp/mrt bgp/codec daemon/base
 BELOW_rib       := rib bgp/codec daemon/base
 BELOW_fib       := fib daemon/base
 BELOW_datastore := datastore daemon/base
+BELOW_remote    := datastore/remote datastore daemon/base
 below = $(foreach d,$(or $(BELOW_$(word 3,$(subst /, ,$(1)))),$(DIRS)),$(call lib,$(d)))
 .PHONY: unit-tests fuzzers benches tools
 unit-tests: $(UNIT_TESTS)
 define unit_test
 $(BUILD)/$(1): $(BUILD)/$(1).o $(call below,$(1))
-	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS) $$(shell pkg-config --libs check)
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS) $$(REMOTE_LIBS) $$(shell pkg-config --libs check)
 endef
 $(foreach t,$(UNIT_TESTS:$(BUILD)/%=%),$(eval $(call unit_test,$(t))))
 fuzzers: $(FUZZERS)
-$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBRARIES)
-	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARIES) $(LIBS)
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(call lib,$(REMOTE)) $(LIBRARIES)
+	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS) $(REMOTE_LIBS)
 benches: $(BENCHES)
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARIES)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS)
@@ -152,17 +167,19 @@ demo: run-packages ## Run a cluster of three nodes and a route reflector in name
 .PHONY: install uninstall
 SBINDIR := $(PREFIX)/sbin
 BINDIR  := $(PREFIX)/bin
+LIBDIR  := $(PREFIX)/lib/calidris
 MANDIR  := $(PREFIX)/share/man
 DOCDIR  := $(PREFIX)/share/doc/calidris
 UNITDIR := $(PREFIX)/lib/systemd/system
 SYSUSERSDIR := $(PREFIX)/lib/sysusers.d
 CONFDIR := /etc/calidris
 MANPAGES := $(wildcard docs/*.[1-8])
-INSTALLED = $(SBINDIR)/calidrisd $(BINDIR)/calidris $(UNITDIR)/calidrisd.service $(SYSUSERSDIR)/calidris.conf \
+INSTALLED = $(SBINDIR)/calidrisd $(BINDIR)/calidris $(LIBDIR)/datastore-remote.so $(UNITDIR)/calidrisd.service $(SYSUSERSDIR)/calidris.conf \
             $(foreach m,$(MANPAGES),$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
 install: all ## Install under DESTDIR and PREFIX; what is in /etc stays as it is
 	install -D -m 755 $(BUILD)/calidrisd $(DESTDIR)$(SBINDIR)/calidrisd
 	install -D -m 755 $(BUILD)/calidris $(DESTDIR)$(BINDIR)/calidris
+	install -D -m 644 $(PLUGIN) $(DESTDIR)$(LIBDIR)/datastore-remote.so
 	@mkdir -p $(DESTDIR)$(UNITDIR)
 	sed 's|/usr/sbin/|$(SBINDIR)/|' systemd/calidrisd.service >$(DESTDIR)$(UNITDIR)/calidrisd.service
 	@chmod 644 $(DESTDIR)$(UNITDIR)/calidrisd.service
@@ -175,6 +192,7 @@ install: all ## Install under DESTDIR and PREFIX; what is in /etc stays as it is
 uninstall: ## Remove what install put there; what is in /etc stays
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
 	rm -rf $(DESTDIR)$(DOCDIR)
+	-rmdir $(DESTDIR)$(LIBDIR)
 
 .PHONY: dist
 dist: ## Make the source archive of the last commit

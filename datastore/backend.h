@@ -10,8 +10,8 @@ struct backend;
 
 struct backend_ops {
 	const char *name;
-	/* Starts to watch the location. Never fails: what is wrong is said by store_lost(). */
-	struct backend *(*start)(struct store *s, struct loop *l, const char *location);
+	/* Starts to watch what conf names. Never fails: what is wrong is said by store_lost(). */
+	struct backend *(*start)(struct store *s, struct loop *l, const struct store_conf *conf);
 	/* Ends and frees it. The store is not told about anything any more. */
 	void (*stop)(struct backend *b);
 };
@@ -27,6 +27,14 @@ bool store_delete(struct store *s, enum object_kind k, const char *namespace, co
 void store_synced(struct store *s);
 /* The source cannot be read or watched now; everything stays in force. */
 void store_lost(struct store *s, const char *problem);
+/* All that was known at that time (wall clock, s) has been put, from the cache; the source has not been read since the
+ * start. Calls on_sync; the store is not in sync. */
+void store_cached(struct store *s, int64_t when);
+
+/* What status says: where the objects come from now; that the datastore was heard of, and up to which revision all has
+ * been read (NULL: as before). */
+void store_set_location(struct store *s, const char *location);
+void store_heard(struct store *s, const char *revision);
 
 /* The refusals of one source (a file, a key). Whenever the source is read anew, all of them are noted anew between
  * begin and end: what was there already is kept without a word, what is new is logged, what is gone is logged as

@@ -598,14 +598,15 @@ static char *absolute(const char *directory)
 	return path;
 }
 
-static struct backend *file_start(struct store *s, struct loop *l, const char *directory)
+static struct backend *file_start(struct store *s, struct loop *l, const struct store_conf *conf)
 {
 	struct backend *b = mem_calloc(1, sizeof *b);
 
 	b->store = s;
 	b->loop = l;
-	b->directory = absolute(directory);
-	b->shown = shorten(directory);
+	b->directory = absolute(conf->directory);
+	b->shown = shorten(conf->directory);
+	store_set_location(s, conf->directory);
 	b->claims = claims_new(s, reload);
 	TAILQ_INIT(&b->dirty);
 	LIST_INIT(&b->waiting);

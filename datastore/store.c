@@ -10,6 +10,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
 #include "datastore/backend.h"
+#include "datastore/plugin.h"
 
 struct item {
 	struct object *o;
@@ -44,9 +45,10 @@ struct store {
 	unsigned cursor_index;
 	const struct backend_ops *backend_ops;
 	struct backend *backend;
-	char *location, *problem;
+	char *location, *problem, *revision;
 	bool in_sync;
-	uint64_t since, changes;
+	uint64_t since, changes, heard;
+	int64_t cached;
 };
 
 struct name {
@@ -167,14 +169,26 @@ void store_free(struct store *s)
 		refusal_free(s, TAILQ_FIRST(&s->refusals));
 	free(s->location);
 	free(s->problem);
+	free(s->revision);
 	free(s);
+}
+
+bool store_start(struct store *s, const struct store_conf *conf, char *err, size_t err_size)
+{
+	bool is_file = strcmp(conf->type, backend_file.name) == 0;
+
+	s->backend_ops = is_file ? &backend_file : plugin_load(conf->type, err, err_size);
+	if (!s->backend_ops)
+		return false;
+	s->backend = s->backend_ops->start(s, s->loop, conf);
+	return true;
 }
 
 void store_start_file(struct store *s, const char *directory)
 {
-	s->location = mem_strdup(directory);
-	s->backend_ops = &backend_file;
-	s->backend = backend_file.start(s, s->loop, directory);
+	struct store_conf conf = {.type = backend_file.name, .directory = directory};
+
+	store_start(s, &conf, NULL, 0);
 }
 
 static void changed(struct store *s, const struct object *before, const struct object *after)
@@ -271,8 +285,32 @@ void store_synced(struct store *s)
 	for (int k = 0; k < OBJ_KIND_COUNT; k++)
 		objects += s->tables[k].by_name.count;
 	set_sync(s, true, NULL);
+	s->cached = 0;
 	log_info("datastore", "%s: in sync, %u objects", s->location ? s->location : "", objects);
 	s->ops.on_sync(s->arg);
+}
+
+void store_cached(struct store *s, int64_t when)
+{
+	s->cached = when;
+	s->ops.on_sync(s->arg);
+}
+
+void store_set_location(struct store *s, const char *location)
+{
+	char *copy = mem_strdup(location);
+
+	free(s->location);
+	s->location = copy;
+}
+
+void store_heard(struct store *s, const char *revision)
+{
+	s->heard = mono_now();
+	if (!revision || (s->revision && strcmp(s->revision, revision) == 0))
+		return;
+	free(s->revision);
+	s->revision = mem_strdup(revision);
 }
 
 void store_lost(struct store *s, const char *problem)
@@ -293,6 +331,9 @@ struct store_status store_status(const struct store *s)
 	    .problem = s->problem,
 	    .changes = s->changes,
 	    .refused = s->refusal_count - s->warning_count,
+	    .revision = s->revision,
+	    .heard = s->heard,
+	    .cached = s->cached,
 	};
 }
 

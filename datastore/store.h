@@ -22,6 +22,22 @@ struct store *store_new(struct loop *loop, const struct store_ops *ops, void *ar
 /* Stops the backend and frees all objects without calling back. */
 void store_free(struct store *s);
 
+/* Where the objects come from. The texts are copied where they are kept. */
+struct store_conf {
+	const char *type;      /* "file", "etcdv3" or "kubernetes" */
+	const char *node;      /* this node's name: what is about others alone may be left out */
+	const char *directory; /* file: the directory */
+	const char *cache;     /* remote: the file of the last known state; "" for none */
+	struct {
+		const char *endpoints; /* "http://10.0.0.1:2379,https://..." */
+		const char *ca_file, *cert_file, *key_file, *username, *password; /* "" unset */
+	} etcd;
+};
+
+/* Starts the backend of that type. False, with err filled, if there is no such backend, or what it needs is not
+ * installed: the remote ones are in a plugin (plugin.h). What is wrong later, status says. */
+bool store_start(struct store *s, const struct store_conf *conf, char *err, size_t err_size);
+
 /* Starts the `file` backend on a directory: *.yaml, *.yml and *.json in it, not recursive, hidden files and editors'
  * droppings left out. The directory may not exist yet, vanish, and come back: until it is back and readable, objects
  * are not deleted because it is missing. A file that is empty, cannot be read or ends in broken text deletes nothing
@@ -47,12 +63,16 @@ const struct store_refusal *store_refusal(const struct store *s, unsigned index)
 
 struct store_status {
 	const char *backend;  /* "file" */
-	const char *location; /* the directory */
+	const char *location; /* the directory, the endpoint */
 	bool in_sync;	      /* readable now, and everything has been delivered */
 	uint64_t since;	      /* mono time of the last change of in_sync; 0 never */
 	const char *problem;  /* why not in sync, NULL if it is */
 	uint64_t changes;     /* objects changed since the start */
 	unsigned refused;     /* refusals in force that are not mere warnings */
+	/* Remote backends alone: */
+	const char *revision; /* of the last that was read; NULL if the backend has none */
+	uint64_t heard;	      /* mono time when the datastore was last heard of; 0 never */
+	int64_t cached;	      /* the objects are those of the cache, of this time (wall clock, s); 0: they are not */
 };
 struct store_status store_status(const struct store *s);
 

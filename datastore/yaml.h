@@ -21,6 +21,7 @@ struct yaml_node {
 	char **keys;
 	struct yaml_node **items;
 	size_t count;
+	size_t room; /* how many fit: trees that are built grow, parsed ones (0) do not */
 };
 
 struct yaml_error {

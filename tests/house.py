@@ -18,13 +18,16 @@ MAY_INCLUDE = {
     "rib": ["daemon/base", "bgp/codec"],
     "fib": ["daemon/base"],
     "datastore": ["daemon/base"],
+    "datastore/remote": ["daemon/base", "datastore"],
     "daemon": ["daemon/base", "bgp/codec", "bgp/session", "bgp/bfd", "bgp/bmp", "bgp/mrt", "rib", "fib", "datastore"],
 }
 # Where a library's or the system's headers may be included.
 CONFINED = {
     r"ev\.h": r"daemon/base/loop\.c",
     r"netlink/.*|linux/(rt)?netlink\.h": r"fib/.*",
-    r"yaml\.h": r"datastore/.*",
+    r"yaml\.h": r"datastore/[^/]*",
+    r"curl/.*": r"datastore/remote/http\.c",
+    r"jansson\.h": r"datastore/remote/json\.c",
 }
 # Codecs are pure: bytes in, structs out.
 CODECS = ("bgp/codec", "bgp/bmp", "bgp/mrt")
@@ -197,7 +200,8 @@ def files_below(root):
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
 
-INSTALLED = {"usr/sbin/calidrisd", "usr/bin/calidris", "usr/lib/systemd/system/calidrisd.service",
+INSTALLED = {"usr/sbin/calidrisd", "usr/bin/calidris", "usr/lib/calidris/datastore-remote.so",
+             "usr/lib/systemd/system/calidrisd.service",
              "usr/lib/sysusers.d/calidris.conf", "etc/calidris/calidris.yaml"}
 
 
@@ -238,7 +242,7 @@ def check_reproducible(context):
     status, output = context.run(["make", "-j2", "BUILD=build/gcc", "CC=gcc", "WERROR=1", "all"], 900, cwd=copy)
     if status != 0:
         return [failed(name, output[-3000:])]
-    problems = [f"{program} differs between two builds" for program in ("calidrisd", "calidris")
+    problems = [f"{program} differs between two builds" for program in ("calidrisd", "calidris", "datastore-remote.so")
                 if (copy / "build/gcc" / program).read_bytes() != (context.directory("gcc") / program).read_bytes()]
     return verdict(name, problems)
 
