@@ -151,6 +151,14 @@ static void on_addr(struct fib *f, const struct nlmsghdr *h)
 	f->resync.again |= f->resync.running;
 }
 
+static void on_neigh(struct fib *f, const struct nlmsghdr *h)
+{
+	struct rtmsg_neigh m;
+
+	if (rtmsg_parse_neigh(h, &m))
+		(h->nlmsg_type == RTM_NEWNEIGH ? neigh_added : neigh_removed)(f, &m);
+}
+
 static void on_route(struct fib *f, const struct nlmsghdr *h)
 {
 	picture_event(f, h);
@@ -162,8 +170,8 @@ static const struct {
 	uint16_t type;
 	void (*take)(struct fib *f, const struct nlmsghdr *h);
 } events[] = {
-    {RTM_NEWROUTE, on_route}, {RTM_DELROUTE, on_route}, {RTM_NEWLINK, on_link},
-    {RTM_DELLINK, on_link},   {RTM_NEWADDR, on_addr},	{RTM_DELADDR, on_addr},
+    {RTM_NEWROUTE, on_route}, {RTM_DELROUTE, on_route}, {RTM_NEWLINK, on_link},	  {RTM_DELLINK, on_link},
+    {RTM_NEWADDR, on_addr},   {RTM_DELADDR, on_addr},	{RTM_NEWNEIGH, on_neigh}, {RTM_DELNEIGH, on_neigh},
 };
 
 void kernel_event(void *arg, const struct nlmsghdr *h)

@@ -6,8 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/mono.h"
 #include "fib/settings.h"
 #include "fib/state.h"
+
+/* An entry that is removed again within this time is being fought over. */
+#define PATIENCE (1 * MONO_SEC)
 
 static uint32_t neigh_hash(const struct addr *a)
 {
@@ -47,6 +51,7 @@ struct neigh *neigh_get(struct fib *f, const struct addr *a, const char *ifname,
 
 	memcpy(key.ifname, ifname, strnlen(ifname, IFNAMSIZ - 1));
 	memcpy(key.mac, mac, 6);
+	netlink_follow_neighbours(f->netlink);
 	n = htab_find(&f->neighs.all, neigh_hash(a), neigh_eq, &key);
 	if (!n) {
 		n = mem_dup(&key, sizeof key);
@@ -125,6 +130,63 @@ void neigh_seen(struct fib *f, const struct rtmsg_neigh *m)
 	}
 	n->have = m->ifindex;
 	n->seen = f->resync.generation;
+}
+
+/* It is no longer where we had it: put back at once, but more slowly if that happens again and again. */
+static void neigh_lost(struct fib *f, struct neigh *n)
+{
+	uint64_t now = mono_now();
+
+	n->have = 0;
+	if (n->refs && now - n->lost < PATIENCE && !backoff_is_waiting(&n->wait) && !n->dirty)
+		backoff_wait(&f->neighs.backoffs, &n->wait);
+	n->lost = now;
+	neigh_check(f, n);
+}
+
+/* An entry that we have at the place of the one in the message, for addresses with whatever MAC. */
+static bool stands_there(const void *item, const void *key)
+{
+	const struct neigh *n = item;
+	const struct rtmsg_neigh *m = key;
+
+	return n->have == m->ifindex && n->fdb == m->fdb && addr_equal(&n->addr, &m->addr) &&
+	       (!m->has_mac || !m->fdb || memcmp(n->mac, m->mac, 6) == 0);
+}
+
+/* ... whose place the one in the message took. */
+static bool was_replaced(const struct neigh *n, const struct rtmsg_neigh *m)
+{
+	if (n->have != m->ifindex || n->fdb != m->fdb)
+		return false;
+	if (m->fdb)
+		return memcmp(n->mac, m->mac, 6) == 0 && !addr_equal(&n->addr, &m->addr);
+	return addr_equal(&n->addr, &m->addr) && memcmp(n->mac, m->mac, 6) != 0;
+}
+
+void neigh_added(struct fib *f, const struct rtmsg_neigh *m)
+{
+	const struct neigh *known = htab_find(&f->neighs.all, neigh_hash(&m->addr), stands_there, m);
+	struct neigh *old = NULL;
+	uint32_t pos = 0;
+
+	/* Most are what we wrote ourselves. */
+	if (!m->has_mac || (known && memcmp(known->mac, m->mac, 6) == 0))
+		return;
+	for (struct neigh *n; !old && (n = htab_next(&f->neighs.all, &pos));)
+		if (was_replaced(n, m))
+			old = n;
+	neigh_seen(f, m);
+	if (old)
+		neigh_lost(f, old);
+}
+
+void neigh_removed(struct fib *f, const struct rtmsg_neigh *m)
+{
+	struct neigh *n = htab_find(&f->neighs.all, neigh_hash(&m->addr), stands_there, m);
+
+	if (n)
+		neigh_lost(f, n);
 }
 
 /* On a tunnel device, what nobody wants once all is known. Workloads' entries go with their interfaces. */

@@ -2,8 +2,9 @@
  * those of the other ends of VXLANs, with the entries of the forwarding table that say to which node their frames go.
  *
  * A workload's entry belongs to the wants of its route. Entries are written when their interface is up. The kernel
- * drops them with their interface. Events of neighbours are not followed (every ARP reply of the node would be one):
- * entries are read at start and by each resync, which puts back what is missing. */
+ * drops them with their interface. Events of permanent entries are followed from the first one of ours on (those of the
+ * others stay in the kernel: every ARP reply of the node would be one), and entries that somebody else removed or
+ * changed are put back. */
 #ifndef FIB_NEIGH_H
 #define FIB_NEIGH_H
 
@@ -30,6 +31,7 @@ struct neigh {
 	uint8_t seen;
 	bool dirty, flight;
 	int error;
+	uint64_t lost; /* when somebody else removed or changed it last */
 	struct backoff wait;
 	TAILQ_ENTRY(neigh) queue;
 };
@@ -52,6 +54,9 @@ void neigh_link_changed(struct fib *f, const struct link *l);
 void neigh_ipv4_disabled(struct fib *f, uint32_t ifindex);
 /* A permanent entry that the kernel has. */
 void neigh_seen(struct fib *f, const struct rtmsg_neigh *m);
+/* Events: an entry was made or changed, is gone. */
+void neigh_added(struct fib *f, const struct rtmsg_neigh *m);
+void neigh_removed(struct fib *f, const struct rtmsg_neigh *m);
 /* A resync is over: what was not seen is not there. */
 void neigh_sweep(struct fib *f);
 /* Looks at all again (configuration changed). */

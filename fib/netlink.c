@@ -1,6 +1,9 @@
 #include "fib/netlink.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
@@ -59,8 +62,9 @@ struct netlink {
 	uint64_t sent_at;
 	bool completing;
 
-	uint8_t *inbox; /* EVENT_VECTORS times EVENT_BYTES */
-	bool overrun;	/* events were lost: tell once the queue is empty */
+	uint8_t *inbox;	 /* EVENT_VECTORS times EVENT_BYTES */
+	bool overrun;	 /* events were lost: tell once the queue is empty */
+	bool neighbours; /* are followed */
 
 	struct netlink_dumper dumper;
 };
@@ -334,6 +338,32 @@ static void on_events_io(void *arg, int events)
 		n->ops->on_overrun(n->arg);
 	}
 	complete(n);
+}
+
+/* Every answer to ARP makes an event of an entry that is not permanent: the kernel is to keep those for itself. */
+static bool filter_events(int fd)
+{
+	struct sock_filter code[] = {
+	    BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWNEIGH), 0, 2),
+	    BPF_STMT(BPF_LD | BPF_H | BPF_ABS, NLMSG_HDRLEN + offsetof(struct ndmsg, ndm_state)),
+	    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htons(NUD_PERMANENT), 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	    BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct sock_fprog program = {sizeof code / sizeof *code, code};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+}
+
+void netlink_follow_neighbours(struct netlink *n)
+{
+	if (n->neighbours)
+		return;
+	/* Without the filter it would be too many; the audit finds what is missing. */
+	if (filter_events(nl_socket_get_fd(n->events)))
+		nl_socket_add_memberships(n->events, RTNLGRP_NEIGH, 0);
+	n->neighbours = true;
 }
 
 /* ---- life ---- */

@@ -54,6 +54,9 @@ void netlink_flush(struct netlink *n);
  * over it (see sender.h). */
 void netlink_use_thread(struct netlink *n);
 
+/* From now on events of neighbours come, too: permanent entries that are made or changed, and all that go. */
+void netlink_follow_neighbours(struct netlink *n);
+
 /* One dump at a time. put writes the request's body; each message goes to on_message, then on_end is called with 0, an
  * errno, or EINTR if the kernel says that the dump is inconsistent. on_end may start the next dump. */
 struct netlink_dump {

@@ -78,6 +78,27 @@ void problem_clear(struct fib *f, const char *key)
 	free(p);
 }
 
+/* A route that others keep undoing waits until it is put back, so those that wait are all. */
+static void show_fights(const struct fib *f, struct strbuf *out)
+{
+	const struct route *first = NULL;
+	char prefix[PREFIX_STRLEN];
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < f->backoffs.count; i++) {
+		const struct route *r = f->backoffs.heap[i]->owner;
+		if (r->extra->error || !r->extra->fights)
+			continue;
+		first = first ? first : r;
+		count++;
+	}
+	if (count)
+		strbuf_printf(
+		    out,
+		    "others keep removing or changing %u of our routes, %s (%u times) for one: `ip monitor route`\n",
+		    count, prefix_format(&first->prefix, prefix), first->extra->fights);
+}
+
 void fib_problems(const struct fib *f, struct strbuf *out)
 {
 	const struct problem *p;
@@ -86,6 +107,7 @@ void fib_problems(const struct fib *f, struct strbuf *out)
 	{
 		strbuf_printf(out, "%s\n", p->text);
 	}
+	show_fights(f, out);
 }
 
 /* ---- one route ---- */

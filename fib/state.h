@@ -60,7 +60,7 @@ struct route_extra {
 	struct backoff wait;
 	int error;	 /* of the last write, 0 if it went well */
 	char *text;	 /* what the kernel said about it */
-	uint32_t fights; /* times in a row that somebody undid what we wrote */
+	uint32_t fights; /* times of late that somebody undid what we wrote */
 	uint64_t fought; /* when that was last */
 };
 
@@ -135,7 +135,7 @@ struct fib {
 	struct surplus_queue surplus;
 	struct slab sent_slab;
 	struct backoffs backoffs;
-	struct log_limit refusals;
+	struct log_limit refusals, fights;
 	struct loop_work resolve_work, write_work;
 
 	struct problem_list problems;

@@ -13,10 +13,10 @@
 #include "fib/picture.h"
 #include "fib/state.h"
 
-/* A repaired route that is undone again within this time is being fought over. */
-#define FIGHT_TIME (60 * MONO_SEC)
-/* So many repairs are made at once. */
-#define FIGHT_PATIENCE 2
+/* So many repairs of a route are made at once, and one more for each time that nothing happened for so long: a network
+ * manager that sweeps now and then is undone at once, one that keeps at it more and more slowly. */
+#define FIGHT_PATIENCE 3
+#define FIGHT_TIME (10 * MONO_SEC)
 /* So many routes are sent at once. The kernel takes 10 to 40 us for each, while nobody else is served: more would not
  * be noticeably cheaper. */
 #define BURST 64
@@ -47,6 +47,14 @@ static void sent_free(struct fib *f, struct sent *s)
 
 /* ---- trouble ---- */
 
+static void fights_forget(struct route_extra *e, uint64_t now)
+{
+	uint64_t quiet = (now - e->fought) / FIGHT_TIME;
+
+	e->fights = quiet < e->fights ? e->fights - (uint32_t)quiet : 0;
+	e->fought += quiet * FIGHT_TIME;
+}
+
 void write_forgive(struct fib *f, struct route *r)
 {
 	struct route_extra *e = r->extra;
@@ -60,8 +68,7 @@ void write_forgive(struct fib *f, struct route *r)
 		e->wait.step = 0;
 	}
 	route_count(f, r);
-	if (e->fights && mono_now() - e->fought > FIGHT_TIME)
-		e->fights = 0;
+	fights_forget(e, mono_now());
 	if (e->others || e->fights || backoff_is_waiting(&e->wait))
 		return;
 	free(e);
@@ -103,20 +110,36 @@ static void on_wait_over(void *arg, void *owner)
 	route_check(arg, owner);
 }
 
+/* Why somebody does so is not known here, but who looks for it should not have to guess that it happens. */
+static void tell_fight(struct fib *f, const struct route *r)
+{
+	char prefix[PREFIX_STRLEN];
+	uint32_t suppressed = 0;
+
+	if (log_allowed(&f->fights, 5, 60 * MONO_SEC, &suppressed))
+		log_warn(
+		    "fib",
+		    "%s metric %u: others have removed or changed our route %u times: it is put back more and more "
+		    "slowly; `ip monitor route` shows when, a network manager or another routing daemon may be told "
+		    "to leave protocol %u alone (%u more such)",
+		    prefix_format(&r->prefix, prefix), r->metric, r->extra->fights, f->conf.protocol, suppressed);
+}
+
 void write_repair(struct fib *f, struct route *r)
 {
 	struct route_extra *e = route_extra(r);
 	uint64_t now = mono_now();
 
 	r->flags |= ROUTE_LOST;
-	if (!e->fights || now - e->fought > FIGHT_TIME) {
-		e->fights = 0;
+	fights_forget(e, now);
+	if (!e->fights)
 		e->wait.step = 0;
-	}
 	e->fights++;
 	e->fought = now;
-	if (e->fights > FIGHT_PATIENCE && !backoff_is_waiting(&e->wait) && !(r->flags & ROUTE_DIRTY))
+	if (e->fights > FIGHT_PATIENCE && !backoff_is_waiting(&e->wait) && !(r->flags & ROUTE_DIRTY)) {
 		backoff_wait(&f->backoffs, &e->wait);
+		tell_fight(f, r);
+	}
 	route_check(f, r);
 }
 

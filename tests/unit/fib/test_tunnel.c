@@ -177,6 +177,15 @@ START_TEST(other_ends)
 	fib_vtep_unset(n->fib, FIB_VXLAN, &(struct addr){.af = AF_INET, .b = {10, 9, 0, 3}});
 	WAIT_TEXT(n, neighbours("vxlan.calico"), "10.9.0.2 lladdr " MAC1 " PERMANENT");
 	WAIT_TEXT(n, forwarding("vxlan.calico"), MAC1 " dst 10.0.0.22 self permanent");
+	/* What others remove, or change, is put back. */
+	run("ip neigh del 10.9.0.2 dev vxlan.calico; bridge fdb del " MAC1 " dev vxlan.calico dst 10.0.0.22");
+	WAIT_TEXT(n, neighbours("vxlan.calico"), "10.9.0.2 lladdr " MAC1 " PERMANENT");
+	WAIT_TEXT(n, forwarding("vxlan.calico"), MAC1 " dst 10.0.0.22 self permanent");
+	run("ip neigh replace 10.9.0.2 lladdr " MAC2 " dev vxlan.calico nud permanent");
+	run("bridge fdb replace " MAC1 " dev vxlan.calico dst 10.0.0.23");
+	WAIT_TEXT(n, neighbours("vxlan.calico"), "10.9.0.2 lladdr " MAC1 " PERMANENT");
+	WAIT_TEXT(n, forwarding("vxlan.calico"), MAC1 " dst 10.0.0.22 self permanent");
+	ck_assert_uint_eq(fib_stats(n->fib).resyncs, 0);
 	/* The kernel drops the one without a word when the last IPv4 address goes; we put the address back, too. */
 	run("ip addr del 10.9.0.1/32 dev vxlan.calico");
 	WAIT_TEXT(n, addresses("vxlan.calico"), "10.9.0.1/32");

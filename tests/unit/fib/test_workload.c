@@ -126,6 +126,9 @@ START_TEST(interface_goes_down_and_up)
 	WAIT_ROUTES(n, "10.1.0.5", "10.1.0.5 dev cali1 proto 186 scope link metric 1024");
 	WAIT_ROUTES(n, "fd01::5", "fd01::5 dev cali1 proto 186 metric 1024");
 	WAIT(n, strcmp(output("ip neigh show 10.1.0.5"), "10.1.0.5 dev cali1 lladdr " MAC " PERMANENT") == 0);
+	/* Others remove it. */
+	run("ip neigh del 10.1.0.5 dev cali1");
+	WAIT(n, strcmp(output("ip neigh show 10.1.0.5"), "10.1.0.5 dev cali1 lladdr " MAC " PERMANENT") == 0);
 	/* Both at once, so that one turn sees down and up. */
 	run("ip link set cali1 down; ip link set cali1 up");
 	WAIT_ROUTES(n, "10.1.0.5", "10.1.0.5 dev cali1 proto 186 scope link metric 1024");
