@@ -9,7 +9,7 @@
  * comes by a later epoch of the same age, and long before numbers could run out one is begun for that alone. */
 #include "rib/core.h"
 
-/* Epochs in use after which they are drawn together; and at most. */
+/* Epochs in use after which they are drawn together; and at most: the one before them is that of what has just died. */
 #define SPAN_LONG 64u
 #define SPAN_MAX (UINT8_MAX - 1u)
 
@@ -34,6 +34,13 @@ void peer_count(struct rib_peer *p, enum family f, const struct route *rt, int b
 	t->routes += (uint32_t)by;
 	if (!route_reason(rt))
 		t->accepted += (uint32_t)by;
+}
+
+void route_die(struct rib_peer *p, enum family f, struct route *rt)
+{
+	peer_count(p, f, rt, -1);
+	rt->epoch = (uint8_t)(p->fam[f].keep_from - 1);
+	peer_count(p, f, rt, 1);
 }
 
 static void tally_move(struct tally *to, struct tally *from)
@@ -105,15 +112,15 @@ static void visit(struct rib_peer *p, enum family f, uint32_t node, uint32_t *li
 }
 
 /* The whole table was walked since walk_epoch was the present one and walk_long was long_until, and nothing but new
- * epochs came since: no route is dead, the stale ones are not older than walk_epoch - 1 and those that are so for long
- * not than walk_long - 1. */
+ * epochs came since: no route is dead (or it died behind the walk, and the next one draws together), the stale ones are
+ * not older than walk_epoch - 1 and those that are so for long not than walk_long - 1. */
 static void walk_done(struct rib_peer *p, enum family f)
 {
 	struct peer_family *pf = &p->fam[f];
 	uint8_t stale_from = (uint8_t)(pf->walk_epoch - 1);
 
 	pf->walking = false;
-	if (pf->span < SPAN_LONG)
+	if (pf->span < SPAN_LONG || pf->tally[AGE_DEAD].routes)
 		return;
 	pf->keep_from = pf->tally[AGE_LONG_LIVED].routes ? (uint8_t)(pf->walk_long - 1) : pf->long_until;
 	if ((uint8_t)(pf->epoch - pf->long_until) > (uint8_t)(pf->epoch - stale_from)) {

@@ -1,6 +1,7 @@
 /* The inside of the RIB, shared by the files of rib/ and nobody else.
  *
- * rib.c owns the queue of dirty nodes and the work items, update.c and local.c change routes, decide.c selects, peer.c
+ * rib.c owns the queue of dirty nodes and the work items, update.c and local.c change routes, crowd.c
+ * finds them where there are many, decide.c selects, peer.c
  * owns peers, ages.c how old their routes are and the walks over them; want.c, group.c, adjout.c, entries.c, encode.c
  * and send.c are what goes out. */
 #ifndef RIB_CORE_H
@@ -150,9 +151,10 @@ struct rib {
 	struct table table[FAM_COUNT];
 	struct pool routes;
 	unsigned n_routes[FAM_COUNT];
-	struct htab originals;	  /* struct original by route id */
-	bool released[FAM_COUNT]; /* routes may be sent */
-	bool complete[FAM_COUNT]; /* End-of-RIB too, once what was dirty at `complete_mark` is decided */
+	struct htab originals;	       /* struct original by route id */
+	struct htab crowds[FAM_COUNT]; /* struct crowd by node id */
+	bool released[FAM_COUNT];      /* routes may be sent */
+	bool complete[FAM_COUNT];      /* End-of-RIB too, once what was dirty at `complete_mark` is decided */
 	uint64_t complete_mark[FAM_COUNT];
 
 	struct rib_peer **peers; /* by index; [LOCAL_PEER] is the local one */
@@ -220,8 +222,9 @@ struct route_change {
 	enum route_source source;
 };
 void route_set(struct rib *r, const struct route_change *c, const struct prefix *prefix);
-/* The link that holds the peer's route (a list's head or a next field), or NULL. */
-uint32_t *node_route_find(struct rib *r, struct node *n, uint16_t peer, uint32_t path_id);
+/* False if the peer has no such route. */
+bool route_withdraw(struct rib *r, enum family f, uint32_t node_id, struct rib_peer *p, uint32_t path_id);
+/* The route that this link (a list's head or a next field) holds. */
 void route_remove(struct rib *r, enum family f, uint32_t node_id, uint32_t *link);
 /* Evaluates loops and import policy again for a route that stays. */
 void route_reevaluate(struct rib *r, enum family f, uint32_t node_id, uint32_t route_id);
@@ -230,8 +233,20 @@ struct attrs *route_received(const struct rib *r, uint32_t route_id);
 void originals_clear(struct rib *r);
 void memo_clear(struct rib *r);
 
+/* crowd.c */
+
+/* The peer's route of a node, ID_NONE if it has none. */
+uint32_t node_route(struct rib *r, enum family f, uint32_t node_id, uint16_t peer, uint32_t path_id);
+/* A node's list has this route now; it is about to lose it. */
+void crowd_add(struct rib *r, enum family f, uint32_t node_id, uint32_t route_id);
+void crowd_remove(struct rib *r, enum family f, uint32_t node_id, uint32_t route_id);
+void crowds_clear(struct rib *r);
+size_t crowds_bytes(const struct rib *r);
+
 /* ages.c */
 enum age route_age(const struct rib_peer *p, enum family f, const struct route *rt);
+/* The route is as good as withdrawn. */
+void route_die(struct rib_peer *p, enum family f, struct route *rt);
 void peer_count(struct rib_peer *p, enum family f, const struct route *rt, int by);
 /* All fresh routes become stale; those that are stale die, or are kept as long-lived. */
 void peer_all_stale(struct rib_peer *p, enum family f);

@@ -275,7 +275,7 @@ static unsigned drop_worse(const struct scale *s, const struct row *row, struct 
 static const struct route **class_place(const struct scale *s, const struct row *row, const struct decision *d,
 					uint32_t places, const struct route *rt)
 {
-	uint32_t class = row->class(s, rt), at = (uint32_t)(class * s->r->table[s->f].key[1] >> 32);
+	uint32_t class = row->class(s, rt), at = (uint32_t)hash_fold(class, s->r->table[s->f].key[1]);
 
 	for (;; at++) {
 		const struct route **place = &d->classes[at & (places - 1)];

@@ -20,11 +20,8 @@ void rib_local_set(struct rib *r, const struct prefix *p, enum route_source sour
 void rib_local_unset(struct rib *r, const struct prefix *p)
 {
 	enum family f = family_of_af(p->addr.af);
-	uint32_t id = table_find(&r->table[f], p), *link;
+	uint32_t id = table_find(&r->table[f], p);
 
-	if (id == ID_NONE)
-		return;
-	link = node_route_find(r, table_node(&r->table[f], id), LOCAL_PEER, 0);
-	if (link)
-		route_remove(r, f, id, link);
+	if (id != ID_NONE)
+		route_withdraw(r, f, id, rib_local_peer(r), 0);
 }

@@ -181,6 +181,7 @@ void rib_free(struct rib *r)
 	free(r->decision);
 	wants_free(r->wants);
 	originals_clear(r);
+	crowds_clear(r);
 	for (int f = 0; f < FAM_COUNT; f++) {
 		table_clear(&r->table[f]);
 		free(r->dirty[f].ids);
@@ -258,7 +259,7 @@ struct rib_stats rib_stats(const struct rib *r)
 	    .attrs = attrs_count(r->attrs),
 	    .next_hops = attrs_nexthops(r->attrs),
 	    .groups = r->n_groups,
-	    .bytes = sizeof *r + attrs_bytes(r->attrs) + pool_bytes(&r->routes) + groups_bytes(r),
+	    .bytes = sizeof *r + attrs_bytes(r->attrs) + pool_bytes(&r->routes) + crowds_bytes(r) + groups_bytes(r),
 	};
 
 	for (unsigned i = 0; i < r->n_peers; i++)

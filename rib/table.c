@@ -65,15 +65,6 @@ size_t pool_bytes(const struct pool *p)
 
 /* ---- The hash ---- */
 
-/* Multiply and fold under a secret key (as wyhash does): as few cycles as a plain multiplicative hash, and nobody who
- * does not know the key can aim prefixes at one bucket. */
-static inline uint64_t fold(uint64_t a, uint64_t b)
-{
-	unsigned __int128 product = (unsigned __int128)a * b;
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
 static inline uint32_t hash_prefix(const struct table *t, const uint8_t *addr, unsigned len)
 {
 	uint64_t hi, lo;
@@ -81,11 +72,11 @@ static inline uint32_t hash_prefix(const struct table *t, const uint8_t *addr, u
 
 	if (t->family == FAM_IPV4) {
 		memcpy(&v4, addr, sizeof v4);
-		return (uint32_t)fold(((uint64_t)len << 32 | v4) ^ t->key[0], t->key[1]);
+		return (uint32_t)hash_fold(((uint64_t)len << 32 | v4) ^ t->key[0], t->key[1]);
 	}
 	memcpy(&hi, addr, 8);
 	memcpy(&lo, addr + 8, 8);
-	return (uint32_t)fold(fold(hi ^ t->key[0], t->key[1]) ^ lo ^ t->key[2], t->key[3] ^ len);
+	return (uint32_t)hash_fold(hash_fold(hi ^ t->key[0], t->key[1]) ^ lo ^ t->key[2], t->key[3] ^ len);
 }
 
 static inline bool node_is(const struct table *t, const struct node *n, const struct prefix *p)

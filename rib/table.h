@@ -41,6 +41,7 @@ static inline void *pool_at(const struct pool *p, uint32_t id)
 #define NODE_CHANGED \
 	4	    /* a selected route changed or went: the selection changed even if the same routes stay selected */
 #define NODE_SINK 8 /* the sink is told of the selection though it is the same */
+#define NODE_CROWDED 16 /* it has many routes: see crowd.c */
 
 struct node {
 	uint32_t routes; /* first route, ID_NONE; selected routes first, the best one at the head */
@@ -57,7 +58,7 @@ struct table {
 	uint32_t mask;
 	enum family family;
 	uint32_t by_length[129]; /* nodes per prefix length, for longest-prefix match */
-	uint64_t key[4];	 /* of the hash: secret, prefixes come from peers */
+	uint64_t key[4];	 /* of hashes: secret and odd, keys come from peers */
 };
 
 void table_init(struct table *t, enum family f);

@@ -261,17 +261,6 @@ static struct attrs *import(struct rib *r, const struct route_change *c, const s
 
 /* ---- Routes ---- */
 
-uint32_t *node_route_find(struct rib *r, struct node *n, uint16_t peer, uint32_t path_id)
-{
-	for (uint32_t *link = &n->routes; *link != ID_NONE; link = &route_at(r, *link)->next) {
-		const struct route *rt = route_at(r, *link);
-
-		if (rt->peer == peer && rt->path_id == path_id)
-			return link;
-	}
-	return NULL;
-}
-
 static void note_place(struct peer_family *pf, enum family f, uint32_t node, const struct attrs *set)
 {
 	pageset_add(&pf->pages, node >> PAGE_SHIFT);
@@ -279,19 +268,20 @@ static void note_place(struct peer_family *pf, enum family f, uint32_t node, con
 		pageset_add(&set->next_hop->pages[f], node >> PAGE_SHIFT);
 }
 
-/* A new route, at the end of the list: the selected ones stay in front until the node is decided. */
+/* A new route, behind the selected ones: they stay in front until the node is decided. */
 static uint32_t route_add(struct rib *r, const struct route_change *c)
 {
 	uint32_t id = pool_get(&r->routes), *link = &table_node(&r->table[c->family], c->node)->routes;
 	struct route *rt = route_at(r, id);
 
-	rt->next = ID_NONE;
+	while (*link != ID_NONE && route_at(r, *link)->flags & ROUTE_SELECTED)
+		link = &route_at(r, *link)->next;
+	rt->next = *link;
+	*link = id;
 	rt->path_id = c->path_id;
 	rt->peer = c->peer->index;
 	rt->epoch = c->peer->fam[c->family].epoch;
-	while (*link != ID_NONE)
-		link = &route_at(r, *link)->next;
-	*link = id;
+	crowd_add(r, c->family, c->node, id);
 	r->n_routes[c->family]++;
 	return id;
 }
@@ -320,15 +310,15 @@ void route_set(struct rib *r, const struct route_change *c, const struct prefix 
 {
 	struct rib_peer *p = c->peer;
 	struct peer_family *pf = &p->fam[c->family];
-	uint32_t *link = node_route_find(r, table_node(&r->table[c->family], c->node), p->index, c->path_id);
-	uint32_t id = link ? *link : route_add(r, c);
+	uint32_t known = node_route(r, c->family, c->node, p->index, c->path_id);
+	uint32_t id = known != ID_NONE ? known : route_add(r, c);
 	struct route *rt = route_at(r, id);
 	enum reject_reason reason;
 	struct attrs *set = import(r, c, prefix, &reason);
 	struct outcome before = {0};
 	bool aged = false;
 
-	if (link) {
+	if (known != ID_NONE) {
 		aged = rt->epoch != pf->epoch;
 		peer_count(p, c->family, rt, -1);
 		if (r->observer && !aged)
@@ -339,7 +329,7 @@ void route_set(struct rib *r, const struct route_change *c, const struct prefix 
 	if (route_fill(r, c, id, set, reason) || aged)
 		node_mark_dirty(r, c->family, c->node);
 	else
-		p->faults.duplicates += link != NULL;
+		p->faults.duplicates += known != ID_NONE;
 	p->faults.by_policy += reason == REJECT_POLICY;
 	peer_count(p, c->family, rt, 1);
 	if (r->observer)
@@ -395,11 +385,30 @@ void route_remove(struct rib *r, enum family f, uint32_t node_id, uint32_t *link
 		p->fam[f].best--;
 	peer_count(p, f, rt, -1);
 	original_set(r, id, NULL);
+	crowd_remove(r, f, node_id, id);
 	*link = rt->next;
 	attrs_unref(r->attrs, rt->attrs);
 	pool_put(&r->routes, id);
 	r->n_routes[f]--;
 	node_mark_dirty(r, f, node_id);
+}
+
+bool route_withdraw(struct rib *r, enum family f, uint32_t node_id, struct rib_peer *p, uint32_t path_id)
+{
+	struct node *n = table_node(&r->table[f], node_id);
+	uint32_t id = node_route(r, f, node_id, p->index, path_id), *link = &n->routes;
+
+	if (id == ID_NONE || route_age(p, f, route_at(r, id)) == AGE_DEAD)
+		return false;
+	if (n->flags & NODE_CROWDED) {
+		route_die(p, f, route_at(r, id));
+		node_mark_dirty(r, f, node_id);
+		return true;
+	}
+	while (*link != id)
+		link = &route_at(r, *link)->next;
+	route_remove(r, f, node_id, link);
+	return true;
 }
 
 /* ---- UPDATE ---- */
@@ -503,15 +512,10 @@ static void run_unreach(struct rib_peer *p, const struct bgp_nlri_run *run)
 	struct bgp_nlri nlri;
 
 	while (bgp_nlri_next(&nlri, &rd, run->family, add_path)) {
-		uint32_t id = table_find(&r->table[run->family], &nlri.prefix), *link;
+		uint32_t id = table_find(&r->table[run->family], &nlri.prefix);
 
 		p->withdraws_in++;
-		link = id == ID_NONE
-			   ? NULL
-			   : node_route_find(r, table_node(&r->table[run->family], id), p->index, nlri.path_id);
-		if (link)
-			route_remove(r, run->family, id, link);
-		else
+		if (id == ID_NONE || !route_withdraw(r, run->family, id, p, nlri.path_id))
 			p->faults.duplicate_withdraws++;
 	}
 }

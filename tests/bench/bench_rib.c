@@ -1,10 +1,11 @@
-/* How fast the RIB is and how much memory it takes. Three scenes:
+/* How fast the RIB is and how much memory it takes. The scenes:
  *
  *	table		one peer announces 1,000,000 prefixes with 200,000 attribute sets, another is sent all of them,
  *			then the first one goes down
  *	reflector	1,000 clients announce 100 routes each; every one is sent all the others
  *	services	1,000 clients announce the same 20 prefixes with MEDs of their own; all are sent the best path,
  *			then (ADD-PATH) all of them
+ *	paths		one peer sends 10,000 to 80,000 paths of one prefix (ADD-PATH), changes each and withdraws each
  *
  * Times are CPU time of the RIB (decoding included), without making the input. */
 #include <stdio.h>
@@ -46,7 +47,7 @@ static size_t resident(void)
 
 static const struct bgp_codec codec = {.as4 = true, .families = 1u << FAM_IPV4, .max_message = BGP_MAX_MESSAGE};
 
-static struct rib_peer *peer_add_paths(unsigned i, bool ebgp, bool add_path)
+static struct rib_peer *peer_add_paths(unsigned i, bool ebgp, bool add_path_rx, bool add_path_tx)
 {
 	struct rib_peer_conf conf = {
 	    .remote = addr_from_u32(0x0a000000u + i),
@@ -64,14 +65,15 @@ static struct rib_peer *peer_add_paths(unsigned i, bool ebgp, bool add_path)
 	snprintf(conf.name, sizeof conf.name, "peer%u", i);
 	p = rib_peer_new(rib, &conf, NULL);
 	c.ebgp = ebgp;
-	c.add_path_tx = add_path ? 1u << FAM_IPV4 : 0;
+	c.add_path_rx = add_path_rx ? 1u << FAM_IPV4 : 0;
+	c.add_path_tx = add_path_tx ? 1u << FAM_IPV4 : 0;
 	rib_peer_up(p, &c, 0x0a000000u + i, self);
 	return p;
 }
 
 static struct rib_peer *peer_add(unsigned i, bool ebgp)
 {
-	return peer_add_paths(i, ebgp, false);
+	return peer_add_paths(i, ebgp, false, false);
 }
 
 /* The UPDATE for attribute set number `set`: an AS path of four, and `per` prefixes. */
@@ -111,7 +113,7 @@ static void make_update(struct wr *w, unsigned set, unsigned per, const struct a
 
 static void feed(struct rib_peer *p, const uint8_t *data, size_t len, bool ebgp)
 {
-	struct bgp_codec in = codec;
+	struct bgp_codec in = *rib_peer_codec(p);
 	struct bgp_error err;
 	struct bgp_msg m;
 	int n;
@@ -313,7 +315,7 @@ static void bench_services(unsigned peers, bool add_path)
 	printf("services: %u clients with the same 20 prefixes, %s\n", peers, add_path ? "ADD-PATH" : "best only");
 	scene_begin();
 	for (unsigned i = 0; i < peers; i++)
-		p[i] = peer_add_paths(i + 1, false, add_path);
+		p[i] = peer_add_paths(i + 1, false, false, add_path);
 	for (unsigned round = 0; round < 2; round++)
 		services_round(p, peers, round, add_path);
 	printf("  %-34s %8.1f MB (RIB's own count %.1f MB), %zu octets sent\n", "resident",
@@ -322,12 +324,65 @@ static void bench_services(unsigned peers, bool add_path)
 	free(p);
 }
 
+enum paths_step { PATHS_FIRST, PATHS_CHANGE, PATHS_WITHDRAW };
+
+/* The last path is the first one to be withdrawn. The loop turns after as many paths as one read brings. */
+static void paths_round(struct rib_peer *p, unsigned paths, enum paths_step step)
+{
+	static const char *const names[] = {"first: decode and store", "changes: decode and store", "withdrawals"};
+	struct addr at = addr_from_u32(0x14000000u), next_hop = addr_from_u32(0x0a000001u);
+	struct bgp_attrs a = {.present = 1u << BA_ORIGIN | 1u << BA_AS_PATH | 1u << BA_LOCAL_PREF,
+			      .local_pref = 100 + step,
+			      .next_hop.addr = next_hop};
+	struct bgp_codec out = codec;
+	double in = 0, decide = 0;
+	uint8_t bytes[4096];
+
+	out.add_path_tx = 1u << FAM_IPV4;
+	for (unsigned i = 0; i < paths; i += 100) {
+		struct bgp_nlri nlri[100];
+		struct wr w = wr_make(bytes, sizeof bytes);
+		double began;
+
+		for (unsigned k = 0; k < 100; k++)
+			nlri[k] =
+			    (struct bgp_nlri){prefix_make(&at, 24), step == PATHS_WITHDRAW ? paths - i - k : i + k + 1};
+		if (step == PATHS_WITHDRAW)
+			bgp_update_encode_unreach(&w, &out, FAM_IPV4, nlri, 100);
+		else
+			bgp_update_encode_reach(&w, &out, FAM_IPV4, &a, nlri, 100);
+		began = cpu_now();
+		feed(p, bytes, wr_len(&w), false);
+		in += cpu_now() - began;
+		if (i % 5000 == 4900)
+			decide += settle();
+	}
+	report(names[step], in, paths);
+	report("  decide", decide, paths);
+}
+
+static void bench_paths(unsigned paths)
+{
+	struct rib_peer *p;
+
+	printf("paths: %u of one prefix\n", paths);
+	scene_begin();
+	p = peer_add_paths(1, false, true, false);
+	for (int step = PATHS_FIRST; step <= PATHS_WITHDRAW; step++)
+		paths_round(p, paths, (enum paths_step)step);
+	if (rib_peer_received(p, FAM_IPV4))
+		abort();
+	rib_free(rib);
+}
+
 int main(void)
 {
 	loop = loop_new();
 	bench_reflector(1000, 100);
 	bench_services(1000, false);
 	bench_services(1000, true);
+	for (unsigned paths = 10000; paths <= 80000; paths *= 2)
+		bench_paths(paths);
 	bench_table(200000, 5, false);
 	bench_table(200000, 5, true);
 	arena_free(&arena);
