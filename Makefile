@@ -45,6 +45,8 @@ UNIT_TESTS := $(call programs,tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
 FUZZERS := $(call programs,tests/fuzz/fuzz_*.c)
 BENCHES := $(call programs,tests/bench/bench_*.c)
 TOOLS := $(call programs,tests/tools/*.c)
+# The benchmarks' load generator shares no code with the daemon.
+LOADS := $(BUILD)/tests/bench/load/bgp_load $(BUILD)/tests/bench/load/bgp_floor
 
 .PHONY: all
 all: $(BUILD)/calidrisd $(BUILD)/calidris $(PLUGIN) ## Build the daemon, its client and its plugin
@@ -122,8 +124,11 @@ fuzzers: $(FUZZERS)
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(call lib,$(REMOTE)) $(LIBRARIES)
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS) $(REMOTE_LIBS)
 benches: $(BENCHES)
-$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARIES)
+$(BENCHES): %: %.o $(LIBRARIES)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS)
+
+$(LOADS): %: %.o $(BUILD)/tests/bench/load/plan.o $(BUILD)/tests/bench/load/watch.o
+	$(CC) $(ALL_LDFLAGS) -o $@ $^
 
 tools: $(TOOLS)
 
@@ -135,7 +140,7 @@ $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(LIBRARIES)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS)
 
 .SECONDARY:
--include $(ALL_OBJECTS:.o=.d) $(addsuffix .d,$(UNIT_TESTS) $(FUZZERS) $(BENCHES) $(TOOLS)) $(BUILD)/daemon/main.d $(BUILD)/daemon/client.d
+-include $(ALL_OBJECTS:.o=.d) $(addsuffix .d,$(UNIT_TESTS) $(FUZZERS) $(BENCHES) $(LOADS) $(TOOLS)) $(BUILD)/daemon/main.d $(BUILD)/daemon/client.d
 
 # tests/run.py builds what it runs, in directories of its own under $(BUILD).
 RUN = $(PYTHON) -B tests/run.py --build $(BUILD) $(if $(ONLY),--only '$(ONLY)')
@@ -156,8 +161,9 @@ fuzz: check-packages ## Run each fuzzer for FUZZ_SECONDS
 	@$(RUN) --seconds $(FUZZ_SECONDS) fuzz
 
 .PHONY: bench
-bench: benches ## Run the benchmarks
+bench: check-packages all benches $(LOADS) ## Run the benchmarks, beside the other daemons that are installed
 	@for bench in $(BENCHES); do echo "== $${bench##*/}"; $$bench || exit 1; done
+	CALIDRIS_BUILD=$(BUILD) $(PYTHON) -B tests/bench/bench.py $(BENCH)
 
 .PHONY: demo
 demo: run-packages ## Run a cluster of three nodes and a route reflector in namespaces; KEEP=1 leaves it up
