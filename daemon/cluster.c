@@ -15,6 +15,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
 #include "daemon/bmp.h"
+#include "daemon/dataplane.h"
 #include "daemon/export.h"
 #include "daemon/overlay.h"
 #include "daemon/speaker.h"
@@ -372,6 +373,7 @@ static void apply_self(struct cluster *c)
 		mark_all_dirty(c);
 	update_export(c);
 	overlay_apply(c->d->overlay, &c->self);
+	dataplane_apply(c->d, &c->self);
 	p = peering_compute(c->d->store, &c->d->config, &c->self);
 	strbuf_free(&c->peering_notes);
 	c->peering_notes = p.notes;

@@ -30,6 +30,7 @@ struct daemon {
 	struct store *store;
 	struct rib *rib;
 	struct fib *fib;
+	bool wants_bgp; /* dataplane.h: what BGP selects is meant for this node's kernel */
 	struct bgp_engine *engine;
 	struct speaker *speaker;
 	struct liveness *liveness;

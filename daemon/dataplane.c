@@ -18,7 +18,7 @@ static void on_best(void *arg, const struct prefix *p, const struct rib_route *r
 	struct fib_route r = {.prefix = *p, .class = FIB_BGP, .type = FIB_VIA, .hops = hops};
 
 	/* Our own routes reach the kernel from the objects that ask for them. */
-	if (!n || routes[0].source != SOURCE_BGP) {
+	if (!n || routes[0].source != SOURCE_BGP || !d->wants_bgp) {
 		fib_unset(d->fib, p, FIB_BGP);
 		return;
 	}
@@ -82,6 +82,18 @@ const struct fib_ops dataplane_fib_ops = {
     .on_nexthop = on_fib_nexthop,
     .on_link = on_fib_link,
 };
+
+void dataplane_apply(struct daemon *d, const struct self *self)
+{
+	static const struct prefix all[FAM_COUNT] = {{.addr.af = AF_INET}, {.addr.af = AF_INET6}};
+	bool wants_bgp = d->config.programming || !self->cluster_id;
+
+	if (wants_bgp == d->wants_bgp)
+		return;
+	d->wants_bgp = wants_bgp;
+	for (int f = 0; f < FAM_COUNT; f++)
+		rib_reselect(d->rib, &all[f]);
+}
 
 struct fib_conf dataplane_fib_conf(const struct config *c)
 {

@@ -3,10 +3,15 @@
 #define DAEMON_DATAPLANE_H
 
 #include "daemon/daemon.h"
+#include "daemon/self.h"
 
 /* The callbacks of rib_new() and fib_new(); arg is the struct daemon. */
 extern const struct rib_sink dataplane_rib_sink;
 extern const struct fib_ops dataplane_fib_ops;
+/* What BGP selects is meant for this node's kernel, programming or not (`show takeover` tells what would come of it),
+ * but not for that of a reflector that does not program: there the routes are many and would be kept for nobody. Call
+ * it when the configuration or the node may have changed. */
+void dataplane_apply(struct daemon *d, const struct self *self);
 /* The fib's settings as the configuration has them. */
 struct fib_conf dataplane_fib_conf(const struct config *c);
 struct rib_conf dataplane_rib_conf(const struct config *c);

@@ -345,7 +345,9 @@ static void explain_kernel(struct request *r, const struct addr *a)
 {
 	char answer[256] = "";
 
-	out_table(&r->out, "kernel_routes", "Routes for the kernel", "none of ours covers it");
+	out_table(&r->out, "kernel_routes", "Routes for the kernel",
+		  r->d->wants_bgp ? "none of ours covers it"
+				  : "none: a reflector with kernel.programming off keeps BGP's routes to itself");
 	fib_explain(r->d->fib, a, on_kernel, r);
 	out_end(&r->out);
 	fib_kernel_lookup(r->d->fib, a, answer, sizeof answer);

@@ -255,3 +255,16 @@ def test_stuck_clients(new_cluster):
 def up_to_date(node, number):
     """Whether this client has been given everything."""
     return node.show("peers", f"10.128.0.{number}")["peer"]["updates"]["up_to_date"]
+
+
+def test_programming_of_a_reflector(new_cluster):
+    """What a reflector that does not program selects is kept out of the FIB, not only out of the kernel; a reload changes that."""
+    cluster = new_cluster()
+    reflector, node = cluster.add_reflector("reflector"), cluster.add_node("node-1")
+    cluster.start()
+    wait_for(lambda: set(node.blocks) <= {row["prefix"] for row in reflector.show("routes")["routes"]}, "the node's blocks")
+    assert not reflector.show("kernel")["kernel"]
+    assert "keeps BGP's routes to itself" in reflector.calidris("explain", node.blocks[0].split("/")[0])
+    reflector.configure({"kernel": {"programming": True}})
+    reflector.reload()
+    wait_for(lambda: all(reflector.route(block) for block in node.blocks), lambda: reflector.routes())
