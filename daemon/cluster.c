@@ -18,17 +18,19 @@
 #include "daemon/dataplane.h"
 #include "daemon/export.h"
 #include "daemon/overlay.h"
+#include "daemon/service.h"
 #include "daemon/speaker.h"
 #include "datastore/pod.h"
 
 #define LISTEN_RETRY (5 * MONO_SEC)
 
 /* In order of precedence: what a prefix is here, if several objects claim it. */
-enum claim_kind { CLAIM_WORKLOAD, CLAIM_BLOCK, CLAIM_BORROWED, CLAIM_KIND_COUNT };
+enum claim_kind { CLAIM_WORKLOAD, CLAIM_BLOCK, CLAIM_BORROWED, CLAIM_SERVICE, CLAIM_KIND_COUNT };
 
 struct claim {
 	LIST_ENTRY(claim) link;
-	const struct object *object; /* in the store, or the `before` of a change that is being handled */
+	/* In the store, or the `before` of a change that is being handled; NULL: a range of Services' addresses. */
+	const struct object *object;
 	enum claim_kind kind;
 };
 
@@ -118,6 +120,21 @@ static void claim_drop(struct cluster *c, const struct object *o, enum claim_kin
 	mark_dirty(c, l);
 }
 
+void cluster_claim_service(struct cluster *c, const struct object *o, const struct prefix *p)
+{
+	claim_add(c, o, CLAIM_SERVICE, p);
+}
+
+void cluster_unclaim_service(struct cluster *c, const struct object *o, const struct prefix *p)
+{
+	claim_drop(c, o, CLAIM_SERVICE, p);
+}
+
+void cluster_kick(struct cluster *c)
+{
+	loop_work_schedule(c->d->loop, &c->work);
+}
+
 static bool is_self(const struct cluster *c, const char *node)
 {
 	return node && strcmp(node, c->d->config.node_name) == 0;
@@ -189,6 +206,7 @@ void cluster_on_change(void *arg, const struct object *before, const struct obje
 	if (before && kinds[kind].claims)
 		kinds[kind].claims(c, before, claim_drop);
 	overlay_on_change(c->d->overlay, before, after);
+	service_on_change(c->d->service, before, after);
 	if (concerns_self(c, before) || concerns_self(c, after)) {
 		c->dirty_self = true;
 		loop_work_schedule(c->d->loop, &c->work);
@@ -210,6 +228,7 @@ static const enum route_source claim_source[CLAIM_KIND_COUNT] = {
     [CLAIM_WORKLOAD] = SOURCE_WORKLOAD,
     [CLAIM_BLOCK] = SOURCE_BLOCK,
     [CLAIM_BORROWED] = SOURCE_STATIC,
+    [CLAIM_SERVICE] = SOURCE_SERVICE,
 };
 
 static const struct claim *find_claim(const struct local_prefix *l, enum claim_kind kind)
@@ -374,6 +393,7 @@ static void apply_self(struct cluster *c)
 	update_export(c);
 	overlay_apply(c->d->overlay, &c->self);
 	dataplane_apply(c->d, &c->self);
+	service_apply(c->d->service, &c->self);
 	p = peering_compute(c->d->store, &c->d->config, &c->self);
 	strbuf_free(&c->peering_notes);
 	c->peering_notes = p.notes;
@@ -401,7 +421,8 @@ static bool cluster_work(void *arg, uint64_t deadline)
 		c->dirty_self = false;
 		apply_self(c);
 	}
-	left = settle_prefixes(c, deadline);
+	/* Prefixes wait until all Services have said what they claim: one that moves from one to another stays. */
+	left = service_settle(c->d->service, deadline) || settle_prefixes(c, deadline);
 	if (!left && !c->announced_sync) {
 		c->announced_sync = true;
 		if (c->d->dry_run)
@@ -457,6 +478,7 @@ void cluster_reconfigure(struct cluster *c)
 
 	/* The node's name may be another one now: claim everything again. What stays the same is settled as a no-op. */
 	drop_all_claims(c);
+	service_forget(c->d->service);
 	mark_all_dirty(c);
 	for (int k = 0; k < OBJ_KIND_COUNT; k++) {
 		unsigned pos = 0;
@@ -477,6 +499,16 @@ const struct self *cluster_self(const struct cluster *c)
 	return &c->self;
 }
 
+static void put_origin(const struct object *o, struct strbuf *out)
+{
+	strbuf_puts(out, out->len ? ", " : "");
+	if (o)
+		strbuf_printf(out, "%s %s%s%s (%s)", object_kind_name(o->kind), o->namespace, *o->namespace ? "/" : "",
+			      o->name, o->source);
+	else
+		strbuf_puts(out, "the configured ranges of Services");
+}
+
 void cluster_origin(const struct cluster *c, const struct prefix *p, struct strbuf *out)
 {
 	const struct local_prefix *l = htab_find(&c->prefixes, prefix_hash(p), local_prefix_eq, p);
@@ -485,9 +517,7 @@ void cluster_origin(const struct cluster *c, const struct prefix *p, struct strb
 	if (!l)
 		return;
 	LIST_FOREACH(claim, &l->claims, link)
-	strbuf_printf(out, "%s%s %s%s%s (%s)", out->len ? ", " : "", object_kind_name(claim->object->kind),
-		      claim->object->namespace, *claim->object->namespace ? "/" : "", claim->object->name,
-		      claim->object->source);
+	put_origin(claim->object, out);
 }
 
 void cluster_problems(const struct cluster *c, struct strbuf *out)

@@ -17,6 +17,11 @@ void cluster_reconfigure(struct cluster *c);
 /* Has everything been applied that was there when the datastore came in sync? */
 bool cluster_is_settled(const struct cluster *c);
 const struct self *cluster_self(const struct cluster *c);
+/* A Service (NULL: a range of Services' addresses) has this prefix announced, no longer has it. */
+void cluster_claim_service(struct cluster *c, const struct object *o, const struct prefix *p);
+void cluster_unclaim_service(struct cluster *c, const struct object *o, const struct prefix *p);
+/* There is something to do at the end of the turn. */
+void cluster_kick(struct cluster *c);
 /* The object a local route comes from, for explain: "WorkloadEndpoint default/web-0 (pods.yaml:12)"; "" if none. */
 void cluster_origin(const struct cluster *c, const struct prefix *p, struct strbuf *out);
 /* What keeps this node from working fully, a line each: no Node object, no address, a port that is taken, BGPPeers

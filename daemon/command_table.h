@@ -17,6 +17,7 @@
 	  "what would be added, replaced and removed by taking over BIRD's and Felix's routes", show_takeover)     \
 	X("show bmp", "", 0, 0, "the BMP stations reported to", show_bmp)                                          \
 	X("show objects", "[KIND]", 0, 1, "the cluster's objects, and where they are from", show_objects)          \
+	X("show services", "", 0, 0, "which addresses of Services are announced, and why", show_services)          \
 	X("show problems", "", 0, 0, "what keeps this node from working fully", show_problems)                     \
 	X("show memory", "", 0, 0, "what the memory is used for", show_memory)                                     \
 	X("explain", "ADDRESS", 1, 1, "this address from the object to the kernel, and why", explain)              \

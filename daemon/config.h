@@ -21,8 +21,9 @@ struct config {
 	char *node_name; /* node.name, NODENAME; default: CALICO_NODENAME_FILE's content, then the host name, lower case
 			  */
 	struct addr node_ip,
-	    node_ip6;	  /* node.ip, IP; node.ip6, IP6: instead of the Node object's; none: from the object */
-	uint32_t node_as; /* node.as, AS: instead of the Node object's; 0: from the objects */
+	    node_ip6;	       /* node.ip, IP; node.ip6, IP6: instead of the Node object's; none: from the object */
+	char *kubernetes_name; /* node.kubernetes_name, CALICO_K8S_NODE_REF; "": node_name */
+	uint32_t node_as;      /* node.as, AS: instead of the Node object's; 0: from the objects */
 	/* datastore.* */
 	char *datastore_type;	   /* datastore.type, DATASTORE_TYPE: "file" */
 	char *datastore_directory; /* datastore.directory */
@@ -33,13 +34,14 @@ struct config {
 	unsigned connect_retry_time, idle_hold_time, idle_hold_max; /* s */
 	bool graceful_restart;					    /* bgp.graceful_restart.enabled */
 	unsigned restart_time;					    /* bgp.graceful_restart.restart_time, s */
-	unsigned llgr_time;	       /* bgp.graceful_restart.long_lived_stale_time, s; 0 none */
-	bool graceful_shutdown;	       /* bgp.graceful_shutdown.announce */
-	bool honour_graceful_shutdown; /* bgp.graceful_shutdown.honour */
-	bool both_families;	       /* bgp.both_families: offer IPv4 and IPv6 on every session */
-	unsigned max_paths;	       /* bgp.max_paths */
-	enum add_path_mode add_path;   /* bgp.add_path: where no BGPPeer says another */
-	bool extended_messages;	       /* bgp.extended_messages */
+	unsigned llgr_time;		   /* bgp.graceful_restart.long_lived_stale_time, s; 0 none */
+	bool graceful_shutdown;		   /* bgp.graceful_shutdown.announce */
+	bool honour_graceful_shutdown;	   /* bgp.graceful_shutdown.honour */
+	bool both_families;		   /* bgp.both_families: offer IPv4 and IPv6 on every session */
+	unsigned max_paths;		   /* bgp.max_paths */
+	enum add_path_mode add_path;	   /* bgp.add_path: where no BGPPeer says another */
+	bool extended_messages;		   /* bgp.extended_messages */
+	struct prefix service_cluster_ips; /* bgp.service_cluster_ips; none: from the BGPConfiguration */
 	/* bfd.* */
 	bool bfd_mesh;
 	unsigned bfd_transmit_interval, bfd_receive_interval; /* ms */

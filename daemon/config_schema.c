@@ -18,6 +18,9 @@ const struct config_row config_schema[] = {
      .default_note = "what the file named by the environment variable CALICO_NODENAME_FILE says, else the host name "
 		     "in lower case",
      .alias = "NODENAME", AT(node_name), CONFIG_RESTART, "Name of this node's Node object."},
+    {"node.kubernetes_name", &config_name, .max = 253, .default_text = "", .default_note = "node.name",
+     .alias = "CALICO_K8S_NODE_REF", AT(kubernetes_name), CONFIG_AT_ONCE,
+     "Name of this node's Kubernetes Node, by which EndpointSlices refer to it, if it is not that of Calico's."},
     {"node.ip", &config_ip4, .default_text = "none", .alias = "IP", AT(node_ip), CONFIG_AT_ONCE,
      "IPv4 address of this node, instead of the Node object's. With none or autodetect the object's is used."},
     {"node.ip6", &config_ip6, .default_text = "none", .alias = "IP6", AT(node_ip6), CONFIG_AT_ONCE,
@@ -82,6 +85,9 @@ const struct config_row config_schema[] = {
      "announce a service. Sessions for which a change makes a difference start anew."},
     {"bgp.extended_messages", &config_bool, .default_text = "true", AT(extended_messages), CONFIG_NEXT_SESSION,
      "Offer messages of up to 65535 octets instead of 4096 (RFC 8654)."},
+    {"bgp.service_cluster_ips", &config_prefix, .default_text = "none", .alias = "CALICO_ADVERTISE_CLUSTER_IPS",
+     AT(service_cluster_ips), CONFIG_AT_ONCE,
+     "The range of Services' cluster IPs to announce, instead of the BGPConfiguration's serviceClusterIPs."},
 
     {"bfd.mesh", &config_bool, .default_text = "false", AT(bfd_mesh), CONFIG_AT_ONCE,
      "Watch the nodes of the node-to-node mesh with BFD (RFC 5880): their sessions end within the detection time when "

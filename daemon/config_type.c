@@ -265,6 +265,33 @@ static void ip6_allowed(const struct config_row *row, struct strbuf *out)
 const struct config_type config_ip4 = {ip4_parse, ip_format, ip4_allowed, false};
 const struct config_type config_ip6 = {ip6_parse, ip_format, ip6_allowed, false};
 
+static bool prefix_parse_row(const struct config_row *row, const char *text, void *field)
+{
+	struct prefix p = {0};
+
+	(void)row;
+	if (*text && strcmp(text, "none") != 0 && (!prefix_parse(&p, text) || prefix_is_martian(&p)))
+		return false;
+	*(struct prefix *)field = p;
+	return true;
+}
+
+static void prefix_format_field(const void *field, struct strbuf *out)
+{
+	const struct prefix *p = field;
+	char text[PREFIX_STRLEN];
+
+	strbuf_puts(out, addr_is_none(&p->addr) ? "none" : prefix_format(p, text));
+}
+
+static void prefix_allowed(const struct config_row *row, struct strbuf *out)
+{
+	(void)row;
+	strbuf_puts(out, "none, or a prefix");
+}
+
+const struct config_type config_prefix = {prefix_parse_row, prefix_format_field, prefix_allowed, false};
+
 /* Texts: a common setter, and what each kind allows. */
 static bool text_set(const struct config_row *row, const char *text, void *field, bool valid)
 {

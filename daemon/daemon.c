@@ -19,6 +19,7 @@
 #include "daemon/notify.h"
 #include "daemon/overlay.h"
 #include "daemon/privileges.h"
+#include "daemon/service.h"
 #include "daemon/speaker.h"
 
 /* How long the kernel has to take everything back, and how often that is looked at. */
@@ -148,6 +149,7 @@ struct daemon *daemon_new(struct config *c, const struct daemon_options *o, stru
 	d->liveness = liveness_new(d);
 	d->speaker = speaker_new(d);
 	d->overlay = overlay_new(d);
+	d->service = service_new(d);
 	d->cluster = cluster_new(d);
 	d->store = store_new(d->loop, &store_callbacks, d->cluster);
 	if (!d->dry_run && !start_serving(d, text, sizeof text))
@@ -230,6 +232,8 @@ void daemon_free(struct daemon *d)
 	d->liveness = NULL;
 	if (d->cluster)
 		cluster_free(d->cluster);
+	service_free(d->service);
+	d->service = NULL;
 	if (d->overlay)
 		overlay_free(d->overlay);
 	d->overlay = NULL;

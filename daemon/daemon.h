@@ -12,6 +12,7 @@
 struct speaker;	     /* speaker.h: sessions joined with the RIB */
 struct cluster;	     /* cluster.h: objects into local routes, policies, peers */
 struct overlay;	     /* overlay.h: encapsulation */
+struct service;	     /* service.h: Services into local routes */
 struct liveness;     /* liveness.h: BFD joined with sessions and FIB */
 struct control;	     /* control.h: the control socket */
 struct bmp;	     /* bmp.h: reports to stations */
@@ -36,6 +37,7 @@ struct daemon {
 	struct liveness *liveness;
 	struct cluster *cluster;
 	struct overlay *overlay;
+	struct service *service;
 	struct control *control;
 	struct bmp *bmp; /* NULL: no stations are configured */
 	struct mrt_schedule *mrt;

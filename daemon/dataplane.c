@@ -7,6 +7,7 @@
 #include "daemon/link.h"
 #include "daemon/liveness.h"
 #include "daemon/overlay.h"
+#include "daemon/service.h"
 #include "daemon/speaker.h"
 
 #define MAX_HOPS 64u
@@ -17,8 +18,8 @@ static void on_best(void *arg, const struct prefix *p, const struct rib_route *r
 	struct fib_hop hops[MAX_HOPS];
 	struct fib_route r = {.prefix = *p, .class = FIB_BGP, .type = FIB_VIA, .hops = hops};
 
-	/* Our own routes reach the kernel from the objects that ask for them. */
-	if (!n || routes[0].source != SOURCE_BGP || !d->wants_bgp) {
+	/* Our own routes reach the kernel from the objects that ask for them, and the service proxy needs none. */
+	if (!n || routes[0].source != SOURCE_BGP || !d->wants_bgp || service_has(d->service, p)) {
 		fib_unset(d->fib, p, FIB_BGP);
 		return;
 	}

@@ -63,6 +63,33 @@ static struct host_addr own_address(const struct addr *configured, const struct 
 	return (struct host_addr){.addr = *configured, .len = (uint8_t)addr_bits(configured->af)};
 }
 
+static struct service_conf services(const struct obj_bgp_configuration *global, const struct config *c,
+				    const struct obj_node *node)
+{
+	const char *excluded =
+	    node ? labels_get(&node->o.labels, "node.kubernetes.io/exclude-from-external-load-balancers") : NULL;
+	struct service_conf conf = {
+	    .aggregate = true,
+	    .excluded = excluded && strcmp(excluded, "true") == 0,
+	    .node = *c->kubernetes_name ? c->kubernetes_name : c->node_name,
+	};
+
+	if (global) {
+		conf.list[SERVICE_CLUSTER_IP] = global->service_cluster;
+		conf.count[SERVICE_CLUSTER_IP] = global->service_cluster_count;
+		conf.list[SERVICE_EXTERNAL_IP] = global->service_external;
+		conf.count[SERVICE_EXTERNAL_IP] = global->service_external_count;
+		conf.list[SERVICE_LOAD_BALANCER_IP] = global->service_load_balancer;
+		conf.count[SERVICE_LOAD_BALANCER_IP] = global->service_load_balancer_count;
+		conf.aggregate = !global->no_load_balancer_aggregation;
+	}
+	if (!addr_is_none(&c->service_cluster_ips.addr)) {
+		conf.list[SERVICE_CLUSTER_IP] = &c->service_cluster_ips;
+		conf.count[SERVICE_CLUSTER_IP] = 1;
+	}
+	return conf;
+}
+
 struct self self_from(const struct store *s, const struct config *c)
 {
 	static const struct host_addr none;
@@ -79,6 +106,7 @@ struct self self_from(const struct store *s, const struct config *c)
 	self.listen_port = self_listen_port(s, c, c->node_name);
 	self.router_id = self.node ? router_id(c, &self) : 0;
 	self.priority[FAM_IPV4] = self.priority[FAM_IPV6] = DEFAULT_PRIORITY;
+	self.services = services(global, c, self.node);
 	if (!global)
 		return self;
 	self.bind_node_ip = global->bind_node_ip;

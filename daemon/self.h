@@ -6,6 +6,15 @@
 #include "daemon/config.h"
 #include "datastore/store.h"
 
+/* What of Services this node may announce; lists are borrowed like self's. */
+struct service_conf {
+	const struct prefix *list[SERVICE_ORIGIN_COUNT]; /* the ranges, by where addresses within are from */
+	unsigned count[SERVICE_ORIGIN_COUNT];
+	bool aggregate;	  /* load balancers' ranges are announced, and not their addresses */
+	bool excluded;	  /* by the node's label: nothing is announced */
+	const char *node; /* what endpoints on this node call it */
+};
+
 /* This node as the objects and the configuration describe it. */
 struct self {
 	const struct obj_node *node; /* NULL if there is no Node object of this name (yet) */
@@ -20,6 +29,7 @@ struct self {
 	uint16_t mesh_restart_time;   /* s */
 	const char *mesh_password;    /* NULL none */
 	uint32_t priority[FAM_COUNT]; /* normal route priority, 1024 */
+	struct service_conf services;
 };
 /* Reads them from the store. Strings and node are borrowed from the store and the configuration. */
 struct self self_from(const struct store *s, const struct config *c);

@@ -6,6 +6,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/cluster.h"
 #include "daemon/liveness.h"
+#include "daemon/service.h"
 #include "daemon/show.h"
 #include "daemon/speaker.h"
 
@@ -29,43 +30,47 @@ static void object_row(struct request *r, const struct object *o, const char *sa
 }
 
 /* Each writes what its kind of object says about the address; nothing if it says nothing. */
-static void about_pool(const struct object *o, const struct addr *a, struct strbuf *says)
+static void about_pool(const struct request *r, const struct object *o, const struct addr *a, struct strbuf *says)
 {
 	const struct obj_ip_pool *p = (const struct obj_ip_pool *)(const void *)o;
 	char text[PREFIX_STRLEN];
 
+	(void)r;
 	if (prefix_contains(&p->cidr, a))
 		strbuf_printf(says, "the pool %s holds it%s%s", prefix_format(&p->cidr, text),
 			      p->disabled ? ", disabled" : "", p->disable_bgp_export ? ", not exported" : "");
 }
 
-static void about_workload(const struct object *o, const struct addr *a, struct strbuf *says)
+static void about_workload(const struct request *r, const struct object *o, const struct addr *a, struct strbuf *says)
 {
 	const struct obj_workload_endpoint *w = (const struct obj_workload_endpoint *)(const void *)o;
 
+	(void)r;
 	for (unsigned i = 0; i < w->network_count && !says->len; i++)
 		if (prefix_contains(&w->networks[i], a))
 			strbuf_printf(says, "is its address, on node %s, interface %s", w->node ? w->node : "none",
 				      w->interface ? w->interface : "none");
 }
 
-static void about_affinity(const struct object *o, const struct addr *a, struct strbuf *says)
+static void about_affinity(const struct request *r, const struct object *o, const struct addr *a, struct strbuf *says)
 {
 	const struct obj_block_affinity *b = (const struct obj_block_affinity *)(const void *)o;
 	char text[PREFIX_STRLEN];
 
+	(void)r;
 	if (prefix_contains(&b->cidr, a))
 		strbuf_printf(says, "the block %s belongs to %s%s%s", prefix_format(&b->cidr, text),
 			      b->node ? b->node : "no node", b->state == AFFINITY_CONFIRMED ? "" : ", not confirmed",
 			      b->deleted ? ", deleted" : "");
 }
 
-static void about_block(const struct object *o, const struct addr *a, struct strbuf *says)
+static void about_block(const struct request *r, const struct object *o, const struct addr *a, struct strbuf *says)
 {
 	const struct obj_ipam_block *b = (const struct obj_ipam_block *)(const void *)o;
 	const char *user = NULL;
 	struct addr at;
 
+	(void)r;
 	if (!prefix_contains(&b->cidr, a))
 		return;
 	for (unsigned i = 0; i < b->owner_count && !user; i++) {
@@ -78,16 +83,53 @@ static void about_block(const struct object *o, const struct addr *a, struct str
 		strbuf_printf(says, "not in use; the block belongs to %s", b->node ? b->node : "no node");
 }
 
+/* The ranges of Services are the default one's. */
+static void about_configuration(const struct request *r, const struct object *o, const struct addr *a,
+				struct strbuf *says)
+{
+	struct service_range range;
+	char text[PREFIX_STRLEN];
+
+	for (unsigned i = 0; strcmp(o->name, "default") == 0 && service_range(r->d->service, i, &range); i++)
+		if (prefix_contains(&range.prefix, a))
+			strbuf_printf(says, "%s%s of its %s holds it, %s: %s", says->len ? "; " : "",
+				      prefix_format(&range.prefix, text), service_origin_field(range.from),
+				      range.announced ? "announced" : "not announced", range.why);
+}
+
+static void about_service(const struct request *r, const struct object *o, const struct addr *a, struct strbuf *says)
+{
+	static const char *const origins[SERVICE_ORIGIN_COUNT] = {
+	    [SERVICE_CLUSTER_IP] = "cluster IP",
+	    [SERVICE_EXTERNAL_IP] = "external IP",
+	    [SERVICE_LOAD_BALANCER_IP] = "load balancer's address",
+	};
+	const struct obj_service *s = (const struct obj_service *)(const void *)o;
+
+	for (unsigned i = 0; i < s->addr_count; i++) {
+		const char *why;
+		bool announced;
+		if (!addr_equal(&s->addrs[i].addr, a))
+			continue;
+		announced = service_is_announced(r->d->service, s, i, &why);
+		strbuf_printf(says, "%sits %s, %s: %s", says->len ? "; " : "", origins[s->addrs[i].from],
+			      announced ? "announced by this node" : "not announced by itself", why);
+	}
+}
+
 static void explain_objects(struct request *r, const struct addr *a)
 {
 	static const struct {
 		enum object_kind kind;
-		void (*about)(const struct object *o, const struct addr *a, struct strbuf *says);
+		void (*about)(const struct request *r, const struct object *o, const struct addr *a,
+			      struct strbuf *says);
 	} kinds[] = {
 	    {OBJ_IP_POOL, about_pool},
 	    {OBJ_BLOCK_AFFINITY, about_affinity},
 	    {OBJ_IPAM_BLOCK, about_block},
 	    {OBJ_WORKLOAD_ENDPOINT, about_workload},
+	    {OBJ_BGP_CONFIGURATION, about_configuration},
+	    {OBJ_SERVICE, about_service},
 	};
 	struct strbuf says = {0};
 
@@ -96,7 +138,7 @@ static void explain_objects(struct request *r, const struct addr *a)
 		unsigned pos = 0;
 		for (const struct object *o; (o = store_next(r->d->store, kinds[i].kind, &pos));) {
 			strbuf_reset(&says);
-			kinds[i].about(o, a, &says);
+			kinds[i].about(r, o, a, &says);
 			if (says.len)
 				object_row(r, o, says.s);
 		}

@@ -53,9 +53,17 @@ enum reject_reason {
 };
 extern const char *const reject_texts[REJECT_COUNT];
 
+/* Peers' routes are SOURCE_BGP; for the others two bits are enough. */
+_Static_assert(SOURCE_BGP == 0 && SOURCE_COUNT <= 5, "the sources of local routes fit ROUTE_SOURCE");
 static inline enum route_source route_source(const struct route *rt)
 {
-	return (enum route_source)((rt->flags & ROUTE_SOURCE) >> ROUTE_SOURCE_SHIFT);
+	if (rt->peer != LOCAL_PEER)
+		return SOURCE_BGP;
+	return (enum route_source)(((rt->flags & ROUTE_SOURCE) >> ROUTE_SOURCE_SHIFT) + 1);
+}
+static inline uint8_t route_source_flags(enum route_source s)
+{
+	return s == SOURCE_BGP ? 0 : (uint8_t)((s - 1u) << ROUTE_SOURCE_SHIFT);
 }
 static inline enum reject_reason route_reason(const struct route *rt)
 {

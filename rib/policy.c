@@ -33,8 +33,11 @@ struct policy {
 
 const char *route_source_name(enum route_source s)
 {
-	static const char *const names[SOURCE_COUNT] = {
-	    [SOURCE_BGP] = "bgp", [SOURCE_BLOCK] = "block", [SOURCE_WORKLOAD] = "workload", [SOURCE_STATIC] = "static"};
+	static const char *const names[SOURCE_COUNT] = {[SOURCE_BGP] = "bgp",
+							[SOURCE_BLOCK] = "block",
+							[SOURCE_WORKLOAD] = "workload",
+							[SOURCE_STATIC] = "static",
+							[SOURCE_SERVICE] = "service"};
 
 	return (unsigned)s < SOURCE_COUNT ? names[s] : "unknown";
 }

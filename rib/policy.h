@@ -18,6 +18,7 @@ enum route_source {
 	SOURCE_BLOCK,	 /* a local block (/26, /122) */
 	SOURCE_WORKLOAD, /* a local workload (/32, /128) */
 	SOURCE_STATIC,	 /* anything else originated here */
+	SOURCE_SERVICE,	 /* a range or an address of Services */
 	SOURCE_COUNT
 };
 const char *route_source_name(enum route_source s);

@@ -294,7 +294,7 @@ static bool route_fill(struct rib *r, const struct route_change *c, uint32_t id,
 	bool same = rt->attrs == set && route_reason(rt) == reason && route_source(rt) == c->source;
 
 	original_set(r, id, set == c->attrs ? NULL : c->attrs);
-	rt->flags = (uint8_t)((rt->flags & (ROUTE_SELECTED | ROUTE_CHANGED)) | c->source << ROUTE_SOURCE_SHIFT |
+	rt->flags = (uint8_t)((rt->flags & (ROUTE_SELECTED | ROUTE_CHANGED)) | route_source_flags(c->source) |
 			      reason << ROUTE_REASON_SHIFT);
 	attrs_unref(r->attrs, rt->attrs);
 	rt->attrs = set;

@@ -116,6 +116,7 @@ static const struct {
 	const char *path, *text, *reads_as, *bad[4];
 } samples[] = {
     {"node.name", "node-7", "node-7", {"\"two words\"", "a/b"}},
+    {"node.kubernetes_name", "ip-10-0-0-7.internal", "ip-10-0-0-7.internal", {"\"two words\"", "a/b"}},
     {"node.ip", "10.1.2.3", "10.1.2.3", {"fd00::1", "10.1.2", "127.0.0.1", "224.0.0.5"}},
     {"node.ip6", "fd00:0::1/64", "fd00::1", {"10.1.2.3", "ff02::1", "::1"}},
     {"node.as", "1.14", "65550", {"4294967296", "1.65536", "-1", "65536.1"}},
@@ -138,6 +139,7 @@ static const struct {
     {"bgp.max_paths", "1", "1", {"0", "129"}},
     {"bgp.add_path", "Both", "both", {"on", "yes", "2"}},
     {"bgp.extended_messages", "off", "false", {"65535"}},
+    {"bgp.service_cluster_ips", "10.96.0.1/12", "10.96.0.0/12", {"10.96.0.0/33", "x", "127.0.0.0/8"}},
     {"bfd.mesh", "yes", "true", {"up"}},
     {"bfd.transmit_interval", "50", "50", {"9", "60001", "50ms"}},
     {"bfd.receive_interval", "60000", "60000", {"0", "60001"}},

@@ -634,6 +634,7 @@ START_TEST(test_source_names)
 	ck_assert_str_eq(route_source_name(SOURCE_BLOCK), "block");
 	ck_assert_str_eq(route_source_name(SOURCE_WORKLOAD), "workload");
 	ck_assert_str_eq(route_source_name(SOURCE_STATIC), "static");
+	ck_assert_str_eq(route_source_name(SOURCE_SERVICE), "service");
 	ck_assert_str_eq(route_source_name(SOURCE_COUNT), "unknown");
 }
 END_TEST
