@@ -99,13 +99,16 @@ static int test_configuration(const struct config *c)
 	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 }
 
-/* A reload asked for before there is a handler must not end the process. */
-static void hold_reload_signal(void)
+/* A reload asked for before there is a handler must not end the process, nor a stop leave the socket behind: they wait
+ * for watch_signals(). */
+static void hold_signals(void)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
@@ -121,7 +124,7 @@ int main(int argc, char **argv)
 	signal(SIGHUP, SIG_IGN);
 	if (status >= 0)
 		return status;
-	hold_reload_signal();
+	hold_signals();
 	if (!daemon_configuration(&c, &o.daemon, &err)) {
 		fprintf(stderr, "calidrisd: the configuration is not usable:\n%s", err.s);
 		strbuf_free(&err);

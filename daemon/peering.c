@@ -206,6 +206,7 @@ static void add_node_sessions(struct build *b, const struct obj_node *peer, cons
 		w.rr_client = is_client(b, &w,
 					b->self->cluster_id && w.remote_as == w.local_as &&
 					    (!peer->has_cluster_id || peer->cluster_id != b->self->cluster_id));
+		w.node = mem_strdup(peer->o.name);
 		if (p) {
 			take_texts(&w, p, origin);
 		} else {
@@ -527,6 +528,7 @@ void peer_want_free(struct peer_want *w)
 {
 	free(w->name);
 	free(w->origin);
+	free(w->node);
 	free(w->password);
 	free(w->interface);
 	free(w->shutdown_text);

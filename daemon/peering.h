@@ -20,6 +20,7 @@ const char *peer_kind_name(enum peer_kind k);
 struct peer_want {
 	char *name;   /* Mesh_10_0_0_2, Global_..., Node_..., as Calico names them */
 	char *origin; /* for people: "mesh with node-2", "BGPPeer rack1-tor" */
+	char *node;   /* the Node whose address remote is, by whatever name it stays the same peer; NULL none */
 	enum peer_kind kind;
 	struct addr remote; /* none: unnumbered, known by its interface alone */
 	struct addr local;

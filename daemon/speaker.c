@@ -13,6 +13,7 @@
 #include "daemon/dynamic.h"
 #include "daemon/link.h"
 #include "daemon/liveness.h"
+#include "daemon/moved.h"
 #include "daemon/peer_conf.h"
 #include "daemon/restart.h"
 #include "daemon/sibling.h"
@@ -246,6 +247,7 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 {
 	struct peer **old = s->peers;
 	unsigned was = s->count, i = 0, j = 0;
+	uint32_t old_router_id = s->common.router_id;
 
 	for (int f = 0; f < FAM_COUNT; f++)
 		s->common.self[f] = (struct bgp_nexthop){.addr = self->ip[f].addr};
@@ -266,6 +268,7 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 	s->count = 0;
 	s->applying = true;
 	dynamic_apply(s->dynamic, p);
+	moved_follow(old, was, p);
 	/* Both lists are sorted by remote address and port: one pass finds what came, went, and stayed. */
 	while (i < was || j < p->count) {
 		struct peer_want *w = &p->want[j];
@@ -282,11 +285,13 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 			j++;
 		} else {
 			struct peer *peer = old[i++];
+			peer->moving |= moved_self(peer, w, old_router_id, self->router_id);
 			peer_take(peer, w);
 			j++;
 			dynamic_join(peer, NULL);
 			s->peers[s->count++] = peer;
 			peer_configure(peer);
+			peer->moving = false;
 		}
 	}
 	free(old);
@@ -436,11 +441,11 @@ static void on_down(void *arg, struct bgp_session *session, const struct bgp_dow
 {
 	struct peer *p = arg;
 	struct speaker *s = p->speaker;
-	bool stands_in = !p->limit.down && sibling_will_deliver(p);
+	uint8_t stand_in = !p->limit.down && sibling_will_deliver(p) ? 1u << FAM_IPV6 : 0;
 	struct bgp_down none = {.reason = why->reason};
 
 	(void)session;
-	helper_down(p, s->d->config.graceful_restart ? why : &none, stands_in ? 1u << FAM_IPV6 : 0);
+	helper_down(p, s->d->config.graceful_restart ? why : &none, p->moving ? p->want.families | stand_in : stand_in);
 	p->eor = p->refreshing = 0;
 	if (p->stale)
 		liveness_restarting(p);

@@ -42,6 +42,7 @@ struct peer {
 	uint8_t eor;	       /* bit per enum family: End-of-RIB received on this session */
 	uint8_t refreshing;    /* bit per enum family: between the peer's BoRR and its EoRR */
 	uint64_t heard;	       /* mono: of the last UPDATE on this session, or of its start */
+	bool moving;	       /* it gets another address, or we do: its routes stay over this end */
 	bool tried;	       /* came up or failed at least once since the start of the daemon */
 	struct peer *sibling;  /* the IPv4 session that want.sibling names */
 	struct peer *follower; /* the IPv6 session whose sibling this one is */

@@ -385,16 +385,21 @@ static void nest_end(struct wr *w, size_t at)
 		memcpy(w->start + at, &len, sizeof len);
 }
 
+static void put_vxlan_end(struct wr *w, const struct rtmsg_link *l)
+{
+	put_u32(w, IFLA_VXLAN_ID, l->vni);
+	if (!addr_is_none(&l->local))
+		put_addr(w, l->local.af == AF_INET ? IFLA_VXLAN_LOCAL : IFLA_VXLAN_LOCAL6, &l->local);
+}
+
 static void put_vxlan(struct wr *w, const struct rtmsg_link *l)
 {
 	uint16_t port = htons(l->port);
 	uint8_t learning = l->learning;
 
-	put_u32(w, IFLA_VXLAN_ID, l->vni);
+	put_vxlan_end(w, l);
 	put_attr(w, IFLA_VXLAN_PORT, &port, sizeof port);
 	put_attr(w, IFLA_VXLAN_LEARNING, &learning, sizeof learning);
-	if (!addr_is_none(&l->local))
-		put_addr(w, l->local.af == AF_INET ? IFLA_VXLAN_LOCAL : IFLA_VXLAN_LOCAL6, &l->local);
 }
 
 void rtmsg_put_link_creation(struct wr *w, const struct rtmsg_link *l)
@@ -414,6 +419,20 @@ void rtmsg_put_link_creation(struct wr *w, const struct rtmsg_link *l)
 	data = nest_begin(w, IFLA_INFO_DATA);
 	if (strcmp(l->kind, "vxlan") == 0)
 		put_vxlan(w, l);
+	nest_end(w, data);
+	nest_end(w, info);
+}
+
+void rtmsg_put_vxlan_local(struct wr *w, const struct rtmsg_link *l)
+{
+	struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC, .ifi_index = (int)l->ifindex};
+	size_t info, data;
+
+	put_bytes(w, &ifi, sizeof ifi);
+	info = nest_begin(w, IFLA_LINKINFO);
+	put_attr(w, IFLA_INFO_KIND, l->kind, strlen(l->kind));
+	data = nest_begin(w, IFLA_INFO_DATA);
+	put_vxlan_end(w, l);
 	nest_end(w, data);
 	nest_end(w, info);
 }

@@ -67,6 +67,8 @@ void rtmsg_put_route_removal(struct wr *w, const struct prefix *p, uint32_t metr
 void rtmsg_put_neigh(struct wr *w, const struct addr *a, uint32_t ifindex, const uint8_t mac[static 6], bool fdb);
 /* A new device of l->kind; what is zero is left to the kernel. */
 void rtmsg_put_link_creation(struct wr *w, const struct rtmsg_link *l);
+/* Another local address for the VXLAN device l->ifindex with the VNI l->vni. */
+void rtmsg_put_vxlan_local(struct wr *w, const struct rtmsg_link *l);
 /* Up, and with this MTU (0: as it is) and MAC address (NULL: as it is). */
 void rtmsg_put_link_change(struct wr *w, uint32_t ifindex, uint32_t mtu, const uint8_t *mac);
 void rtmsg_put_link_removal(struct wr *w, uint32_t ifindex);

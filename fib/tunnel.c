@@ -59,6 +59,11 @@ static void put_change(void *arg, struct wr *w)
 	rtmsg_put_link_change(w, r->link.ifindex, r->mtu, r->mac);
 }
 
+static void put_relocation(void *arg, struct wr *w)
+{
+	rtmsg_put_vxlan_local(w, &((struct request *)arg)->link);
+}
+
 static void put_removal(void *arg, struct wr *w)
 {
 	rtmsg_put_link_removal(w, ((struct request *)arg)->link.ifindex);
@@ -102,8 +107,18 @@ static bool has_mac(const struct tunnel *t)
 /* What cannot be changed once a VXLAN device is made. */
 static bool is_other_vxlan(const struct tunnel *t, const struct link_tunnel *have)
 {
-	return have->vni != t->conf.vni || have->port != t->conf.port || have->learning ||
-	       !addr_equal(&have->local, &t->conf.local);
+	return have->vni != t->conf.vni || have->port != t->conf.port || have->learning;
+}
+
+/* The node's address has changed: the device stays, with its routes and entries. */
+static int relocate(const struct tunnel *t, const struct link *l)
+{
+	struct request r = {.link = {.ifindex = l->ifindex, .vni = t->conf.vni, .local = t->conf.local}};
+
+	if (addr_equal(&l->tunnel->local, &t->conf.local))
+		return 0;
+	strcpy(r.link.kind, l->tunnel->kind);
+	return ask(RTM_NEWLINK, 0, put_relocation, &r);
 }
 
 /* What is to be done about a device: NULL nothing. */
@@ -227,7 +242,7 @@ static void tunnel_check(struct fib *f, struct tunnel *t, const struct kind *k)
 			    k->name, k->link_kind, t->conf.users);
 		return;
 	}
-	if (l && k->is_vxlan && is_other_vxlan(t, l->tunnel)) {
+	if (l && k->is_vxlan && (is_other_vxlan(t, l->tunnel) || relocate(t, l))) {
 		r.link.ifindex = l->ifindex;
 		error = ask(RTM_DELLINK, 0, put_removal, &r);
 		if (error) {

@@ -448,6 +448,48 @@ def several_at_once(world):
     return moment
 
 
+def renumber(world, addresses, order):
+    """The node gets other addresses. `beside`: both are there while everybody changes over; `at_once`: the old ones are gone
+    before anybody knows."""
+    node, old = world.one, list(world.one.addresses)
+    add = [f"addr add {address} dev eth0{' nodad' if is6(address) else ''}" for address in addresses]
+    remove = [f"addr del {address} dev eth0" for address in old]
+    routes = [line for line in uplink_settings(world) if "route" in line]
+    node.addresses, moment = addresses, None
+    if order == "beside":
+        node.ip(*add)
+        node.publish()
+        wait_for(lambda: renumbered(world), lambda: f"everybody uses the new addresses: {sorted(picture(world.two))}", 40)
+        node.ip(*remove)
+    else:
+        node.ip(*add, *remove, *routes)
+        moment = time.monotonic()
+        node.publish()
+    wait_for(lambda: renumbered(world), lambda: f"everybody uses the new addresses: {sorted(picture(world.two))}", 40)
+    wait_for(world.whole, lambda: f"all is there: {world.what_is_missing()}\n{world.one.log_tail()}", 40)
+    return moment
+
+
+def renumbered(world):
+    """The other node's routes and forwarding entries lead to the present addresses."""
+    rows = picture(world.two)
+    have = {row[1:3] for row in rows if row[0] == "route"} | {row[3] for row in rows if row[0] == "forwarding"}
+    wanted = {(block, world.one.address(6 if is6(block) else 4)) for block in world.one.blocks[:2]}
+    return wanted <= have and {world.one.ip4, world.one.ip6} <= have
+
+
+def renumbered_and_back(order):
+    def change(world):
+        old = list(world.one.addresses)
+        with world.one.inside():
+            # What is left of a network when the first address goes becomes the first.
+            world.one.sysctl("net.ipv4.conf.all.promote_secondaries", 1)
+        renumber(world, ["172.18.0.101/24", "fd00:18::101/64"], order)
+        return renumber(world, old, order)
+    change.__name__ = f"renumbered_{order}"
+    return change
+
+
 @dataclass
 class Event:
     act: object
@@ -495,6 +537,8 @@ EVENTS = [
     Event(routes_replaced, NEAR | REMOTE),
     Event(routes_flushed, ALL),
     Event(fight, PLAIN, within=8),
+    Event(renumbered_and_back("beside")),
+    Event(renumbered_and_back("at_once"), REMOTE),
 ]
 
 
