@@ -18,6 +18,7 @@
 #include "daemon/dataplane.h"
 #include "daemon/export.h"
 #include "daemon/overlay.h"
+#include "daemon/peering_rule.h"
 #include "daemon/service.h"
 #include "daemon/speaker.h"
 #include "datastore/pod.h"
@@ -187,12 +188,17 @@ static const struct {
     [OBJ_IPAM_BLOCK] = {.claims = borrowed_claims},
 };
 
-/* Other nodes' affinities change all the time in a large cluster; they mean nothing here. */
+/* In a large cluster something changes all the time; most of it means nothing to this node's peers and policy. */
 static bool concerns_self(const struct cluster *c, const struct object *o)
 {
+	struct self now = c->self;
+
 	if (!o || !kinds[o->kind].self)
 		return false;
-	return o->kind != OBJ_BLOCK_AFFINITY || is_self(c, ((const struct obj_block_affinity *)(const void *)o)->node);
+	if (o->kind == OBJ_BLOCK_AFFINITY)
+		return is_self(c, ((const struct obj_block_affinity *)(const void *)o)->node);
+	now.node = (const void *)store_get(c->d->store, OBJ_NODE, "", c->d->config.node_name);
+	return !now.node || peering_depends_on(c->d->store, &now, o);
 }
 
 void cluster_on_change(void *arg, const struct object *before, const struct object *after)
@@ -207,7 +213,7 @@ void cluster_on_change(void *arg, const struct object *before, const struct obje
 		kinds[kind].claims(c, before, claim_drop);
 	overlay_on_change(c->d->overlay, before, after);
 	service_on_change(c->d->service, before, after);
-	if (concerns_self(c, before) || concerns_self(c, after)) {
+	if (!c->dirty_self && c->synced && (concerns_self(c, before) || concerns_self(c, after))) {
 		c->dirty_self = true;
 		loop_work_schedule(c->d->loop, &c->work);
 	}

@@ -9,6 +9,7 @@
 #include "bgp/codec/msg.h"
 #include "daemon/base/hash.h"
 #include "daemon/base/mem.h"
+#include "daemon/peering_rule.h"
 
 #define DEFAULT_RANGE_LIMIT 100u
 #define BOTH_FAMILIES ((uint8_t)(1u << FAM_IPV4 | 1u << FAM_IPV6))
@@ -61,11 +62,6 @@ static uint32_t want_hash(const struct peer_want *w)
 static bool want_eq(const void *item, const void *key)
 {
 	return peer_want_cmp(item, key) == 0;
-}
-
-static bool is_own_address(const struct self *self, const struct addr *a)
-{
-	return addr_equal(a, &self->ip[FAM_IPV4].addr) || addr_equal(a, &self->ip[FAM_IPV6].addr);
 }
 
 /* "Mesh_10_0_0_2", "Global_10_0_0_9_port_1179": as Calico names BIRD's protocols; "Global_fe80__1_eth0", "Global_eth0".
@@ -294,7 +290,7 @@ static void add_by_address(struct build *b, const struct obj_bgp_peer *p, enum p
 	bool on_link = p->interface;
 	char a[ADDR_STRLEN];
 
-	if (!addr_is_none(&p->peer_ip) && is_own_address(b->self, &p->peer_ip))
+	if (!addr_is_none(&p->peer_ip) && self_has_address(b->self, &p->peer_ip))
 		return;
 	if (addr_is_none(&b->self->ip[f].addr) && !p->no_source_address && !on_link) {
 		strbuf_printf(&b->out->notes, "%s: this node has no %s address to speak to %s from\n", origin,
@@ -387,14 +383,6 @@ struct peer_want peer_want_of_range(const struct peer_want *range, const struct 
 	return w;
 }
 
-static bool selects_node(const struct obj_bgp_peer *p, const struct obj_node *n)
-{
-	if (p->node)
-		return strcmp(p->node, n->o.name) == 0;
-	/* A nodeSelector that does not parse was refused with its object, so text without a parsed form cannot be. */
-	return p->node_sel ? selector_match(p->node_sel, &n->o.labels) : true;
-}
-
 static void add_forward(struct build *b, const struct obj_bgp_peer *p)
 {
 	enum peer_kind kind = p->node || p->node_sel ? PEER_NODE : PEER_GLOBAL;
@@ -402,7 +390,7 @@ static void add_forward(struct build *b, const struct obj_bgp_peer *p)
 	const struct object *o;
 	unsigned pos = 0;
 
-	if (!selects_node(p, b->self->node))
+	if (!peering_selects(p, b->self->node))
 		goto out;
 	if (!addr_is_none(&p->opt.range.addr)) {
 		add_range(b, p, origin);
@@ -423,15 +411,6 @@ out:
 	free(origin);
 }
 
-/* Does this BGPPeer, seen from the nodes it selects, lead to this node? */
-static bool leads_here(const struct build *b, const struct obj_bgp_peer *p)
-{
-	if (p->peer_sel)
-		return selector_match(p->peer_sel, &b->self->node->o.labels);
-	return !addr_is_none(&p->peer_ip) && is_own_address(b->self, &p->peer_ip) && p->as_number == b->self->as &&
-	       (!p->peer_port || p->peer_port == b->self->listen_port);
-}
-
 /* Who sends several paths to somebody wants to be understood, and who receives them wants them sent (RFC 7911). */
 static const enum add_path_mode add_path_mirror[] = {
     [ADD_PATH_AUTO] = ADD_PATH_AUTO,	[ADD_PATH_OFF] = ADD_PATH_OFF,	 [ADD_PATH_RECEIVE] = ADD_PATH_SEND,
@@ -444,12 +423,12 @@ static void add_reverse(struct build *b, const struct obj_bgp_peer *p)
 	const struct object *o;
 	unsigned pos = 0;
 
-	if (p->manual_reverse_peering || !leads_here(b, p))
+	if (p->manual_reverse_peering || !peering_leads_here(p, b->self))
 		return;
 	origin = mem_printf("BGPPeer %s (reverse)", p->o.name);
 	while ((o = store_next(b->store, OBJ_NODE, &pos))) {
 		struct peer_want w = from_bgp_peer(b, p, PEER_NODE);
-		if (object_node(o) == b->self->node || !selects_node(p, object_node(o)))
+		if (object_node(o) == b->self->node || !peering_selects(p, object_node(o)))
 			continue;
 		/* What the BGPPeer says of the side it selects is not about this side. */
 		w.passive = w.bfd.passive = false;

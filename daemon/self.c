@@ -90,6 +90,11 @@ static struct service_conf services(const struct obj_bgp_configuration *global, 
 	return conf;
 }
 
+bool self_has_address(const struct self *self, const struct addr *a)
+{
+	return !addr_is_none(a) && (addr_equal(a, &self->ip[FAM_IPV4].addr) || addr_equal(a, &self->ip[FAM_IPV6].addr));
+}
+
 struct self self_from(const struct store *s, const struct config *c)
 {
 	static const struct host_addr none;

@@ -34,6 +34,9 @@ struct self {
 /* Reads them from the store. Strings and node are borrowed from the store and the configuration. */
 struct self self_from(const struct store *s, const struct config *c);
 
+/* Is it one of this node's own? */
+bool self_has_address(const struct self *self, const struct addr *a);
+
 /* By its name; NULL if there is none. */
 const struct obj_bgp_configuration *self_bgp_configuration(const struct store *s, const char *name);
 /* The port a node listens on: BGPConfiguration node.<name> may override the default one's. */
