@@ -338,6 +338,61 @@ START_TEST(link_local_gateway)
 }
 END_TEST
 
+/* RFC 2545 and RFC 8950: with the next hop on a connected network its link-local address is used, behind a gateway the
+ * gateway is, for routes of both families; all along with what the kernel's own routes say. */
+START_TEST(way_to_ipv6_next_hop_changes)
+{
+	struct fib_hop both = {.gateway = A("fd77::2"), .link_local = A("fe80::3")};
+	static const struct {
+		const char *command, *way;
+	} steps[] = {
+	    {"ip -6 route add fd77::/64 dev eth0", "via fe80::3 dev eth0"},
+	    {"ip -6 route replace fd77::/64 via fd00:1::fe", "via fd00:1::fe dev eth1"},
+	    {"ip -6 route add fd77::/96 dev eth1", "via fe80::3 dev eth1"},
+	    {"ip -6 route del fd77::/96 dev eth1", "via fd00:1::fe dev eth1"},
+	    {"ip -6 route replace fd77::/64 via fe80::fe dev eth0", "via fe80::fe dev eth0"},
+	    {"ip -6 route add fd77::2/128 via fd00::fd metric 7", "via fd00::fd dev eth0"},
+	    {"ip -6 route del fd77::2/128; ip -6 route del fd77::/64", NULL},
+	    {"ip -6 route add default via fd00::fe metric 9", "via fd00::fe dev eth0"},
+	    {"ip -6 route add default via fd00:1::fe metric 5", "via fd00:1::fe dev eth1"},
+	    {"ip link set eth1 down", "via fd00::fe dev eth0"},
+	};
+	struct net *n = new_started();
+	char want[200];
+
+	set_hops(n, "fd01::/122", 1024, FIB_BGP, FIB_VIA, 1, &both);
+	set_hops(n, "10.1.0.0/26", 1024, FIB_BGP, FIB_VIA, 1, &both);
+	net_synced(n);
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		run("%s", steps[i].command);
+		if (!steps[i].way) {
+			WAIT_ROUTES(n, "fd01::/122", "");
+			WAIT_ROUTES(n, "10.1.0.0/26", "");
+			continue;
+		}
+		snprintf(want, sizeof want, "fd01::/122 %s proto 186 metric 1024 onlink", steps[i].way);
+		WAIT_ROUTES(n, "fd01::/122", want);
+		snprintf(want, sizeof want, "10.1.0.0/26 via inet6 %s proto 186 metric 1024 onlink", steps[i].way + 4);
+		WAIT_ROUTES(n, "10.1.0.0/26", want);
+	}
+	/* Several ways at once. */
+	run("ip link set eth1 up; ip -6 addr add fd00:1::1/64 dev eth1 nodad");
+	run("ip -6 route add fd77::/64 nexthop via fd00::fa nexthop via fd00:1::fa");
+	WAIT_ROUTES(n, "fd01::/122",
+		    "fd01::/122 proto 186 metric 1024\n"
+		    "\tnexthop via fd00::fa dev eth0 weight 1 onlink\n"
+		    "\tnexthop via fd00:1::fa dev eth1 weight 1 onlink");
+	WAIT_ROUTES(n, "10.1.0.0/26",
+		    "10.1.0.0/26 proto 186 metric 1024\n"
+		    "\tnexthop via inet6 fd00::fa dev eth0 weight 1 onlink\n"
+		    "\tnexthop via inet6 fd00:1::fa dev eth1 weight 1 onlink");
+	net_settle(n);
+	ck_assert_uint_eq(fib_stats(n->fib).errors, 0);
+	ck_assert_uint_eq(fib_stats(n->fib).repaired, 0);
+	net_free(n);
+}
+END_TEST
+
 START_TEST(blackhole_of_a_block)
 {
 	struct net *n = new_started();
@@ -479,6 +534,7 @@ int main(void)
 	    order_of_gateways,
 	    ipv6_replacement,
 	    link_local_gateway,
+	    way_to_ipv6_next_hop_changes,
 	    blackhole_of_a_block,
 	    watched_next_hop,
 	    read_only,
