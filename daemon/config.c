@@ -269,6 +269,15 @@ static bool load_variable(struct loader *l, unsigned row, const char *name, bool
 	return true;
 }
 
+static void load_alias(struct loader *l, unsigned row, const struct config_row *r)
+{
+	char *name = mem_printf("CALICO_%s", r->alias);
+
+	if (!r->alias_has_prefix || !load_variable(l, row, name, r->alias_is_list))
+		load_variable(l, row, r->alias, r->alias_is_list);
+	free(name);
+}
+
 static void load_environment(struct loader *l)
 {
 	char name[CONFIG_ENV_LEN];
@@ -276,7 +285,7 @@ static void load_environment(struct loader *l)
 	for (unsigned i = 0; i < config_rows; i++) {
 		const struct config_row *r = &config_schema[i];
 		if (!load_variable(l, i, config_env_name(r, name), false) && r->alias)
-			load_variable(l, i, r->alias, r->alias_is_list);
+			load_alias(l, i, r);
 	}
 }
 

@@ -25,8 +25,11 @@ struct config {
 	char *kubernetes_name; /* node.kubernetes_name, CALICO_K8S_NODE_REF; "": node_name */
 	uint32_t node_as;      /* node.as, AS: instead of the Node object's; 0: from the objects */
 	/* datastore.* */
-	char *datastore_type;	   /* datastore.type, DATASTORE_TYPE: "file" */
+	char *datastore_type;	   /* datastore.type, DATASTORE_TYPE: "file", "etcdv3" */
 	char *datastore_directory; /* datastore.directory */
+	char *datastore_cache;	   /* datastore.cache; "" none */
+	char *etcd_endpoints;	   /* datastore.etcd.endpoints; and so on, "" unset */
+	char *etcd_ca_file, *etcd_cert_file, *etcd_key_file, *etcd_username, *etcd_password;
 	/* bgp.* */
 	char *router_id;      /* bgp.router_id, CALICO_ROUTER_ID: "auto" (the node's IPv4), "hash" or an IPv4 literal */
 	unsigned listen_port; /* bgp.listen_port: used when BGPConfiguration says none */

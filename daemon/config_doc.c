@@ -192,6 +192,8 @@ void config_mdoc(struct strbuf *out)
 		put_mdoc(out, text.s);
 		put_default(out, r);
 		strbuf_printf(out, ".br\nEnvironment:\n.Ev %s", config_env_name(r, env));
+		if (r->alias && r->alias_has_prefix)
+			strbuf_printf(out, " ,\n.Ev CALICO_%s", r->alias);
 		if (r->alias)
 			strbuf_printf(out, " ,\n.Ev %s", r->alias);
 		strbuf_printf(out, "\n.br\nA change takes effect: %s\n", config_effect_name(r->effect));

@@ -9,6 +9,8 @@
 
 /* ---- Keys ---- */
 
+/* What Calico takes with and without its prefix: CALICO_ETCD_ENDPOINTS and ETCD_ENDPOINTS. */
+#define CALICO(name) .alias = (name), .alias_has_prefix = true
 #define AT(member) .offset = offsetof(struct config, member)
 #define SOCKET_LEN (sizeof((struct sockaddr_un *)0)->sun_path - 1)
 
@@ -29,12 +31,35 @@ const struct config_row config_schema[] = {
      AT(node_as), CONFIG_AT_ONCE,
      "AS number of this node. 0 takes it from the Node object, else from the default BGPConfiguration, else 64512."},
 
-    {"datastore.type", &config_datastore, .max = 16, .default_text = "file", .alias = "DATASTORE_TYPE",
-     AT(datastore_type), CONFIG_RESTART, "Where the cluster's objects come from: a directory of YAML files."},
+    {"datastore.type", &config_datastore, .max = 16, .default_text = "file", CALICO("DATASTORE_TYPE"),
+     AT(datastore_type), CONFIG_RESTART,
+     "Where the cluster's objects come from: a directory of YAML files, or etcd, version 3, with the keys that Calico "
+     "writes."},
     {"datastore.directory", &config_path, .max = 4000, .default_text = "/etc/calidris/cluster", AT(datastore_directory),
      CONFIG_RESTART,
      "The directory of the file datastore: its *.yaml, *.yml and *.json hold the objects as calicoctl prints them, and "
      "are watched. It may appear later."},
+    {"datastore.cache", &config_path_or_none, .max = 4000, .default_text = "/var/lib/calidris/datastore.cache",
+     AT(datastore_cache), CONFIG_RESTART,
+     "File that keeps what is known of a remote datastore, so that a node which starts while the datastore cannot be "
+     "reached has the last known state. It may hold passwords, and only the daemon's user can read it. none keeps "
+     "nothing."},
+    {"datastore.etcd.endpoints", &config_urls, .max = 4000, .default_text = "http://127.0.0.1:2379",
+     CALICO("ETCD_ENDPOINTS"), AT(etcd_endpoints), CONFIG_RESTART,
+     "The members of the etcd cluster, separated by commas. One of them is used at a time, and the next one if it "
+     "fails."},
+    {"datastore.etcd.ca_file", &config_path_or_none, .max = 4000, .default_text = "none", CALICO("ETCD_CA_CERT_FILE"),
+     AT(etcd_ca_file), CONFIG_RESTART,
+     "The certificate authorities that may have signed the certificates of the members, in PEM. none is those of the "
+     "system."},
+    {"datastore.etcd.cert_file", &config_path_or_none, .max = 4000, .default_text = "none", CALICO("ETCD_CERT_FILE"),
+     AT(etcd_cert_file), CONFIG_RESTART, "This node's own certificate for etcd, in PEM."},
+    {"datastore.etcd.key_file", &config_path_or_none, .max = 4000, .default_text = "none", CALICO("ETCD_KEY_FILE"),
+     AT(etcd_key_file), CONFIG_RESTART, "The private key of datastore.etcd.cert_file, in PEM."},
+    {"datastore.etcd.username", &config_name, .max = 253, .default_text = "", CALICO("ETCD_USERNAME"),
+     AT(etcd_username), CONFIG_RESTART, "User to be for etcd. If empty nobody in particular."},
+    {"datastore.etcd.password", &config_secret, .max = 1024, .default_text = "", CALICO("ETCD_PASSWORD"),
+     AT(etcd_password), CONFIG_RESTART, "The password of datastore.etcd.username. It is not shown."},
 
     {"bgp.router_id", &config_router_id, .max = 15, .default_text = "auto", .alias = "CALICO_ROUTER_ID", AT(router_id),
      CONFIG_NEXT_SESSION,

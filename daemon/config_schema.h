@@ -26,7 +26,8 @@ struct config_type {
 /* The types (config_type.c). */
 extern const struct config_type config_number, config_as, config_metric, config_bool, config_level, config_add_path,
     config_ip4, config_ip6, config_prefix, config_name, config_path, config_pattern, config_interface, config_datastore,
-    config_router_id, config_takeover, config_stations, config_adj_rib_in;
+    config_router_id, config_path_or_none, config_urls, config_secret, config_takeover, config_stations,
+    config_adj_rib_in;
 
 struct config_row {
 	const char *path; /* "bgp.hold_time" */
@@ -37,6 +38,7 @@ struct config_row {
 	const char *default_note; /* for the manual page, where the default is found out at start; NULL none */
 	const char *alias;	  /* Calico's environment variable, NULL none */
 	bool alias_is_list;	  /* of the alias only the first element of a comma-separated list counts */
+	bool alias_has_prefix;	  /* the alias with CALICO_ before it counts, too, and first */
 	size_t offset;		  /* in struct config */
 	enum config_effect effect;
 	const char *help; /* sentences */

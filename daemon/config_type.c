@@ -346,6 +346,28 @@ static void path_allowed(const struct config_row *row, struct strbuf *out)
 
 const struct config_type config_path = {path_parse, text_format, path_allowed, true};
 
+static bool path_or_none_parse(const struct config_row *row, const char *text, void *field)
+{
+	bool none = !*text || strcasecmp(text, "none") == 0;
+
+	return none ? text_set(row, "", field, true) : path_parse(row, text, field);
+}
+
+static void path_or_none_format(const void *field, struct strbuf *out)
+{
+	const char *path = *(char *const *)field;
+
+	strbuf_puts(out, *path ? path : "none");
+}
+
+static void path_or_none_allowed(const struct config_row *row, struct strbuf *out)
+{
+	strbuf_puts(out, "none, or ");
+	path_allowed(row, out);
+}
+
+const struct config_type config_path_or_none = {path_or_none_parse, path_or_none_format, path_or_none_allowed, true};
+
 static bool pattern_parse(const struct config_row *row, const char *text, void *field)
 {
 	return text_set(row, text, field, is_plain(text, "") && mrt_pattern_is_good(text));
@@ -374,18 +396,77 @@ static void interface_allowed(const struct config_row *row, struct strbuf *out)
 
 const struct config_type config_interface = {interface_parse, text_format, interface_allowed, true};
 
+/* The types by the words for them; the first word of each is how it is shown. */
+static const struct {
+	const char *word, *type;
+} datastores[] = {{"file", "file"}, {"etcdv3", "etcdv3"}, {"etcd", "etcdv3"}};
+
 static bool datastore_parse(const struct config_row *row, const char *text, void *field)
 {
-	return text_set(row, text, field, strcmp(text, "file") == 0);
+	for (size_t i = 0; i < sizeof datastores / sizeof *datastores; i++)
+		if (strcmp(text, datastores[i].word) == 0)
+			return text_set(row, datastores[i].type, field, true);
+	return false;
 }
 
 static void datastore_allowed(const struct config_row *row, struct strbuf *out)
 {
 	(void)row;
-	strbuf_puts(out, "file");
+	for (size_t i = 0; i < sizeof datastores / sizeof *datastores; i++)
+		strbuf_printf(out, "%s%s",
+			      i == 0						? ""
+			      : i + 1 == sizeof datastores / sizeof *datastores ? " or "
+										: ", ",
+			      datastores[i].word);
 }
 
 const struct config_type config_datastore = {datastore_parse, text_format, datastore_allowed, true};
+
+static bool urls_parse(const struct config_row *row, const char *text, void *field)
+{
+	unsigned count = 0;
+	bool valid = true;
+
+	for (const char *at = text; valid && *at; at += strspn(at, ", ")) {
+		size_t len = strcspn(at, ", ");
+		bool https = strncmp(at, "https://", 8) == 0, http = strncmp(at, "http://", 7) == 0;
+		size_t scheme = https ? 8 : 7;
+		valid = len > scheme && (http || https) && at[scheme] != '/' && at[scheme] != ':';
+		count++;
+		at += len;
+	}
+	return text_set(row, text, field, valid && count && is_plain(text, "\\\"'"));
+}
+
+static void urls_allowed(const struct config_row *row, struct strbuf *out)
+{
+	(void)row;
+	strbuf_puts(out, "http://HOST:PORT or https://HOST:PORT, several of them with commas between");
+}
+
+const struct config_type config_urls = {urls_parse, text_format, urls_allowed, true};
+
+static bool secret_parse(const struct config_row *row, const char *text, void *field)
+{
+	bool valid = true;
+
+	for (const char *c = text; *c; c++)
+		valid = valid && !iscntrl((unsigned char)*c);
+	return text_set(row, text, field, valid);
+}
+
+/* Who may see the configuration need not know it. */
+static void secret_format(const void *field, struct strbuf *out)
+{
+	strbuf_puts(out, **(char *const *)field ? "********" : "");
+}
+
+static void secret_allowed(const struct config_row *row, struct strbuf *out)
+{
+	strbuf_printf(out, "a text of at most %" PRIu64 " octets without control characters", row->max);
+}
+
+const struct config_type config_secret = {secret_parse, secret_format, secret_allowed, true};
 
 static bool router_id_parse(const struct config_row *row, const char *text, void *field)
 {

@@ -162,19 +162,36 @@ failed:
 	return NULL;
 }
 
-void daemon_start_store(struct daemon *d)
+bool daemon_start_store(struct daemon *d, struct strbuf *err)
 {
-	store_start_file(d->store, d->config.datastore_directory);
+	const struct config *c = &d->config;
+	char text[600] = "";
+	struct store_conf conf = {
+	    .type = c->datastore_type,
+	    .node = c->node_name,
+	    .directory = c->datastore_directory,
+	    .cache = d->dry_run ? "" : c->datastore_cache,
+	    .etcd = {.endpoints = c->etcd_endpoints,
+		     .ca_file = c->etcd_ca_file,
+		     .cert_file = c->etcd_cert_file,
+		     .key_file = c->etcd_key_file,
+		     .username = c->etcd_username,
+		     .password = c->etcd_password},
+	};
+
+	if (store_start(d->store, &conf, text, sizeof text))
+		return true;
+	strbuf_puts(err, text);
+	return false;
 }
 
 void daemon_run(struct daemon *d)
 {
-	daemon_start_store(d);
 	if (notify_watchdog_interval())
 		on_watchdog(d);
 	notify_send("READY=1");
 	log_info("daemon", "calidrisd " CALIDRIS_VERSION " runs as node %s, objects from %s, control socket %s",
-		 d->config.node_name, d->config.datastore_directory, d->config.control_socket);
+		 d->config.node_name, store_status(d->store).location, d->config.control_socket);
 	loop_run(d->loop);
 	notify_send("STOPPING=1");
 }

@@ -55,8 +55,8 @@ struct daemon_options {
 bool daemon_configuration(struct config *c, const struct daemon_options *o, struct strbuf *err);
 /* Builds everything in the order of dependence. NULL with one or more lines in err. The configuration is taken over. */
 struct daemon *daemon_new(struct config *c, const struct daemon_options *o, struct strbuf *err);
-/* Reads objects from where they are. */
-void daemon_start_store(struct daemon *d);
+/* Reads objects from where they are. False with a line in err: that needs what is not installed. */
+bool daemon_start_store(struct daemon *d, struct strbuf *err);
 /* Runs until a signal ends it. */
 void daemon_run(struct daemon *d);
 /* Lets the loop end in a moment; daemon_free() then removes what is ours from the kernel, too. */

@@ -26,7 +26,6 @@ static bool settle(struct daemon *d)
 {
 	uint64_t until = mono_now() + DATASTORE_TIME;
 
-	daemon_start_store(d);
 	on_tick(d);
 	while (!cluster_is_settled(d->cluster) && mono_now() < until && !store_status(d->store).problem)
 		loop_turn(d->loop, true);

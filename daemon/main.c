@@ -143,6 +143,10 @@ int main(int argc, char **argv)
 	if (o.teardown)
 		c.takeover = 0;
 	d = daemon_new(&c, &o.daemon, &err);
+	if (d && !o.teardown && !daemon_start_store(d, &err)) {
+		daemon_free(d);
+		d = NULL;
+	}
 	if (!d) {
 		log_error("daemon", "cannot start: %s", err.s);
 		strbuf_free(&err);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/base/mono.h"
@@ -143,6 +144,26 @@ static void status_node(struct request *r)
 		 r->d->config.graceful_shutdown);
 }
 
+/* What only a remote datastore has. */
+static void status_remote(struct out *o, const struct store_status *s)
+{
+	time_t cached = (time_t)s->cached;
+	char ago[16] = "", at[32] = "";
+	struct tm utc;
+
+	out_text(o, "revision", NULL, s->revision);
+	if (s->heard) {
+		out_duration(o, "lag", NULL, show_age(s->heard));
+		mono_format(show_age(s->heard), ago);
+		out_printf(o, NULL, "Revision", "%s, heard of %s ago", s->revision ? s->revision : "none", ago);
+	}
+	out_bool(o, "cached", NULL, s->cached);
+	if (s->cached && gmtime_r(&cached, &utc)) {
+		strftime(at, sizeof at, "%Y-%m-%d %H:%M:%S UTC", &utc);
+		out_text(o, "cached_at", "From the cache of", at);
+	}
+}
+
 static void status_datastore(struct request *r)
 {
 	struct store_status s = store_status(r->d->store);
@@ -163,6 +184,7 @@ static void status_datastore(struct request *r)
 	out_number(&r->out, "refused", NULL, s.refused);
 	out_printf(&r->out, NULL, "Datastore", "%s %s, %s%s%s", s.backend ? s.backend : "none",
 		   s.location ? s.location : "", s.in_sync ? "in sync" : "NOT in sync", *since ? " for " : "", since);
+	status_remote(&r->out, &s);
 	out_printf(&r->out, NULL, "Objects", "%u, %" PRIu64 " changes, %u refused", objects, s.changes, s.refused);
 	out_end(&r->out);
 }

@@ -210,7 +210,7 @@ class Node(Host):
         self.process, self.options = None, []
         self.socket = self.directory / "calidris.sock"
         self.config_file = self.directory / "calidris.yaml"
-        self.config = {"node": {"name": self.name}, "datastore": {"directory": str(self.cluster.objects)},
+        self.config = {"node": {"name": self.name}, "datastore": self.cluster.datastore.config(self),
                        "control": {"socket": str(self.socket)}, "log": {"level": "debug"}}
         self.configure(config or {})
 
@@ -318,10 +318,39 @@ def interface_name(pod, namespace="default"):
     return "cali" + hashlib.sha1(f"{namespace}.{pod}".encode()).hexdigest()[:11]
 
 
+class Files:
+    """The file datastore: an object each."""
+
+    kind = "file"
+
+    def __init__(self, cluster):
+        self.directory = cluster.objects
+
+    def config(self, _node):
+        return {"directory": str(self.directory)}
+
+    def file_of(self, thing):
+        parts = [thing["kind"], thing["metadata"].get("namespace"), thing["metadata"]["name"]]
+        return self.directory / ("-".join(filter(None, parts)).replace("/", "-").replace(":", "-") + ".yaml")
+
+    def write(self, *things):
+        """Into place by rename, as careful writers do; a file that would not change is left alone."""
+        for thing in things:
+            path, text = self.file_of(thing), to_yaml(thing)
+            if path.exists() and path.read_text() == text:
+                continue
+            temporary = path.with_name(f".{path.name}.new")
+            temporary.write_text(text)
+            temporary.rename(path)
+
+    def delete(self, thing):
+        self.file_of(thing).unlink(missing_ok=True)
+
+
 class Cluster:
     """Hosts on a fabric, and the directory of objects that they share."""
 
-    def __init__(self, mesh=True, as_number=64512, families=(4, 6), pools=True):
+    def __init__(self, mesh=True, as_number=64512, families=(4, 6), pools=True, datastore=None):
         if "CALIDRIS_NS_PID" not in os.environ:
             raise RuntimeError("a cluster needs namespaces of its own: ns.enter() first")
         self.directory = ROOT
@@ -335,6 +364,7 @@ class Cluster:
         with self.fabric.inside():
             self.fabric.sysctl("net.ipv4.ip_forward", 1)
             self.fabric.sysctl("net.ipv6.conf.all.forwarding", 1)
+        self.datastore = (datastore or Files)(self)
         self.write(bgp_configuration(mesh=mesh, as_number=as_number))
         if pools:
             self.write(*(ip_pool(cidr) for cidr, family in ((POOL4, 4), (POOL6, 6)) if family in families))
@@ -373,24 +403,16 @@ class Cluster:
             process.wait()
         self.processes.remove(process)
 
-    # Objects: a file each
+    # Objects
 
     def file_of(self, thing):
-        parts = [thing["kind"], thing["metadata"].get("namespace"), thing["metadata"]["name"]]
-        return self.objects / ("-".join(filter(None, parts)).replace("/", "-").replace(":", "-") + ".yaml")
+        return self.datastore.file_of(thing)
 
     def write(self, *things):
-        """Into place by rename, as careful writers do; a file that would not change is left alone."""
-        for thing in things:
-            path, text = self.file_of(thing), to_yaml(thing)
-            if path.exists() and path.read_text() == text:
-                continue
-            temporary = path.with_name(f".{path.name}.new")
-            temporary.write_text(text)
-            temporary.rename(path)
+        self.datastore.write(*things)
 
     def delete(self, thing):
-        self.file_of(thing).unlink(missing_ok=True)
+        self.datastore.delete(thing)
 
     # Hosts
 
