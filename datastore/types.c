@@ -1,11 +1,12 @@
 /* The types a row of a schema table may have (schema.h declares them): text to value, with a reason if it is none.
  * Addresses and prefixes are types_addr.c's. */
+#include "datastore/types.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/base/mem.h"
-#include "datastore/types.h"
 
 #define TEXT_MAX 4096u
 

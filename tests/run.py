@@ -10,6 +10,7 @@ warnings as errors.
 
 import argparse
 import concurrent.futures
+import contextlib
 import os
 import re
 import shutil
@@ -36,13 +37,16 @@ SANITIZERS = {
     "CK_TIMEOUT_MULTIPLIER": "8",
 }
 UNIT_SECONDS, NET_SECONDS, BUILD_SECONDS = 480, 840, 900
+NICE = 5
 
 
 class Job:
-    """Something to run: its name, a function that returns results, and the builds it needs."""
+    """Something to run: its name, a function that returns results, and the builds it needs. waits: it mostly waits, so more
+    than there are processors go side by side. seconds: how long it takes, if that is long: those begin first."""
 
-    def __init__(self, name, run, builds=(), only_whole=True):
+    def __init__(self, name, run, builds=(), only_whole=True, waits=False, seconds=0):
         self.name, self.run, self.builds, self.only_whole = name, run, builds, only_whole
+        self.waits, self.seconds = waits, seconds
 
 
 class Context:
@@ -54,12 +58,14 @@ class Context:
         self.processes = set()
         self.lock = threading.Lock()
         self.stopping = False
+        self.spent = threading.local()  # .seconds of processor time, by what this thread ran
 
     def directory(self, compiler):
         return self.build / compiler
 
-    def run(self, command, timeout, env=None, isolated=False, cwd=TOP):
-        """Runs a command to its end; (exit status or None after a time-out, its output)."""
+    def run(self, command, timeout, env=None, isolated=False, cwd=TOP, nice=0):
+        """Runs a command to its end; (exit status or None after a time-out, its output). nice: what computes much gives way
+        to what measures time."""
         if isolated:
             command = [sys.executable, "-B", str(TOP / "tests/ns.py"), *command]
         with tempfile.TemporaryFile() as output:
@@ -70,11 +76,10 @@ class Context:
                                            stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})},
                                            start_new_session=True)
                 self.processes.add(process)
-            try:
-                status = process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                end(process)
-                status = None
+            if nice:
+                give_way(process, nice)
+            status, seconds = wait(process, timeout)
+            self.spent.seconds = getattr(self.spent, "seconds", 0) + seconds
             with self.lock:
                 self.processes.discard(process)
             output.seek(0)
@@ -89,6 +94,29 @@ class Context:
             processes = list(self.processes)
         for process in processes:
             end(process)
+
+
+def give_way(process, nice):
+    """Where each session is a group for the scheduler, the group must give way, too."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PGRP, process.pid, nice)
+        Path(f"/proc/{process.pid}/autogroup").write_text(str(nice))
+
+
+def wait(process, timeout):
+    """(exit status or None after a time-out, seconds of processor time that it and its children took)"""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        try:
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        except ChildProcessError:  # interrupted: somebody else has ended it
+            return None, 0
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, usage.ru_utime + usage.ru_stime
+        time.sleep(0.05)
+    end(process)
+    return None, 0
 
 
 def end(process):
@@ -111,10 +139,10 @@ def tail(text, lines=60):
 
 # Builds
 
-def make(context, compiler, targets, jobs=2):
+def make(context, compiler, targets, jobs=os.cpu_count() or 2):
     flags = GCC if compiler == "gcc" else CLANG
     return context.run(["make", "--no-print-directory", "-k", f"-j{jobs}", f"BUILD={context.directory(compiler)}",
-                        *flags, *targets], BUILD_SECONDS)
+                        *flags, *targets], BUILD_SECONDS, nice=NICE)
 
 
 def build(context, compiler, targets):
@@ -181,7 +209,7 @@ def fuzz_program(context, source):
                "-print_final_stats=1", f"-artifact_prefix={found}/crash-", found]
     if corpus.is_dir() and any(corpus.iterdir()):
         command.append(corpus)
-    status, output = context.run(command, context.seconds + 120, SANITIZERS)
+    status, output = context.run(command, context.seconds + 120, SANITIZERS, nice=NICE)
     executed = re.search(r"stat::number_of_executed_units:\s*(\d+)", output)
     if status == 0 and executed and int(executed.group(1)) > 0:
         return [passed(name)]
@@ -234,8 +262,9 @@ def collected(context, path):
 
 def net_jobs(context):
     for path in sorted(path.relative_to(TOP) for path in TOP.glob("tests/net/test_*.py")):
+        takes = re.search(r"^TAKES = (\d+)", path.read_text(encoding="utf-8"), re.MULTILINE)
         yield Job(f"net/{path.stem}", lambda path=path: net_file(context, path), [("gcc", "all"), ("gcc", "tools")],
-                  only_whole=False)
+                  only_whole=False, waits=True, seconds=int(takes.group(1)) if takes else 0)
 
 
 def lint_jobs(context):
@@ -273,17 +302,17 @@ def may_match(context, job):
     return any(head in job.name for head in re.findall(r"([\w/.-]+):", context.only.pattern))
 
 
-def show(job, results, seconds):
+def show(job, results, seconds, spent):
     count = {outcome: sum(result.outcome == outcome for result in results) for outcome in ("passed", "failed", "skipped")}
     text = ", ".join(f"{number} {outcome}" for outcome, number in count.items() if number)
-    print(f"{'FAIL' if count['failed'] else 'ok':4} {job} ({text}, {seconds:.1f} s)", flush=True)
+    print(f"{'FAIL' if count['failed'] else 'ok':4} {job} ({text}, {seconds:.1f} s, CPU {spent:.1f} s)", flush=True)
     for result in results:
         if result.outcome == "failed":
             print("\n".join("     " + line for line in f"{result.name}: {result.text}".splitlines()), flush=True)
 
 
 def run_job(context, job):
-    start = time.monotonic()
+    start, context.spent.seconds = time.monotonic(), 0
     try:
         results = job.run()
     except Exception as error:  # a check that falls over is a failure like any other
@@ -291,16 +320,35 @@ def run_job(context, job):
     if context.only and not job.only_whole and not context.only.search(job.name):
         results = [result for result in results if context.only.search(result.name) or result.name == job.name]
     if results and not context.stopping:
-        show(job.name, results, time.monotonic() - start)
+        show(job.name, results, time.monotonic() - start, context.spent.seconds)
     return results
 
 
-def run_builds(context, jobs):
-    results = []
-    for compiler in ("gcc", "clang"):
-        targets = sorted({target for job in jobs for built, target in job.builds if built == compiler})
-        if targets and not context.stopping:
-            results += run_job(context, Job(f"build/{compiler}", lambda: build(context, compiler, targets)))
+def run_build(context, compiler, jobs):
+    targets = sorted({target for job in jobs for built, target in job.builds if built == compiler})
+    if not targets or context.stopping:
+        return []
+    return run_job(context, Job(f"build/{compiler}", lambda: build(context, compiler, targets)))
+
+
+def run_all(context, jobs, pools):
+    """Each job as soon as what it needs is built; the longest first. pools: of threads, by Job.waits."""
+    results, pending, built = [], [], set()
+    left = sorted(jobs, key=lambda job: -job.seconds)
+    try:
+        for compiler in ("gcc", "clang"):
+            results += run_build(context, compiler, jobs)
+            built.add(compiler)
+            ready = [job for job in left if built.issuperset(needed for needed, _target in job.builds)]
+            left = [job for job in left if job not in ready]
+            pending += [pools[job.waits].submit(run_job, context, job) for job in ready]
+        for future in concurrent.futures.as_completed(pending):
+            results += future.result()
+    except KeyboardInterrupt:
+        context.stop()
+        for pool in pools.values():
+            pool.shutdown(cancel_futures=True)
+        results.append(Result("run", "failed", "interrupted"))
     return results
 
 
@@ -321,7 +369,8 @@ def main():
     parser.add_argument("--build", default="build")
     parser.add_argument("--only", default="")
     parser.add_argument("--seconds", type=int, default=5, help="for each fuzzer")
-    parser.add_argument("--jobs", type=int, default=max(2, min(4, os.cpu_count() or 2)))
+    parser.add_argument("--jobs", type=int, default=max(2, min(4, os.cpu_count() or 2)), help="side by side, that compute")
+    parser.add_argument("--waiting", type=int, default=0, help="and that mostly wait (3 for each of the others)")
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=" ".join(GROUPS))
     options = parser.parse_args()
     unknown = set(options.groups) - set(GROUPS)
@@ -332,22 +381,11 @@ def main():
         os.environ.pop(name, None)
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     context = Context(options)
-    results = []
     try:
-        jobs = select(context, options.groups or list(GROUPS))
-        results += run_builds(context, jobs)
-        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            pending = [pool.submit(run_job, context, job) for job in jobs]
-            try:
-                for future in concurrent.futures.as_completed(pending):
-                    results += future.result()
-            except KeyboardInterrupt:
-                context.stop()
-                pool.shutdown(cancel_futures=True)
-                raise
-    except KeyboardInterrupt:
-        context.stop()
-        results.append(Result("run", "failed", "interrupted"))
+        with (concurrent.futures.ThreadPoolExecutor(options.jobs) as computing,
+              concurrent.futures.ThreadPoolExecutor(options.waiting or 3 * options.jobs) as waiting):
+            jobs = select(context, options.groups or list(GROUPS))
+            results = run_all(context, jobs, {False: computing, True: waiting})
     finally:
         shutil.rmtree(context.temporary, ignore_errors=True)
     sys.exit(close(results))

@@ -3,6 +3,7 @@ files are copied to the directory CALIDRIS_KEEP, if that is set."""
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -52,7 +53,7 @@ def pytest_runtest_makereport(item, call):
     for cluster in (cluster for node in item.listchain() for cluster in node.stash.get(CLUSTERS, [])):
         if "CALIDRIS_KEEP" in os.environ:
             shutil.copytree(cluster.directory, os.environ["CALIDRIS_KEEP"], dirs_exist_ok=True,
-                            ignore=lambda _path, names: [name for name in names if name.endswith(".sock")])
+                            ignore=lambda path, names: [name for name in names if (Path(path) / name).is_socket()])
         for host in cluster.hosts:
             for name, text in host.logs().items():
                 report.sections.append((f"{host.name}: {name}", "\n".join(text.splitlines()[-40:])))

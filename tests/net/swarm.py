@@ -105,6 +105,7 @@ class Link:
     def half_close_when_said(self):
         """Once all is sent that is to be said."""
         self.last_words = True
+        self.swarm.interest(self)
 
     def half_close(self):
         with contextlib.suppress(OSError):
@@ -232,7 +233,7 @@ class Swarm:
         if link.over:
             return
         events = selectors.EVENT_READ if link.reading and link.connected else 0
-        if link.outbox or not link.connected:
+        if link.outbox or link.last_words or not link.connected:
             events |= selectors.EVENT_WRITE
         key = self.selector.get_map().get(link.sock)
         if key is None and events:
@@ -277,8 +278,9 @@ class Swarm:
         if link.outbox:
             with contextlib.suppress(BlockingIOError):
                 del link.outbox[:link.sock.send(link.outbox[:link.piece] if link.piece else link.outbox)]
-            if link.last_words and not link.outbox:
-                link.half_close()
+        if link.last_words and not link.outbox:
+            link.last_words = False
+            link.half_close()
         self.interest(link)
 
     def read(self, link):

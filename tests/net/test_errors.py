@@ -535,14 +535,14 @@ def test_flood(attacked):
         sock.sendall(flood)
         wait_for(lambda: node.show("status")["kernel"]["installed"] > len(prefixes), "all of them in the kernel", 60)
         unharmed.traffic.check("a flood of routes")
-        sizes.append(node.resident())
+        sizes.append(node.anonymous())
         # Not kept for its restart: it is no peer any more.
         node.cluster.delete(bgp_peer("attacker"))
         wait_for(lambda: node.show("status")["kernel"]["wanted"] < 20, "its routes are gone from the kernel", 60)
         sock.close()
         node.cluster.write(bgp_peer("attacker", node="node-1", peerIP=host.ip4, asNumber=65001))
         wait_problem(node, host.ip4)
-    assert sizes[1] < sizes[0] + 1024, sizes
+    assert sizes[1] < sizes[0] + 2048, sizes  # less than what 24 octets a route would be
     unharmed.traffic.check("the end of a flood")
     for each in unharmed.nodes:
         assert_no_reset(unharmed.before[each], each, "a flood")

@@ -2,8 +2,10 @@
 their objects vanish. No packet may be lost, and nothing that is right in the kernel may be written again."""
 
 import shutil
+import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -185,15 +187,27 @@ def test_all_at_once(topology, request):
 
 
 def test_killed_again_while_starting(mesh):
-    """A daemon that is killed at every stage of its start, and at last left alone."""
+    """A daemon that is killed at every stage of its start, and at last left alone. But not while it has sessions on which it has
+    not said everything again: then RFC 4724 4.2 wants its peers to drop what they kept."""
     node = mesh.nodes[1]
+
+    def kill_again(log_before):
+        node.process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: " T " in Path(f"/proc/{node.process.pid}/stat").read_text(), "it stands still")
+        if "-> OpenConfirm" in node.log_text()[len(log_before):]:
+            node.process.send_signal(signal.SIGCONT)
+            wait_settled(*mesh.nodes)
+            wait_for(lambda: not any(row["stale"] for other in mesh.nodes for row in other.show("routes", "all")["routes"]),
+                     "its peers have heard it all")
+        node.kill()
     traffic = Traffic(mesh.pods[0], node.pods[0])
     watch = Watch(*mesh.nodes)
+    node.kill()
     for delay in (0, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1):
-        node.kill()
+        log_before = node.log_text()
         node.start(wait=False)
         time.sleep(delay)  # nothing to wait for: the point is to hit it anywhere
-    node.kill()
+        kill_again(log_before)
     node.start()
     wait_settled(*mesh.nodes)
     assert_untouched(node, "a row of kills")

@@ -165,7 +165,7 @@ def test_no_room(arena):
         assert not player.link.over
     # Both outcomes were there wherever both are possible.
     assert len(outcomes) >= 12, outcomes
-    arena.node.wait_log(r"attributes too long for a message of 4096 octets: routes not announced")
+    arena.node.wait_log(r"is not announced: its attributes do not fit a message of 4096 octets")
     # The routes themselves are there, and used.
     player, family, _length = staged[0]
     rows = arena.node.show("routes", player.victim[family])["routes"]
