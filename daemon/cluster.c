@@ -16,6 +16,7 @@
 #include "daemon/base/mono.h"
 #include "daemon/bmp.h"
 #include "daemon/dataplane.h"
+#include "daemon/detect.h"
 #include "daemon/export.h"
 #include "daemon/overlay.h"
 #include "daemon/peering_rule.h"
@@ -24,6 +25,8 @@
 #include "datastore/pod.h"
 
 #define LISTEN_RETRY (5 * MONO_SEC)
+/* Addresses that go mostly come back at once, and sessions end with them. */
+#define ADDRESS_PAUSE (1 * MONO_SEC)
 
 /* In order of precedence: what a prefix is here, if several objects claim it. */
 enum claim_kind { CLAIM_WORKLOAD, CLAIM_BLOCK, CLAIM_BORROWED, CLAIM_SERVICE, CLAIM_KIND_COUNT };
@@ -56,6 +59,9 @@ struct cluster {
 	bool has_peers;
 	char listen_problem[200]; /* "" if we listen where we should */
 	struct loop_timer listen_timer;
+	struct host_addr found[FAM_COUNT];  /* see detect_all() */
+	struct addr destination[FAM_COUNT]; /* watched for it */
+	struct loop_timer address_timer;
 };
 
 static uint32_t prefix_hash(const struct prefix *p)
@@ -382,9 +388,65 @@ static void update_export(struct cluster *c)
 	c->export = export;
 }
 
+/* Which routes lead to what the node's address is found by. */
+static void watch_destinations(struct cluster *c, bool none)
+{
+	for (int f = 0; f < FAM_COUNT; f++) {
+		struct addr now = none ? (struct addr){0} : detect_destination(&c->d->config, (enum family)f);
+		if (addr_equal(&now, &c->destination[f]))
+			continue;
+		if (!addr_is_none(&c->destination[f]))
+			fib_nexthop_unwatch(c->d->fib, &c->destination[f]);
+		c->destination[f] = now;
+		if (!addr_is_none(&now))
+			fib_nexthop_watch(c->d->fib, &now);
+	}
+}
+
+static void find_addresses(struct cluster *c)
+{
+	const struct object *node = store_get(c->d->store, OBJ_NODE, "", c->d->config.node_name);
+	struct host_addr found[FAM_COUNT];
+	char a[ADDR_STRLEN];
+
+	watch_destinations(c, false);
+	detect_all(c->d->fib, &c->d->config, (const struct obj_node *)(const void *)node, found);
+	for (int f = 0; f < FAM_COUNT; f++) {
+		if (addr_equal(&found[f].addr, &c->found[f].addr) && found[f].len == c->found[f].len)
+			continue;
+		if (addr_is_none(&found[f].addr))
+			log_warn("cluster", "this node's %s address, %s, is not on its interfaces any more",
+				 family_name((enum family)f), addr_format(&c->found[f].addr, a));
+		else
+			log_info("cluster", "this node's %s address, as found on its interfaces: %s/%u",
+				 family_name((enum family)f), addr_format(&found[f].addr, a), found[f].len);
+		c->found[f] = found[f];
+		c->dirty_self = true;
+	}
+}
+
+static void on_address_timer(void *arg)
+{
+	struct cluster *c = arg;
+
+	find_addresses(c);
+	if (c->dirty_self)
+		loop_work_schedule(c->d->loop, &c->work);
+}
+
+void cluster_address_changed(struct cluster *c, const struct addr *next_hop)
+{
+	if (!c || !c->synced || !detect_is_wanted(&c->d->config))
+		return;
+	if (next_hop && !addr_equal(next_hop, &c->destination[family_of_af(next_hop->af)]))
+		return;
+	if (!loop_timer_is_set(&c->address_timer))
+		loop_timer_set(c->d->loop, &c->address_timer, ADDRESS_PAUSE, on_address_timer, c);
+}
+
 static void apply_self(struct cluster *c)
 {
-	struct self self = self_from(c->d->store, &c->d->config);
+	struct self self = self_from(c->d->store, &c->d->config, c->found);
 	bool priorities = memcmp(self.priority, c->self.priority, sizeof self.priority) != 0;
 	struct peering p;
 
@@ -424,6 +486,8 @@ static bool cluster_work(void *arg, uint64_t deadline)
 	if (!c->synced)
 		return false;
 	if (c->dirty_self) {
+		if (!loop_timer_is_set(&c->address_timer))
+			find_addresses(c);
 		c->dirty_self = false;
 		apply_self(c);
 	}
@@ -469,6 +533,8 @@ void cluster_free(struct cluster *c)
 
 	loop_work_cancel(c->d->loop, &c->work);
 	loop_timer_stop(c->d->loop, &c->listen_timer);
+	loop_timer_stop(c->d->loop, &c->address_timer);
+	watch_destinations(c, true);
 	drop_all_claims(c);
 	while ((l = htab_next(&c->prefixes, &pos)))
 		free(l);
@@ -526,6 +592,18 @@ void cluster_origin(const struct cluster *c, const struct prefix *p, struct strb
 	put_origin(claim->object, out);
 }
 
+static void put_address_problems(const struct cluster *c, struct strbuf *out)
+{
+	const struct config *conf = &c->d->config;
+
+	if (c->synced && conf->node_ip.mode == NODE_IP_DETECT && addr_is_none(&c->found[FAM_IPV4].addr))
+		strbuf_printf(out, "node.ip: %s finds no IPv4 address on this machine; the Node object's is used\n",
+			      conf->detection);
+	if (c->synced && conf->node_ip6.mode == NODE_IP_DETECT && addr_is_none(&c->found[FAM_IPV6].addr))
+		strbuf_printf(out, "node.ip6: %s finds no IPv6 address on this machine; the Node object's is used\n",
+			      conf->detection6);
+}
+
 void cluster_problems(const struct cluster *c, struct strbuf *out)
 {
 	if (c->synced && !c->self.node)
@@ -535,6 +613,7 @@ void cluster_problems(const struct cluster *c, struct strbuf *out)
 		strbuf_printf(out,
 			      "Node %s has neither spec.bgp.ipv4Address nor ipv6Address: no sessions are possible\n",
 			      c->self.name);
+	put_address_problems(c, out);
 	if (*c->listen_problem)
 		strbuf_printf(out, "%s; tried again every %u s\n", c->listen_problem,
 			      (unsigned)(LISTEN_RETRY / MONO_SEC));

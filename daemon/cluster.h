@@ -20,6 +20,8 @@ const struct self *cluster_self(const struct cluster *c);
 /* A Service (NULL: a range of Services' addresses) has this prefix announced, no longer has it. */
 void cluster_claim_service(struct cluster *c, const struct object *o, const struct prefix *p);
 void cluster_unclaim_service(struct cluster *c, const struct object *o, const struct prefix *p);
+/* An address of this machine, or the way to a next hop, may be another one now. */
+void cluster_address_changed(struct cluster *c, const struct addr *next_hop);
 /* There is something to do at the end of the turn. */
 void cluster_kick(struct cluster *c);
 /* The object a local route comes from, for explain: "WorkloadEndpoint default/web-0 (pods.yaml:12)"; "" if none. */

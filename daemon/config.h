@@ -16,14 +16,20 @@
 #define BMP_IN_PRE_POLICY 1u
 #define BMP_IN_POST_POLICY 2u
 
+/* Where an address of this node is from. */
+struct node_ip {
+	enum node_ip_mode { NODE_IP_OBJECT, NODE_IP_DETECT, NODE_IP_NONE, NODE_IP_FIXED } mode;
+	struct host_addr addr; /* NODE_IP_FIXED; len 0: what the interface has it in */
+};
+
 struct config {
 	/* node.* */
 	char *node_name; /* node.name, NODENAME; default: CALICO_NODENAME_FILE's content, then the host name, lower case
 			  */
-	struct addr node_ip,
-	    node_ip6;	       /* node.ip, IP; node.ip6, IP6: instead of the Node object's; none: from the object */
-	char *kubernetes_name; /* node.kubernetes_name, CALICO_K8S_NODE_REF; "": node_name */
-	uint32_t node_as;      /* node.as, AS: instead of the Node object's; 0: from the objects */
+	struct node_ip node_ip, node_ip6; /* node.ip, IP; node.ip6, IP6 */
+	char *detection, *detection6;	  /* node.ip_autodetection_method, ...6: see detect.h */
+	char *kubernetes_name;		  /* node.kubernetes_name, CALICO_K8S_NODE_REF; "": node_name */
+	uint32_t node_as;		  /* node.as, AS: instead of the Node object's; 0: from the objects */
 	/* datastore.* */
 	char *datastore_type;	   /* datastore.type, DATASTORE_TYPE: "file", "etcdv3" */
 	char *datastore_directory; /* datastore.directory */

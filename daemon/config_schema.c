@@ -23,10 +23,19 @@ const struct config_row config_schema[] = {
     {"node.kubernetes_name", &config_name, .max = 253, .default_text = "", .default_note = "node.name",
      .alias = "CALICO_K8S_NODE_REF", AT(kubernetes_name), CONFIG_AT_ONCE,
      "Name of this node's Kubernetes Node, by which EndpointSlices refer to it, if it is not that of Calico's."},
-    {"node.ip", &config_ip4, .default_text = "none", .alias = "IP", AT(node_ip), CONFIG_AT_ONCE,
-     "IPv4 address of this node, instead of the Node object's. With none or autodetect the object's is used."},
-    {"node.ip6", &config_ip6, .default_text = "none", .alias = "IP6", AT(node_ip6), CONFIG_AT_ONCE,
-     "IPv6 address of this node, instead of the Node object's. With none or autodetect the object's is used."},
+    {"node.ip", &config_ip4, .default_text = "object", .alias = "IP", AT(node_ip), CONFIG_AT_ONCE,
+     "IPv4 address of this node, with the length of its network or without: object takes the Node object's, autodetect "
+     "finds one among the addresses of this machine (and takes the object's where there is none), none does without."},
+    {"node.ip6", &config_ip6, .default_text = "object", .alias = "IP6", AT(node_ip6), CONFIG_AT_ONCE,
+     "IPv6 address of this node, likewise."},
+    {"node.ip_autodetection_method", &config_detection, .max = 4000, .default_text = "first-found",
+     .alias = "IP_AUTODETECTION_METHOD", AT(detection), CONFIG_AT_ONCE,
+     "How autodetect finds the IPv4 address: first-found takes the first address of the last interface that is none of "
+     "containers, bridges or tunnels; skip-interface=REGEX,... leaves out further ones; interface=REGEX,... takes one "
+     "that matches; cidr=PREFIX,... an address within; can-reach=ADDRESS the one that packets to there leave with; "
+     "kubernetes-internal-ip the InternalIP of the Node. Changes are followed."},
+    {"node.ip6_autodetection_method", &config_detection, .max = 4000, .default_text = "first-found",
+     .alias = "IP6_AUTODETECTION_METHOD", AT(detection6), CONFIG_AT_ONCE, "The same for the IPv6 address."},
     {"node.as", &config_as, .min = 1, .max = UINT32_MAX, .or_word = "auto", .default_text = "0", .alias = "AS",
      AT(node_as), CONFIG_AT_ONCE,
      "AS number of this node. 0 takes it from the Node object, else from the default BGPConfiguration, else 64512."},

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "daemon/base/mem.h"
+#include "daemon/detect.h"
 #include "daemon/endpoint.h"
 #include "daemon/mrt_schedule.h"
 #include "fib/fib.h"
@@ -216,50 +217,64 @@ static void add_path_allowed(const struct config_row *row, struct strbuf *out)
 
 const struct config_type config_add_path = {add_path_parse, add_path_format, add_path_allowed, false};
 
-/* An address to be used instead of the Node object's; the words of Calico's IP variable mean that there is none. */
-static bool addr_parse_af(const char *text, uint8_t af, struct addr *to)
-{
-	struct addr a = {0};
+/* An address to be used instead of the Node object's, or a word; the words of Calico's IP variable are among them. */
+static const char *const node_ip_words[] = {
+    [NODE_IP_OBJECT] = "object", [NODE_IP_DETECT] = "autodetect", [NODE_IP_NONE] = "none"};
 
-	if (*text && strcasecmp(text, "none") != 0 && strcasecmp(text, "autodetect") != 0) {
-		unsigned len;
-		/* Calico writes node addresses with the length of their network. */
-		if (!prefix_parse_host(&a, &len, text) || a.af != af || addr_is_martian(&a))
-			return false;
+static bool node_ip_parse(const char *text, uint8_t af, struct node_ip *to)
+{
+	struct node_ip ip = {.mode = NODE_IP_FIXED};
+	unsigned len;
+
+	for (size_t i = 0; i < sizeof node_ip_words / sizeof *node_ip_words; i++) {
+		if (strcasecmp(text, node_ip_words[i]) == 0 || (!*text && i == NODE_IP_OBJECT)) {
+			*to = (struct node_ip){.mode = (enum node_ip_mode)i};
+			return true;
+		}
 	}
-	*to = a;
+	if (!prefix_parse_host(&ip.addr.addr, &len, text) || ip.addr.addr.af != af || addr_is_martian(&ip.addr.addr))
+		return false;
+	ip.addr.len = strchr(text, '/') ? (uint8_t)len : 0;
+	*to = ip;
 	return true;
 }
 
 static bool ip4_parse(const struct config_row *row, const char *text, void *field)
 {
 	(void)row;
-	return addr_parse_af(text, AF_INET, field);
+	return node_ip_parse(text, AF_INET, field);
 }
 
 static bool ip6_parse(const struct config_row *row, const char *text, void *field)
 {
 	(void)row;
-	return addr_parse_af(text, AF_INET6, field);
+	return node_ip_parse(text, AF_INET6, field);
 }
 
 static void ip_format(const void *field, struct strbuf *out)
 {
+	const struct node_ip *ip = field;
 	char text[ADDR_STRLEN];
 
-	strbuf_puts(out, addr_format(field, text));
+	if (ip->mode != NODE_IP_FIXED) {
+		strbuf_puts(out, node_ip_words[ip->mode]);
+		return;
+	}
+	strbuf_puts(out, addr_format(&ip->addr.addr, text));
+	if (ip->addr.len)
+		strbuf_printf(out, "/%u", ip->addr.len);
 }
 
 static void ip4_allowed(const struct config_row *row, struct strbuf *out)
 {
 	(void)row;
-	strbuf_puts(out, "none, autodetect, or a unicast IPv4 address");
+	strbuf_puts(out, "object, autodetect, none, or a unicast IPv4 address");
 }
 
 static void ip6_allowed(const struct config_row *row, struct strbuf *out)
 {
 	(void)row;
-	strbuf_puts(out, "none, autodetect, or a unicast IPv6 address");
+	strbuf_puts(out, "object, autodetect, none, or a unicast IPv6 address");
 }
 
 const struct config_type config_ip4 = {ip4_parse, ip_format, ip4_allowed, false};
@@ -328,6 +343,19 @@ static void name_allowed(const struct config_row *row, struct strbuf *out)
 	strbuf_printf(out, "at most %" PRIu64 " letters, digits and signs, no blanks, quotes or slashes", row->max);
 }
 
+static bool detection_parse(const struct config_row *row, const char *text, void *field)
+{
+	return text_set(row, text, field, !detect_check(text));
+}
+
+static void detection_allowed(const struct config_row *row, struct strbuf *out)
+{
+	(void)row;
+	strbuf_puts(out, "first-found, can-reach=ADDRESS, interface=REGEX, skip-interface=REGEX, cidr=PREFIX or "
+			 "kubernetes-internal-ip");
+}
+
+const struct config_type config_detection = {detection_parse, text_format, detection_allowed, true};
 const struct config_type config_name = {name_parse, text_format, name_allowed, true};
 
 static bool path_parse(const struct config_row *row, const char *text, void *field)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/base/mono.h"
+#include "daemon/cluster.h"
 #include "daemon/dynamic.h"
 #include "daemon/link.h"
 #include "daemon/liveness.h"
@@ -58,8 +59,16 @@ static void on_fib_nexthop(void *arg, const struct addr *nh, bool reachable, uin
 	struct daemon *d = arg;
 
 	rib_nexthop_update(d->rib, nh, reachable, metric);
+	cluster_address_changed(d->cluster, nh);
 	if (d->liveness)
 		liveness_place_changed(d->liveness, nh);
+}
+
+static void on_fib_address(void *arg)
+{
+	struct daemon *d = arg;
+
+	cluster_address_changed(d->cluster, NULL);
 }
 
 static void on_fib_link(void *arg, const struct fib_link *l, const char *old_name)
@@ -82,6 +91,7 @@ const struct rib_sink dataplane_rib_sink = {
 const struct fib_ops dataplane_fib_ops = {
     .on_nexthop = on_fib_nexthop,
     .on_link = on_fib_link,
+    .on_address = on_fib_address,
 };
 
 void dataplane_apply(struct daemon *d, const struct self *self)

@@ -54,13 +54,28 @@ static uint32_t router_id(const struct config *c, const struct self *self)
 	return router_id_hash(self->name);
 }
 
-static struct host_addr own_address(const struct addr *configured, const struct host_addr *object)
+static struct host_addr own_address(const struct node_ip *ip, const struct host_addr *object,
+				    const struct host_addr *found, enum self_source *from)
 {
-	if (addr_is_none(configured))
+	static const struct host_addr none;
+
+	*from = SELF_FROM_OBJECT;
+	if (ip->mode == NODE_IP_NONE)
+		return none;
+	if (ip->mode == NODE_IP_DETECT && found && !addr_is_none(&found->addr)) {
+		*from = SELF_DETECTED;
+		return *found;
+	}
+	if (ip->mode != NODE_IP_FIXED)
 		return *object;
-	if (addr_equal(configured, &object->addr))
+	*from = SELF_CONFIGURED;
+	if (ip->addr.len)
+		return ip->addr;
+	if (found && addr_equal(&found->addr, &ip->addr.addr))
+		return *found;
+	if (addr_equal(&ip->addr.addr, &object->addr))
 		return *object;
-	return (struct host_addr){.addr = *configured, .len = (uint8_t)addr_bits(configured->af)};
+	return (struct host_addr){.addr = ip->addr.addr, .len = (uint8_t)addr_bits(ip->addr.addr.af)};
 }
 
 static struct service_conf services(const struct obj_bgp_configuration *global, const struct config *c,
@@ -95,15 +110,17 @@ bool self_has_address(const struct self *self, const struct addr *a)
 	return !addr_is_none(a) && (addr_equal(a, &self->ip[FAM_IPV4].addr) || addr_equal(a, &self->ip[FAM_IPV6].addr));
 }
 
-struct self self_from(const struct store *s, const struct config *c)
+struct self self_from(const struct store *s, const struct config *c, const struct host_addr *found)
 {
 	static const struct host_addr none;
 	const struct obj_bgp_configuration *global = self_bgp_configuration(s, "default");
 	struct self self = {.name = c->node_name, .mesh = true, .mesh_restart_time = (uint16_t)c->restart_time};
 
 	self.node = (const struct obj_node *)store_get(s, OBJ_NODE, "", c->node_name);
-	self.ip[FAM_IPV4] = own_address(&c->node_ip, self.node ? &self.node->ipv4 : &none);
-	self.ip[FAM_IPV6] = own_address(&c->node_ip6, self.node ? &self.node->ipv6 : &none);
+	self.ip[FAM_IPV4] =
+	    own_address(&c->node_ip, self.node ? &self.node->ipv4 : &none, found, &self.ip_from[FAM_IPV4]);
+	self.ip[FAM_IPV6] = own_address(&c->node_ip6, self.node ? &self.node->ipv6 : &none,
+					found ? found + FAM_IPV6 : NULL, &self.ip_from[FAM_IPV6]);
 	self.as = c->node_as ? c->node_as : self.node && self.node->as_number ? self.node->as_number : 0;
 	if (!self.as)
 		self.as = global && global->as_number ? global->as_number : DEFAULT_AS;

@@ -20,9 +20,10 @@ struct self {
 	const struct obj_node *node; /* NULL if there is no Node object of this name (yet) */
 	const char *name;
 	struct host_addr ip[FAM_COUNT]; /* none if this node has no address of the family */
-	uint32_t as;			/* effective: node, then BGPConfiguration, then 64512 */
-	uint32_t router_id;		/* 0 if it cannot be known yet */
-	uint32_t cluster_id;		/* 0: no reflector */
+	enum self_source { SELF_FROM_OBJECT, SELF_CONFIGURED, SELF_DETECTED } ip_from[FAM_COUNT];
+	uint32_t as;	     /* effective: node, then BGPConfiguration, then 64512 */
+	uint32_t router_id;  /* 0 if it cannot be known yet */
+	uint32_t cluster_id; /* 0: no reflector */
 	uint16_t listen_port;
 	bool bind_node_ip;
 	bool mesh;		      /* node-to-node mesh is on (for nodes that are no reflectors) */
@@ -31,8 +32,9 @@ struct self {
 	uint32_t priority[FAM_COUNT]; /* normal route priority, 1024 */
 	struct service_conf services;
 };
-/* Reads them from the store. Strings and node are borrowed from the store and the configuration. */
-struct self self_from(const struct store *s, const struct config *c);
+/* Reads them from the store. Strings and node are borrowed from the store and the configuration. found: by family, what
+ * detect_all() found on this machine; NULL: nothing. */
+struct self self_from(const struct store *s, const struct config *c, const struct host_addr *found);
 
 /* Is it one of this node's own? */
 bool self_has_address(const struct self *self, const struct addr *a);

@@ -111,6 +111,7 @@ static const struct form_field node_fields[] = {
 	ANNOTATION("IPv6VXLANTunnelAddr", "spec.ipv6VXLANTunnelAddr"),
 	ANNOTATION("VXLANTunnelMACAddr", "spec.vxlanTunnelMACAddr"),
 	ANNOTATION("VXLANTunnelMACAddrV6", "spec.vxlanTunnelMACAddrV6"),
+	{.from = "status.addresses", .to = "spec.addresses"},
 	{.to = "status.podCIDRs", .make = make_pod_cidrs},
 };
 /* clang-format on */

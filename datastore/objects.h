@@ -59,7 +59,8 @@ struct obj_node {
 	uint32_t cluster_id;	  /* spec.bgp.routeReflectorClusterID, host order */
 	struct prefix *pod_cidrs; /* status.podCIDRs */
 	unsigned pod_cidr_count;
-	uint16_t listen_port; /* 0 unset (not in Calico's Node; from BGPConfiguration node.<name>) */
+	struct addr internal[FAM_COUNT]; /* spec.addresses: the first InternalIP of each family */
+	uint16_t listen_port;		 /* 0 unset (not in Calico's Node; from BGPConfiguration node.<name>) */
 };
 
 enum encap_mode { ENCAP_NEVER, ENCAP_ALWAYS, ENCAP_CROSS_SUBNET };

@@ -79,8 +79,8 @@ struct schema {
 
 extern const struct schema_type schema_bool, schema_loose_bool, schema_uint, schema_as, schema_seconds, schema_text,
     schema_object_name, schema_ifname, schema_mac, schema_enum, schema_flags, schema_addr, schema_host_addr,
-    schema_endpoint, schema_cluster_id, schema_prefix, schema_prefixes, schema_cidrs, schema_selector, schema_labels,
-    schema_affinity;
+    schema_endpoint, schema_cluster_id, schema_prefix, schema_prefixes, schema_cidrs, schema_internal_ips,
+    schema_selector, schema_labels, schema_affinity;
 
 /* Fields that are not taken, as object_decode() reports them. */
 struct schema_report {

@@ -170,6 +170,25 @@ static bool decode_cidrs(const struct schema_row *row, const struct yaml_node *n
 	return take_prefixes(row, n, "cidr", object, err);
 }
 
+/* The items are maps with `address` and `type`. Names, and addresses of other types, are of no consequence. */
+static bool decode_internal_ips(const struct schema_row *row, const struct yaml_node *n, void *object,
+				struct object_error *err)
+{
+	struct addr *internal = schema_place(object, row->offset), a;
+	unsigned len;
+
+	(void)err;
+	for (size_t i = 0; i < n->count; i++) {
+		const struct yaml_node *type = yaml_get(n->items[i], "type"), *text = yaml_get(n->items[i], "address");
+		if (!type || type->type != YAML_SCALAR || strcmp(type->text, "InternalIP") != 0)
+			continue;
+		if (text && text->type == YAML_SCALAR && prefix_parse_host(&a, &len, text->text) &&
+		    addr_is_none(&internal[family_of_af(a.af)]))
+			internal[family_of_af(a.af)] = a;
+	}
+	return true;
+}
+
 static void put_prefixes(const struct schema_row *row, const void *object, struct strbuf *out)
 {
 	const struct prefix *list;
@@ -199,6 +218,11 @@ const struct schema_type schema_prefixes = {
     .decode = decode_prefixes,
     .put = put_prefixes,
     .drop = type_drop_text, /* one piece of memory, as a text is */
+};
+const struct schema_type schema_internal_ips = {
+    .expects = "a list of maps with address and type",
+    .takes = YAML_LIST,
+    .decode = decode_internal_ips,
 };
 const struct schema_type schema_cidrs = {
     .expects = "a list of maps with the field cidr",

@@ -47,6 +47,8 @@ struct fib_ops {
 	/* An interface came or went, went up or down, or has another name (then old_name is what it was called, else
 	 * NULL). May be NULL. */
 	void (*on_link)(void *arg, const struct fib_link *l, const char *old_name);
+	/* An address of this node came or went. May be NULL. */
+	void (*on_address)(void *arg);
 };
 
 /* An interface of this node. */
@@ -59,6 +61,17 @@ struct fib_link {
 bool fib_link_find(const struct fib *f, const char *name, struct fib_link *l);
 /* Has this interface the address? */
 bool fib_link_has(const struct fib *f, uint32_t ifindex, const struct addr *a);
+
+/* An address of an interface of this node. */
+struct fib_address {
+	struct addr addr;
+	uint8_t len;
+	uint32_t ifindex;
+	char ifname[16];
+};
+/* All of them as the kernel lists them: by the interface's index, and of one in the order in which they came. Returns
+ * how many; *out is the caller's to free. */
+unsigned fib_addresses(const struct fib *f, struct fib_address **out);
 
 /* Opens the sockets and reads the kernel (synchronously: links, addresses, routes). NULL with a message in err if
  * the kernel refuses. conf is copied. */

@@ -106,6 +106,12 @@ static void on_link(struct fib *f, const struct nlmsghdr *h)
 	f->resync.again |= f->resync.running;
 }
 
+static void tell_address(struct fib *f)
+{
+	if (f->ops && f->ops->on_address)
+		f->ops->on_address(f->arg);
+}
+
 static void addr_lost(struct fib *f, const struct rtmsg_addr *m)
 {
 	const struct link *l = links_by_index(&f->links, m->ifindex);
@@ -113,6 +119,7 @@ static void addr_lost(struct fib *f, const struct rtmsg_addr *m)
 	if (!links_addr_remove(&f->links, m))
 		return;
 	resolve_addr_changed(f, &m->addr);
+	tell_address(f);
 	if (l)
 		tunnels_link_changed(f, l);
 	if (m->addr.af != AF_INET)
@@ -133,6 +140,7 @@ static void addr_put(struct fib *f, const struct rtmsg_addr *m)
 	if (!links_addr_put(&f->links, m, f->resync.generation))
 		return;
 	resolve_addr_changed(f, &m->addr);
+	tell_address(f);
 	if (l)
 		tunnels_link_changed(f, l);
 }

@@ -139,7 +139,8 @@ bool links_addr_put(struct links *l, const struct rtmsg_addr *m, uint8_t seen)
 		return false;
 	}
 	a = mem_calloc(1, sizeof *a);
-	*a = (struct link_addr){.addr = m->addr, .len = m->len, .seen = seen, .ifindex = m->ifindex};
+	*a = (struct link_addr){
+	    .addr = m->addr, .len = m->len, .seen = seen, .ifindex = m->ifindex, .order = l->addrs_seen++};
 	htab_insert(&l->addrs, addr_hash(&m->addr), a);
 	count_ipv4(l, m, 1);
 	return true;

@@ -35,10 +35,12 @@ struct link_addr {
 	struct addr addr;
 	uint8_t len, seen;
 	uint32_t ifindex;
+	uint32_t order; /* rises with each that comes */
 };
 
 struct links {
 	struct htab by_index, by_name, addrs;
+	uint32_t addrs_seen;
 };
 
 /* NULL if there is none. */

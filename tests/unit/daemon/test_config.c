@@ -113,12 +113,20 @@ static char *file_with(const char *path, const char *value)
 }
 
 static const struct {
-	const char *path, *text, *reads_as, *bad[4];
+	const char *path, *text, *reads_as, *bad[8];
 } samples[] = {
     {"node.name", "node-7", "node-7", {"\"two words\"", "a/b"}},
     {"node.kubernetes_name", "ip-10-0-0-7.internal", "ip-10-0-0-7.internal", {"\"two words\"", "a/b"}},
-    {"node.ip", "10.1.2.3", "10.1.2.3", {"fd00::1", "10.1.2", "127.0.0.1", "224.0.0.5"}},
-    {"node.ip6", "fd00:0::1/64", "fd00::1", {"10.1.2.3", "ff02::1", "::1"}},
+    {"node.ip", "10.1.2.3", "10.1.2.3", {"fd00::1", "10.1.2", "127.0.0.1", "224.0.0.5", "detect"}},
+    {"node.ip6", "fd00:0::1/64", "fd00::1/64", {"10.1.2.3", "ff02::1", "::1"}},
+    {"node.ip_autodetection_method",
+     "interface=eth.*,^ens",
+     "interface=eth.*,^ens",
+     {"first", "interface", "interface=(", "interface=", "cidr=x", "can-reach=example.org", "first-found="}},
+    {"node.ip6_autodetection_method",
+     "can-reach=fd00::1",
+     "can-reach=fd00::1",
+     {"kubernetes-internal-ip=1", "skip-interface=a,[", "cidr=10.0.0.0/8,,::/0"}},
     {"node.as", "1.14", "65550", {"4294967296", "1.65536", "-1", "65536.1"}},
     {"datastore.type", "etcd", "etcdv3", {"File", "etcdv2"}},
     {"datastore.directory", "/srv/objects", "/srv/objects", {"objects", "\"/a\\tb\""}},
@@ -218,7 +226,7 @@ START_TEST(defaults_are_what_the_schema_says)
 	ck_assert_uint_eq(c.protocol, 186);
 	ck_assert_uint_eq(c.table, 254);
 	ck_assert_int_eq(c.metric, -1);
-	ck_assert(addr_is_none(&c.node_ip) && addr_is_none(&c.node_ip6));
+	ck_assert(c.node_ip.mode == NODE_IP_OBJECT && c.node_ip6.mode == NODE_IP_OBJECT);
 	ck_assert(c.programming && c.workload_routes && c.onlink && c.graceful_restart && c.both_families);
 	ck_assert_int_eq(c.log_level, LOG_LVL_INFO);
 	ck_assert_str_eq(c.interface_prefix, "cali");
@@ -312,8 +320,8 @@ START_TEST(calico_names)
 	setenv("DATASTORE_TYPE", "", 1); /* empty: unset */
 	c = load_good("node:\n  name: from-file\n  ip6: fd00::9\n");
 	expect(&c, "node.name", "n1");
-	expect(&c, "node.ip", "10.0.0.5");
-	expect(&c, "node.ip6", "none");
+	expect(&c, "node.ip", "10.0.0.5/24");
+	expect(&c, "node.ip6", "autodetect");
 	expect(&c, "node.as", "64999");
 	expect(&c, "bgp.router_id", "hash");
 	expect(&c, "log.level", "error");

@@ -314,7 +314,7 @@ START_TEST(test_case)
 	char *got;
 
 	load(&l, cases[_i].objects);
-	self = self_from(l.store, &c);
+	self = self_from(l.store, &c, NULL);
 	got = sessions_of(&l, &c, &self);
 	ck_assert_msg(strcmp(got, cases[_i].sessions) == 0, "%s:\ngot\n%swanted\n%s", cases[_i].what, got,
 		      cases[_i].sessions);
@@ -370,8 +370,8 @@ START_TEST(test_what_peers_depend_on)
 
 		load(&with, cases[_i].objects);
 		load(&less, objects);
-		self_with = self_from(with.store, &c);
-		self_less = self_from(less.store, &c);
+		self_with = self_from(with.store, &c, NULL);
+		self_less = self_from(less.store, &c, NULL);
 		all = sessions_of(&with, &c, &self_with);
 		some = sessions_of(&less, &c, &self_less);
 		o = only_in(&with, &less);
@@ -405,7 +405,7 @@ START_TEST(test_what_peers_do_not_depend_on)
 	struct self self;
 
 	load(&l, far);
-	self = self_from(l.store, &c);
+	self = self_from(l.store, &c, NULL);
 	ck_assert(!peering_depends_on(l.store, &self, store_get(l.store, OBJ_NODE, "", "b")));
 	ck_assert(!peering_depends_on(l.store, &self, store_get(l.store, OBJ_BGP_PEER, "", "x")));
 	ck_assert(!peering_depends_on(l.store, &self, store_get(l.store, OBJ_BGP_PEER, "", "y")));
@@ -427,7 +427,7 @@ START_TEST(test_losers_are_told)
 
 	load(&l, NODE("a", "10.0.0.1", "") PEER("one", "peerIP: 10.9.0.1, asNumber: 65001") PEER(
 		     "two", "peerIP: 10.9.0.1, asNumber: 65002") PEER("six", "peerIP: \"fd00::9\", asNumber: 65002"));
-	self = self_from(l.store, &c);
+	self = self_from(l.store, &c, NULL);
 	p = peering_compute(l.store, &c, &self);
 	ck_assert_str_eq(p.notes.s, "BGPPeer six: this node has no ipv6 address to speak to fd00::9 from\n"
 				    "BGPPeer two: no session of its own with 10.9.0.1, BGPPeer one has it\n");
@@ -453,7 +453,7 @@ START_TEST(test_bfd_mesh)
 	c = config_for("a");
 	load(&l, NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") PEER("x", "peerIP: 10.9.0.1, asNumber: 65001")
 		     PEER("y", "peerIP: 10.9.0.2, asNumber: 65001, bfd: {enabled: true, detectMultiplier: 5}"));
-	self = self_from(l.store, &c);
+	self = self_from(l.store, &c, NULL);
 	p = peering_compute(l.store, &c, &self);
 	for (unsigned i = 0; i < p.count; i++)
 		describe(&got, &p.want[i]);
@@ -474,15 +474,15 @@ START_TEST(test_router_id)
 	struct self self;
 
 	load(&l, NODE("kube-master", "10.0.0.1", ""));
-	self = self_from(l.store, &c);
+	self = self_from(l.store, &c, NULL);
 	ck_assert_uint_eq(self.router_id, 0x0a000001);
 	free(c.router_id);
 	c.router_id = mem_strdup("hash");
-	self = self_from(l.store, &c);
+	self = self_from(l.store, &c, NULL);
 	ck_assert_uint_eq(self.router_id, 25u << 24 | 79u << 16 | 212u << 8 | 8u);
 	free(c.router_id);
 	c.router_id = mem_strdup("1.2.3.4");
-	self = self_from(l.store, &c);
+	self = self_from(l.store, &c, NULL);
 	ck_assert_uint_eq(self.router_id, 0x01020304);
 	config_free(&c);
 	unload(&l);

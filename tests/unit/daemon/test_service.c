@@ -401,7 +401,7 @@ START_TEST(test_export)
 	put(d, NODE("a", "") CONF(CLUSTER ", " BALANCER ", serviceLoadBalancerAggregation: Disabled"));
 	store_synced(d->store);
 	turn(d);
-	self = self_from(d->store, &d->config);
+	self = self_from(d->store, &d->config, NULL);
 	ck_assert(exported(d, &self, "10.96.0.0/12", SOURCE_SERVICE, true, &why));
 	ck_assert_str_eq(why, "a Service that this node announces");
 	ck_assert(exported(d, &self, "172.30.0.1/32", SOURCE_SERVICE, false, &why));
