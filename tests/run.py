@@ -1,6 +1,6 @@
 """Builds and runs every test, and closes with the line "N passed, N failed, N skipped".
 
-usage: run.py [--build DIR] [--only PATTERN] [--seconds N] [GROUP...]      groups: unit san lint fuzz install net
+usage: run.py [--build DIR] [--only PATTERN] [--seconds N] [GROUP...]      groups: unit san lint count fuzz install net
 
 A group is a list of jobs, a job is one program or check that gives one or more results; every libcheck and pytest test
 counts as one. --only narrows to the jobs and results whose name (as printed) the regular expression matches. Compilers
@@ -11,6 +11,7 @@ warnings as errors.
 import argparse
 import concurrent.futures
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -24,8 +25,9 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TOP / "tests"))
+sys.path[:0] = [str(TOP / "tests"), str(TOP / "tests/bench")]
 import house  # noqa: E402 (needs the path)
+import instructions  # noqa: E402
 from result import Result, failed, passed, skipped  # noqa: E402
 
 GCC = ["CC=gcc", "WERROR=1", "SAN=", "FUZZ="]
@@ -267,6 +269,26 @@ def net_jobs(context):
                   only_whole=False, waits=True, seconds=int(takes.group(1)) if takes else 0)
 
 
+# Instructions of the hot paths beside the committed figures.
+
+def count_instructions(context, scene, figures):
+    name = f"count/{scene}"
+    if instructions.compiler() != figures["compiler"]:
+        return [skipped(name, f"the figures are those of gcc {figures['compiler']}, here is {instructions.compiler()}")]
+    status, output = context.run(instructions.command(context.directory("gcc"), scene), UNIT_SECONDS)
+    found = instructions.count(output)
+    if status != 0 or found is None:
+        return [failed(name, f"exit status {status}\n{tail(output)}")]
+    wrong = instructions.judge(scene, found, figures)
+    return [failed(name, wrong) if wrong else passed(name)]
+
+
+def count_jobs(context):
+    figures = json.loads(instructions.FIGURES.read_text())
+    for scene in instructions.SCENES:
+        yield Job(f"count/{scene}", lambda scene=scene: count_instructions(context, scene, figures), [("gcc", "benches")])
+
+
 def lint_jobs(context):
     for name, check, builds in house.checks(context):
         yield Job(name, check, builds)
@@ -280,6 +302,7 @@ def install_jobs(context):
 GROUPS = {
     "unit": lambda context: unit_jobs(context, "unit"),
     "lint": lint_jobs,
+    "count": count_jobs,
     "san": lambda context: unit_jobs(context, "san"),
     "net": net_jobs,
     "install": install_jobs,

@@ -7,6 +7,8 @@
  *			then (ADD-PATH) all of them
  *	paths		one peer sends 10,000 to 80,000 paths of one prefix (ADD-PATH), changes each and withdraws each
  *
+ *	bench_rib [SCENE [SIZE]]	SIZE: 1,000 clients; 200,000 attribute sets; 10,000 paths
+ *
  * Times are CPU time of the RIB (decoding included), without making the input. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -375,16 +377,48 @@ static void bench_paths(unsigned paths)
 	rib_free(rib);
 }
 
-int main(void)
+/* ---- The scenes by name ---- */
+
+static void scene_reflector(unsigned clients)
+{
+	bench_reflector(clients, 100);
+}
+
+static void scene_services(unsigned clients)
+{
+	bench_services(clients, false);
+	bench_services(clients, true);
+}
+
+static void scene_paths(unsigned paths)
+{
+	for (unsigned n = paths; n <= 8 * paths; n *= 2)
+		bench_paths(n);
+}
+
+static void scene_table(unsigned sets)
+{
+	bench_table(sets, 5, false);
+	bench_table(sets, 5, true);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(unsigned size);
+	unsigned size;
+} scenes[] = {
+    {"reflector", scene_reflector, 1000},
+    {"services", scene_services, 1000},
+    {"paths", scene_paths, 10000},
+    {"table", scene_table, 200000},
+};
+
+int main(int argc, char **argv)
 {
 	loop = loop_new();
-	bench_reflector(1000, 100);
-	bench_services(1000, false);
-	bench_services(1000, true);
-	for (unsigned paths = 10000; paths <= 80000; paths *= 2)
-		bench_paths(paths);
-	bench_table(200000, 5, false);
-	bench_table(200000, 5, true);
+	for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++)
+		if (argc < 2 || strcmp(argv[1], scenes[i].name) == 0)
+			scenes[i].run(argc > 2 ? (unsigned)atoi(argv[2]) : scenes[i].size);
 	arena_free(&arena);
 	loop_free(loop);
 	return 0;
