@@ -163,7 +163,8 @@ fuzz: check-packages ## Run each fuzzer for FUZZ_SECONDS
 .PHONY: bench
 bench: check-packages all benches $(LOADS) ## Run the benchmarks, beside the other daemons that are installed
 	@for bench in $(BENCHES); do echo "== $${bench##*/}"; $$bench || exit 1; done
-	CALIDRIS_BUILD=$(BUILD) $(PYTHON) -B tests/bench/bench.py $(BENCH)
+	CALIDRIS_BUILD=$(abspath $(BUILD)) $(PYTHON) -B tests/bench/bench.py --results $(BUILD)/bench.json $(BENCH)
+	$(PYTHON) -B tests/bench/report.py $(BUILD)/bench.json
 
 .PHONY: demo
 demo: run-packages ## Run a cluster of three nodes and a route reflector in namespaces; KEEP=1 leaves it up

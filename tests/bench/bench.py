@@ -1,6 +1,7 @@
 """Measures routing daemons side by side, in namespaces of its own: what is in scenarios.py, for all that are installed.
 
 usage: bench.py [--runs N] [--only PATTERN] [--subjects PATTERN] [--growth] [--results FILE]
+       (make bench BENCH='--runs 3 --only mesh --growth')
 
 Runs alternate between the subjects; medians and spread are printed as they come, and all single results are written to a
 file of JSON, from which report.py makes tables and plots."""
