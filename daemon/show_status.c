@@ -297,6 +297,7 @@ static void status_loop(struct request *r)
 	out_section(&r->out, "loop", NULL);
 	out_number(&r->out, "turns", NULL, s->turns);
 	out_duration(&r->out, "worst_turn", NULL, s->worst);
+	out_duration(&r->out, "worst_turn_cpu", NULL, s->worst_cpu);
 	out_end(&r->out);
 }
 

@@ -103,16 +103,20 @@ static void on_io(void *arg, int events)
 {
 	struct conn *c = arg;
 
-	if (c->connecting) {
-		connect_decided(c);
-		return;
-	}
-	if (events & LOOP_WRITE) {
+	if (events & LOOP_WRITE && !c->connecting) {
 		c->blocked = false;
 		conn_watch(c);
 		engine_mark_dirty(c);
 	}
-	if (events & LOOP_READ)
+	if (events & LOOP_READ || c->connecting)
+		engine_mark_ready(c);
+}
+
+void conn_ready(struct conn *c)
+{
+	if (c->connecting)
+		connect_decided(c);
+	else
 		conn_read(c);
 }
 

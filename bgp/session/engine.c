@@ -1,4 +1,4 @@
-/* The engine: the end-of-turn writes, last words, and the burials. */
+/* The engine: whose turn it is to be read and to be written, last words, and the burials. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +34,10 @@ void engine_bury_conn(struct conn *c)
 {
 	struct bgp_engine *e = c->session->engine;
 
+	if (c->ready) {
+		TAILQ_REMOVE(&e->ready, c, ready_entry);
+		c->ready = false;
+	}
 	if (c->dirty) {
 		TAILQ_REMOVE(&e->dirty, c, dirty_entry);
 		c->dirty = false;
@@ -46,6 +50,35 @@ void engine_bury_session(struct bgp_session *s)
 {
 	SLIST_INSERT_HEAD(&s->engine->dead_sessions, s, grave);
 	loop_work_schedule(s->engine->loop, &s->engine->send);
+}
+
+/* Reading: thousands may have something to say at once. Each has its turn, and those that are left over when the slice
+ * ends are the first of the next one. */
+
+void engine_mark_ready(struct conn *c)
+{
+	struct bgp_engine *e = c->session->engine;
+
+	if (c->ready)
+		return;
+	c->ready = true;
+	TAILQ_INSERT_TAIL(&e->ready, c, ready_entry);
+	loop_work_schedule(e->loop, &e->receive);
+}
+
+static bool receive_work(void *arg, uint64_t deadline)
+{
+	struct bgp_engine *e = arg;
+	struct conn *c;
+
+	while ((c = TAILQ_FIRST(&e->ready))) {
+		TAILQ_REMOVE(&e->ready, c, ready_entry);
+		c->ready = false;
+		conn_ready(c);
+		if (mono_now() >= deadline)
+			break;
+	}
+	return !TAILQ_EMPTY(&e->ready);
 }
 
 /* Writing */
@@ -145,10 +178,12 @@ struct bgp_engine *bgp_engine_new(struct loop *loop, const struct bgp_session_op
 
 	e->loop = loop;
 	e->ops = *ops;
+	e->receive = (struct loop_work){.run = receive_work, .arg = e, .rank = LOOP_RANK_RECEIVE};
 	e->send = (struct loop_work){.run = send_work, .arg = e, .rank = LOOP_RANK_SEND};
 	LIST_INIT(&e->ranges);
 	LIST_INIT(&e->listeners);
 	LIST_INIT(&e->farewells);
+	TAILQ_INIT(&e->ready);
 	TAILQ_INIT(&e->dirty);
 	SLIST_INIT(&e->dead_conns);
 	SLIST_INIT(&e->dead_sessions);
@@ -164,6 +199,7 @@ void bgp_engine_free(struct bgp_engine *e)
 	listen_stop(e);
 	while ((w = LIST_FIRST(&e->farewells)))
 		farewell_end(w);
+	loop_work_cancel(e->loop, &e->receive);
 	loop_work_cancel(e->loop, &e->send);
 	bury(e);
 	htab_clear(&e->sessions);

@@ -17,7 +17,7 @@
 
 #define LOG_BGP "bgp"
 
-/* What one readiness event reads at most, so that no peer starves the others. */
+/* What a connection's turn reads at most, so that no peer starves the others. */
 #define READ_QUANTUM 65536u
 /* How far ahead of the socket a session pulls, and in how many slices. */
 #define WRITE_AHEAD 65536u
@@ -85,11 +85,11 @@ struct conn {
 	struct addr local;
 	bool outgoing; /* we dialled */
 	bool connecting;
-	bool blocked;	  /* the socket's buffer is full: LOOP_WRITE is watched */
-	bool wants;	  /* pull() may have something */
-	bool dirty;	  /* in the engine's list */
-	bool have_peer;	  /* the peer's OPEN was accepted */
-	bool out_started; /* the first of `out` is partly written */
+	bool blocked;	   /* the socket's buffer is full: LOOP_WRITE is watched */
+	bool wants;	   /* pull() may have something */
+	bool ready, dirty; /* in the engine's lists */
+	bool have_peer;	   /* the peer's OPEN was accepted */
+	bool out_started;  /* the first of `out` is partly written */
 	struct loop_io io;
 	struct loop_timer timer; /* the nearest of hold, keepalive and send hold; lazy: see conn_timer() */
 	uint8_t *tail;		 /* an incomplete message, NULL if none */
@@ -108,7 +108,7 @@ struct conn {
 	struct bgp_open mine, peer;
 	struct buf *peer_open; /* its body as received, if engine->keep_opens */
 	struct bgp_codec codec;
-	TAILQ_ENTRY(conn) dirty_entry;
+	TAILQ_ENTRY(conn) ready_entry, dirty_entry;
 	SLIST_ENTRY(conn) grave;
 };
 
@@ -152,10 +152,11 @@ struct bgp_engine {
 	LIST_HEAD(, listener) listeners;
 	LIST_HEAD(, farewell) farewells;
 	unsigned farewell_count;
+	TAILQ_HEAD(, conn) ready; /* something came, or a dial is decided */
 	TAILQ_HEAD(, conn) dirty;
 	SLIST_HEAD(, conn) dead_conns;
 	SLIST_HEAD(, bgp_session) dead_sessions;
-	struct loop_work send;
+	struct loop_work receive, send;
 	struct arena arena; /* of the UPDATE being handled */
 	struct log_limit unknown_log, accept_log;
 	bool restarting, keep_opens;
@@ -164,6 +165,7 @@ struct bgp_engine {
 };
 
 /* engine.c */
+void engine_mark_ready(struct conn *c);
 void engine_mark_dirty(struct conn *c);
 void engine_bury_conn(struct conn *c);
 void engine_bury_session(struct bgp_session *s);
@@ -195,6 +197,8 @@ struct conn *conn_new(struct bgp_session *s, struct fsm *f, int fd, bool outgoin
 /* Closes, detaches from its machine and buries. said_goodbye: a NOTIFICATION was written. */
 void conn_close(struct conn *c, bool said_goodbye);
 void conn_watch(struct conn *c);
+/* The connection's turn: a decided dial goes on, or what came is read. */
+void conn_ready(struct conn *c);
 /* Reads once and handles the whole messages. */
 void conn_read(struct conn *c);
 /* Queues one of our small messages (its types are counted). */

@@ -11,8 +11,10 @@
 #include "bgp/session/socket.h"
 #include "daemon/base/mono.h"
 
-/* How many callers a turn of the loop lets in: the other peers, and people at the control socket, wait no longer. */
+/* How many callers a turn of the loop lets in, and for how long: the other peers, and people at the control socket,
+ * wait no longer. */
 #define ACCEPT_BUDGET 64
+#define ACCEPT_TIME (2 * MONO_MSEC)
 /* How long a listener rests when descriptors ran out. */
 #define ACCEPT_PAUSE (100 * MONO_MSEC)
 
@@ -179,11 +181,12 @@ static void accept_failed(struct listener *l)
 
 static void on_listener(void *arg, int events)
 {
+	uint64_t deadline = mono_now() + ACCEPT_TIME;
 	struct listener *l = arg;
 	struct bgp_caller who;
 
 	(void)events;
-	for (int n = 0; n < ACCEPT_BUDGET; n++) {
+	for (int n = 0; n < ACCEPT_BUDGET && mono_now() < deadline; n++) {
 		int fd = socket_accept(l->fd, &who);
 
 		if (fd < 0) {

@@ -16,7 +16,7 @@ struct loop {
 	struct ev_idle idle; /* active only while work is left, so that the loop does not sleep */
 	struct loop_work *work[LOOP_RANKS];
 	struct loop_stats stats;
-	uint64_t turn_began;
+	uint64_t turn_began, turn_began_cpu;
 };
 
 _Static_assert(sizeof(struct ev_io) <= sizeof((struct loop_io *)0)->ev, "loop_io holds an ev_io");
@@ -66,6 +66,13 @@ static void note_turn(struct loop *l)
 	l->stats.bucket[b]++;
 	if (took > l->stats.worst)
 		l->stats.worst = took;
+	/* It cannot be more than that: mostly there is nothing to ask the kernel for. */
+	if (took > l->stats.worst_cpu) {
+		uint64_t cpu = mono_thread_cpu() - l->turn_began_cpu;
+
+		if (cpu > l->stats.worst_cpu)
+			l->stats.worst_cpu = cpu;
+	}
 }
 
 static void on_prepare(struct ev_loop *ev, struct ev_prepare *w, int events)
@@ -90,6 +97,7 @@ static void on_check(struct ev_loop *ev, struct ev_check *w, int events)
 	(void)ev;
 	(void)events;
 	l->turn_began = mono_now();
+	l->turn_began_cpu = mono_thread_cpu();
 }
 
 static void on_idle(struct ev_loop *ev, struct ev_idle *w, int events)

@@ -56,7 +56,15 @@ void loop_signal_stop(struct loop *l, struct loop_signal *s);
 /* Queued work. When scheduled it runs at the end of the current turn, in the order of `rank` (lower first), and gets
  * a deadline; it returns true if work is left, and is then run again at the end of the next turn, which does not sleep.
  * So keepalives and other events are served between the slices however long the queue is. */
-enum loop_rank { LOOP_RANK_DATASTORE, LOOP_RANK_CLUSTER, LOOP_RANK_DECIDE, LOOP_RANK_FIB, LOOP_RANK_SEND, LOOP_RANKS };
+enum loop_rank {
+	LOOP_RANK_RECEIVE,
+	LOOP_RANK_DATASTORE,
+	LOOP_RANK_CLUSTER,
+	LOOP_RANK_DECIDE,
+	LOOP_RANK_FIB,
+	LOOP_RANK_SEND,
+	LOOP_RANKS
+};
 
 struct loop_work {
 	bool (*run)(void *arg, uint64_t deadline);
@@ -71,10 +79,11 @@ void loop_work_cancel(struct loop *l, struct loop_work *w);
 /* Is work queued for the end of this turn or the next? */
 bool loop_has_work(const struct loop *l);
 
-/* How long turns took (the time between two waits): power-of-two buckets of microseconds, [0] < 1 us, and the worst. */
+/* How long turns took (the time between two waits): power-of-two buckets of microseconds, [0] < 1 us, and the worst;
+ * also by the processor's time, which leaves out what others kept the processor for. */
 struct loop_stats {
 	uint64_t turns;
-	uint64_t worst; /* nanoseconds */
+	uint64_t worst, worst_cpu; /* nanoseconds */
 	uint32_t bucket[32];
 };
 const struct loop_stats *loop_stats(const struct loop *l);

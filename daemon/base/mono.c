@@ -15,6 +15,14 @@ uint64_t mono_now(void)
 	return (uint64_t)ts.tv_sec * MONO_SEC + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t mono_thread_cpu(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * MONO_SEC + (uint64_t)ts.tv_nsec;
+}
+
 void mono_fake(uint64_t now)
 {
 	faked = now;

@@ -339,12 +339,19 @@ END_TEST
 /* An owner that ends another session while it handles an UPDATE; what that other peer still said may not get into the
  * way of the messages that are being handled. */
 static struct end *bystander;
+static struct raw *bystanding;
 
 static void end_bystander(struct end *e, char what)
 {
+	uint8_t noise[2000];
+
 	(void)e;
-	if (what == 'u' && bystander)
-		bgp_session_reset(bystander->s, BGP_ERR_CEASE, BGP_CEASE_RESET, "test");
+	if (what != 'u' || !bystander)
+		return;
+	memset(noise, 'x', sizeof noise);
+	raw_write(bystanding, noise, sizeof noise);
+	raw_reset(bystanding);
+	bgp_session_reset(bystander->s, BGP_ERR_CEASE, BGP_CEASE_RESET, "test");
 	bystander = NULL;
 }
 
@@ -354,7 +361,7 @@ START_TEST(test_reset_of_another)
 	struct bgp_open o = raw_open();
 	struct raw *other = raw_new();
 	struct end second = {0};
-	uint8_t msg[23 * 100], noise[2000];
+	uint8_t msg[23 * 100];
 	struct wr w = wr_make(msg, sizeof msg);
 
 	reach(BGP_ESTABLISHED);
@@ -364,12 +371,9 @@ START_TEST(test_reset_of_another)
 	raw_establish(other, &second, &o);
 	for (int i = 0; i < 100; i++)
 		bgp_update_encode_end_of_rib(&w, FAM_IPV4);
-	memset(noise, 'x', sizeof noise);
-	raw_write(other, noise, sizeof noise);
-	raw_reset(other);
-	/* The loop serves what became ready last first. */
 	raw_write(peer, msg, wr_len(&w));
 	bystander = &second;
+	bystanding = other;
 	victim.hook = end_bystander;
 	TURN_UNTIL(victim.updates == 100 || victim.down || second.down, 3);
 	TURN_UNTIL(victim.updates == 100, 3);

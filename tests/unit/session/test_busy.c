@@ -1,0 +1,119 @@
+/* Many peers have something to say at once, and what they say takes its time: a turn of the loop hears a few of them,
+ * and nobody is passed over for those who say more. */
+#include "tests/unit/session/rig.h"
+
+#define HERE "127.0.0.1"
+#define PEERS 40u
+/* What an UPDATE takes to handle, and how many of them fit into a slice (2 ms) and over its end. */
+#define WORK (1 * MONO_MSEC)
+#define PER_TURN 3u
+
+static struct end ends[PEERS];
+static struct raw *raws[PEERS];
+
+static unsigned heard(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < PEERS; i++)
+		n += ends[i].updates;
+	return n;
+}
+
+static void work(struct end *e, char what)
+{
+	uint64_t began = mono_now();
+
+	(void)e;
+	while (what == 'u' && mono_now() - began < WORK)
+		;
+}
+
+static void say(unsigned i)
+{
+	uint8_t msg[64];
+	struct wr w = wr_make(msg, sizeof msg);
+
+	bgp_update_encode_end_of_rib(&w, FAM_IPV4);
+	raw_write(raws[i], msg, wr_len(&w));
+}
+
+static void setup(void)
+{
+	rig_setup();
+	memset(ends, 0, sizeof ends);
+	rig_listen(0);
+	for (unsigned i = 0; i < PEERS; i++) {
+		struct bgp_session_conf conf = raw_conf();
+		struct bgp_open o = raw_open();
+		char from[16];
+
+		snprintf(from, sizeof from, "127.0.1.%u", i + 1);
+		conf.remote = rig_addr(from);
+		o.router_id += i;
+		end_open(&ends[i], 0, &conf);
+		raws[i] = raw_new();
+		raw_connect(raws[i], from, HERE);
+		raw_establish(raws[i], &ends[i], &o);
+		ends[i].hook = work;
+	}
+}
+
+static void teardown(void)
+{
+	for (unsigned i = 0; i < PEERS; i++) {
+		ck_assert(is_up(&ends[i]));
+		end_close(&ends[i]);
+		raw_free(raws[i]);
+	}
+	rig_teardown();
+}
+
+START_TEST(test_a_few_each_turn)
+{
+	uint64_t deadline = mono_now() + 30 * MONO_SEC;
+
+	for (unsigned i = 0; i < PEERS; i++)
+		say(i);
+	while (heard() < PEERS) {
+		unsigned before = heard();
+
+		ck_assert_msg(mono_now() < deadline, "heard of %u", before);
+		loop_turn(rig.loop, true);
+		ck_assert_uint_le(heard() - before, PER_TURN);
+	}
+}
+END_TEST
+
+/* One says the next thing as soon as it was heard. */
+START_TEST(test_everybody_has_a_turn)
+{
+	uint64_t deadline = mono_now() + 30 * MONO_SEC;
+
+	for (unsigned i = 0; i < PEERS; i++)
+		say(i);
+	while (heard() - ends[0].updates < PEERS - 1) {
+		unsigned before = ends[0].updates;
+
+		ck_assert_msg(mono_now() < deadline, "heard of %u", heard());
+		loop_turn(rig.loop, true);
+		if (ends[0].updates > before)
+			say(0);
+		/* The round that was under way, and a place in the next one. */
+		ck_assert_uint_le(ends[0].updates, 2);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("busy");
+	TCase *tc = tcase_create("many at once");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, test_a_few_each_turn);
+	tcase_add_test(tc, test_everybody_has_a_turn);
+	suite_add_tcase(s, tc);
+	return rig_run(s);
+}
