@@ -231,17 +231,11 @@ void cluster_on_sync(void *arg)
 
 	c->synced = true;
 	c->dirty_self = true;
+	fib_each_workload(c->d->fib);
 	loop_work_schedule(c->d->loop, &c->work);
 }
 
-/* ---- Settling a prefix ---- */
-
-static const enum route_source claim_source[CLAIM_KIND_COUNT] = {
-    [CLAIM_WORKLOAD] = SOURCE_WORKLOAD,
-    [CLAIM_BLOCK] = SOURCE_BLOCK,
-    [CLAIM_BORROWED] = SOURCE_STATIC,
-    [CLAIM_SERVICE] = SOURCE_SERVICE,
-};
+/* ---- Beside a Felix: the kernel says what is there ---- */
 
 static const struct claim *find_claim(const struct local_prefix *l, enum claim_kind kind)
 {
@@ -252,6 +246,32 @@ static const struct claim *find_claim(const struct local_prefix *l, enum claim_k
 		return claim;
 	return NULL;
 }
+
+void cluster_workload_changed(struct cluster *c, const struct prefix *p)
+{
+	if (c->synced)
+		mark_dirty(c, local_prefix_get(c, p));
+}
+
+/* Is there a workload of this prefix? Beside a Felix the kernel's routes say so, with the priority that Felix gives
+ * them: an object may speak of a workload that is still to come, or migrates. */
+static bool workload_priority(const struct cluster *c, const struct local_prefix *l, uint32_t *priority)
+{
+	uint32_t normal = c->self.priority[family_of_af(l->prefix.addr.af)];
+
+	*priority = normal;
+	return c->d->config.workload_routes ? find_claim(l, CLAIM_WORKLOAD) != NULL
+					    : fib_workload_find(c->d->fib, &l->prefix, normal, priority);
+}
+
+/* ---- Settling a prefix ---- */
+
+static const enum route_source claim_source[CLAIM_KIND_COUNT] = {
+    [CLAIM_WORKLOAD] = SOURCE_WORKLOAD,
+    [CLAIM_BLOCK] = SOURCE_BLOCK,
+    [CLAIM_BORROWED] = SOURCE_STATIC,
+    [CLAIM_SERVICE] = SOURCE_SERVICE,
+};
 
 static void want_workload(struct cluster *c, const struct local_prefix *l, const struct object *o)
 {
@@ -294,16 +314,17 @@ static void settle_kernel(struct cluster *c, struct local_prefix *l)
 
 static void settle_rib(struct cluster *c, struct local_prefix *l)
 {
-	const struct claim *winner = NULL;
+	uint32_t priority;
+	int kind = CLAIM_WORKLOAD;
 
-	for (int k = 0; k < CLAIM_KIND_COUNT && !winner; k++)
-		winner = find_claim(l, (enum claim_kind)k);
-	if (winner)
-		rib_local_set(c->d->rib, &l->prefix, claim_source[winner->kind],
-			      c->self.priority[family_of_af(l->prefix.addr.af)]);
+	if (!workload_priority(c, l, &priority))
+		for (kind++; kind < CLAIM_KIND_COUNT && !find_claim(l, (enum claim_kind)kind);)
+			kind++;
+	if (kind < CLAIM_KIND_COUNT)
+		rib_local_set(c->d->rib, &l->prefix, claim_source[kind], priority);
 	else if (l->in_rib)
 		rib_local_unset(c->d->rib, &l->prefix);
-	l->in_rib = winner;
+	l->in_rib = kind < CLAIM_KIND_COUNT;
 }
 
 static bool settle_prefixes(struct cluster *c, uint64_t deadline)
@@ -315,7 +336,7 @@ static bool settle_prefixes(struct cluster *c, uint64_t deadline)
 		l->dirty = false;
 		settle_kernel(c, l);
 		settle_rib(c, l);
-		if (LIST_EMPTY(&l->claims)) {
+		if (LIST_EMPTY(&l->claims) && !l->in_rib) {
 			htab_remove(&c->prefixes, prefix_hash(&l->prefix), l);
 			free(l);
 		}
@@ -552,6 +573,7 @@ void cluster_reconfigure(struct cluster *c)
 	drop_all_claims(c);
 	service_forget(c->d->service);
 	mark_all_dirty(c);
+	fib_each_workload(c->d->fib);
 	for (int k = 0; k < OBJ_KIND_COUNT; k++) {
 		unsigned pos = 0;
 		while (kinds[k].claims && (o = store_next(c->d->store, (enum object_kind)k, &pos)))
@@ -585,9 +607,12 @@ void cluster_origin(const struct cluster *c, const struct prefix *p, struct strb
 {
 	const struct local_prefix *l = htab_find(&c->prefixes, prefix_hash(p), local_prefix_eq, p);
 	const struct claim *claim;
+	uint32_t priority;
 
 	if (!l)
 		return;
+	if (!c->d->config.workload_routes && workload_priority(c, l, &priority))
+		strbuf_printf(out, "a route of the kernel to a workload, priority %u", priority);
 	LIST_FOREACH(claim, &l->claims, link)
 	put_origin(claim->object, out);
 }

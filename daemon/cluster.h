@@ -14,6 +14,8 @@ void cluster_on_change(void *arg, const struct object *before, const struct obje
 void cluster_on_sync(void *arg);
 /* The daemon's configuration changed: look at everything again. */
 void cluster_reconfigure(struct cluster *c);
+/* The kernel's own routes of this prefix to workloads changed: fib_workload_find(). */
+void cluster_workload_changed(struct cluster *c, const struct prefix *p);
 /* Has everything been applied that was there when the datastore came in sync? */
 bool cluster_is_settled(const struct cluster *c);
 const struct self *cluster_self(const struct cluster *c);

@@ -142,8 +142,9 @@ const struct config_row config_schema[] = {
     {"kernel.programming", &config_bool, .default_text = "true", AT(programming), CONFIG_AT_ONCE,
      "Write routes to the kernel. A route reflector without workloads needs none."},
     {"kernel.workload_routes", &config_bool, .default_text = "true", AT(workload_routes), CONFIG_AT_ONCE,
-     "Write the routes to workload interfaces, and these interfaces' settings. Switch it off beside a running Felix, "
-     "which does this itself."},
+     "Write the routes to workload interfaces, these interfaces' settings, and VXLAN. Switch it off beside a running "
+     "Felix, which does this itself: then the kernel's routes to workloads are announced, with their metric as "
+     "priority, and WorkloadEndpoint objects are not looked at."},
     {"kernel.onlink", &config_bool, .default_text = "true", AT(onlink), CONFIG_AT_ONCE,
      "Write gateways that are on a connected network with the flag onlink."},
     {"kernel.protocol", &config_number, .min = 5, .max = 255, .default_text = "186", AT(protocol), CONFIG_AT_ONCE,
@@ -162,7 +163,9 @@ const struct config_row config_schema[] = {
      "Whose routes are taken over as if this daemon had written them: bird (protocol 12), felix (protocol 80, and 3 on "
      "interfaces of workloads and tunnels), or both, with a blank between them. They are replaced where this node "
      "wants "
-     "a route, and removed where nobody does once the start is complete. Do not name what still runs."},
+     "a route, and removed where nobody does once the start is complete. Do not name what still runs; felix has no "
+     "effect while kernel.workload_routes is "
+     "false."},
     {"kernel.ipip_mtu", &config_number, .min = 576, .max = UINT16_MAX, .or_word = "auto", .default_text = "0",
      .alias = "FELIX_IPINIPMTU", AT(ipip_mtu), CONFIG_AT_ONCE,
      "MTU of tunl0. 0 takes that of the interface with the node's address, less the 20 octets of the outer header."},

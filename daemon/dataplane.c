@@ -82,6 +82,15 @@ static void on_fib_link(void *arg, const struct fib_link *l, const char *old_nam
 	dynamic_link_changed(speaker_dynamic(d->speaker));
 }
 
+static void on_fib_workload(void *arg, const struct prefix *p)
+{
+	struct daemon *d = arg;
+
+	/* Those of the start are asked for when the objects are there. */
+	if (d->cluster)
+		cluster_workload_changed(d->cluster, p);
+}
+
 const struct rib_sink dataplane_rib_sink = {
     .on_best = on_best,
     .on_ready = speaker_on_ready,
@@ -92,6 +101,7 @@ const struct fib_ops dataplane_fib_ops = {
     .on_nexthop = on_fib_nexthop,
     .on_link = on_fib_link,
     .on_address = on_fib_address,
+    .on_workload = on_fib_workload,
 };
 
 void dataplane_apply(struct daemon *d, const struct self *self)
@@ -118,7 +128,8 @@ struct fib_conf dataplane_fib_conf(const struct config *c)
 	    .interface_prefix = c->interface_prefix,
 	    .audit = c->audit_interval * MONO_SEC,
 	    .max_paths = c->max_paths,
-	    .takeover = c->takeover,
+	    /* What is left to a Felix that runs is not taken from it. */
+	    .takeover = c->workload_routes ? c->takeover : c->takeover & ~(unsigned)FIB_OWNER_FELIX,
 	};
 }
 

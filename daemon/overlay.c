@@ -9,6 +9,8 @@
 #include "daemon/remote.h"
 
 #define NAMES_SHOWN 5u
+/* What Felix marks its routes with, and removes where it did not want them. */
+#define FELIX_PROTOCOL 80u
 
 /* What matters of an IPPool. */
 struct pool {
@@ -45,13 +47,12 @@ static struct pool *read_pools(const struct overlay *o, unsigned *count)
 	while ((object = store_next(o->d->store, OBJ_IP_POOL, &pos))) {
 		const struct obj_ip_pool *p = (const void *)object;
 		struct pool *to = &pools[*count];
-		bool vxlan = p->vxlan != ENCAP_NEVER && o->d->config.workload_routes;
 
-		if (p->ipip == ENCAP_NEVER && !vxlan)
+		if (p->ipip == ENCAP_NEVER && p->vxlan == ENCAP_NEVER)
 			continue;
 		to->cidr = p->cidr;
 		to->ipip = p->ipip;
-		to->vxlan = vxlan ? p->vxlan : ENCAP_NEVER;
+		to->vxlan = p->vxlan;
 		snprintf(to->name, sizeof to->name, "%s", object->name);
 		++*count;
 	}
@@ -158,7 +159,7 @@ static void set_device(struct overlay *o, enum fib_tunnel t)
 	    .local = o->self.ip[f].addr, .vni = c->vxlan_vni, .port = (uint16_t)c->vxlan_port};
 
 	name_users(o, t, &conf);
-	if (!n || !*conf.users || addr_is_none(&conf.local) || !c->workload_routes) {
+	if (!n || !*conf.users || addr_is_none(&conf.local)) {
 		fib_tunnel_set(o->d->fib, t, NULL);
 		return;
 	}
@@ -286,8 +287,28 @@ static void name_nodes_without_tunnel(const struct overlay *o, struct strbuf *ou
 		strbuf_puts(out, "\n");
 }
 
+/* The device comes and goes as Felix wants it. */
+static void note_missing_tunl0(const struct overlay *o, struct strbuf *out)
+{
+	struct fib_link l;
+
+	if (uses_ipip(o) && !fib_link_find(o->d->fib, fib_tunnel_name(FIB_IPIP), &l))
+		strbuf_puts(out,
+			    "tunl0 is missing, and left to Felix (kernel.workload_routes is false): routes of IP-in-IP "
+			    "pools wait until Felix makes it\n");
+}
+
 void overlay_problems(const struct overlay *o, struct strbuf *out)
 {
+	if (!o->d->config.workload_routes) {
+		if (o->d->config.protocol == FELIX_PROTOCOL)
+			strbuf_puts(
+			    out,
+			    "kernel.protocol is 80, and a Felix runs here (kernel.workload_routes is false), which "
+			    "removes such routes: choose another one\n");
+		note_missing_tunl0(o, out);
+		return;
+	}
 	if (uses_ipip(o) && o->self.node && addr_is_none(&o->self.node->ipip_tunnel))
 		strbuf_printf(out,
 			      "Node %s has no spec.bgp.ipv4IPIPTunnelAddr: tunl0 has no address of its own, and what "

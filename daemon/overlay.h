@@ -3,7 +3,7 @@
  * IPPools say how their addresses travel. Routes of IP-in-IP pools come by BGP like plain ones, and only their way into
  * the kernel differs: overlay_choose() says how. Routes of VXLAN pools follow from the objects alone (an affinity or
  * an IPAM block, and the owner's Node), with BGP or without, as Calico has it; BGP's routes of such pools stay out of
- * the kernel. Beside a Felix (kernel.workload_routes: false) devices and VXLAN are Felix's. */
+ * the kernel. Beside a Felix (kernel.workload_routes: false) devices and VXLAN are Felix's, and the FIB leaves them. */
 #ifndef DAEMON_OVERLAY_H
 #define DAEMON_OVERLAY_H
 

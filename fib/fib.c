@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/base/log.h"
+#include "fib/beside.h"
 #include "fib/kernel.h"
 #include "fib/settings.h"
 #include "fib/state.h"
@@ -162,24 +163,25 @@ void route_set_have(struct fib *f, struct route *r, struct nhset *have)
 	if (have)
 		LIST_INSERT_HEAD(&have->routes, r, have_link);
 	route_count(f, r);
+	beside_own_changed(f, r);
 }
 
 /* ---- judging ---- */
 
 bool route_is_off(const struct fib *f, const struct route *r)
 {
-	return !f->conf.programming || (r->want && r->class == FIB_WORKLOAD && !f->conf.workload_routes);
+	return !f->conf.programming || (r->want && beside_leaves(f, r->class));
 }
 
 /* A route to a connected network that the kernel made itself is never taken over: with it would go the way to the very
  * gateway, and any peer can announce the prefix. Nor is a foreign route that next hops resolve through: a default route
- * learned by BGP must not take away the one that leads to the peer. */
+ * learned by BGP must not take away the one that leads to the peer. Nor what a Felix wrote that runs beside us. */
 static bool is_blocked(const struct fib *f, const struct route *r)
 {
 	for (const struct foreign *k = foreign_exact(&f->foreign, &r->prefix); k; k = k->next) {
 		if (k->metric != r->metric || k->tos || k->to->key.table != f->conf.table)
 			continue;
-		if (k->to->key.protocol == RTPROT_KERNEL ||
+		if (k->to->key.protocol == RTPROT_KERNEL || beside_is_felix(f, k) ||
 		    (!r->have && resolve_goes_through(f, &r->prefix, r->metric)))
 			return true;
 	}
@@ -342,6 +344,14 @@ static bool has_class(const void *item, const void *key)
 
 	return prefix_equal(&r->prefix, k->prefix) &&
 	       (wins_for_class(r, k) || intent_of_class((struct route *)(uintptr_t)r, k));
+}
+
+struct route *route_of_class(const struct fib *f, const struct prefix *p, uint8_t class)
+{
+	const struct class_key k = {p, class, -1};
+	struct route *r = htab_find(&f->routes, route_hash(p), has_class, &k);
+
+	return r && wins_for_class(r, &k) ? r : NULL;
 }
 
 static void class_drop(struct fib *f, const struct class_key *k)

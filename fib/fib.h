@@ -28,12 +28,13 @@ enum fib_owner {
 };
 
 struct fib_conf {
-	bool programming;	      /* false: read only (a route reflector) */
-	bool workload_routes;	      /* false: routes to workload interfaces and their settings are left to others */
-	uint8_t protocol;	      /* of the routes we write, 186 */
-	uint32_t table;		      /* 254 main */
-	bool onlink;		      /* write RTNH_F_ONLINK on gateways that are on a connected network */
-	int64_t fixed_metric;	      /* -1: the metric each intent says; else this one for every route */
+	bool programming;     /* false: read only (a route reflector) */
+	bool workload_routes; /* false: beside a Felix. Routes and settings of workloads, VXLAN and tunnel devices are
+				 its, and its routes to workloads are told */
+	uint8_t protocol;     /* of the routes we write, 186 */
+	uint32_t table;	      /* 254 main */
+	bool onlink;	      /* write RTNH_F_ONLINK on gateways that are on a connected network */
+	int64_t fixed_metric; /* -1: the metric each intent says; else this one for every route */
 	const char *interface_prefix; /* "cali"; several with commas */
 	uint64_t audit;		      /* ns between full comparisons with the kernel; 0 never */
 	unsigned max_paths;	      /* ECMP width, at least 1 */
@@ -49,6 +50,9 @@ struct fib_ops {
 	void (*on_link)(void *arg, const struct fib_link *l, const char *old_name);
 	/* An address of this node came or went. May be NULL. */
 	void (*on_address)(void *arg);
+	/* Beside a Felix: something about the routes of this prefix to workloads changed; fib_workload_find() says what
+	 * there is. May be NULL. */
+	void (*on_workload)(void *arg, const struct prefix *p);
 };
 
 /* An interface of this node. */
@@ -139,6 +143,12 @@ struct fib_vtep {
 };
 void fib_vtep_set(struct fib *f, enum fib_tunnel t, const struct fib_vtep *v);
 void fib_vtep_unset(struct fib *f, enum fib_tunnel t, const struct addr *addr);
+
+/* Beside a Felix: has the kernel a route of this prefix to a workload's interface? Priority is the lowest metric;
+ * metric 0, which older Felixes and CNI plugins give, counts as normal. False when workload routes are ours. */
+bool fib_workload_find(const struct fib *f, const struct prefix *p, uint32_t normal, uint32_t *priority);
+/* Calls on_workload() for each that is there. */
+void fib_each_workload(const struct fib *f);
 
 /* Asks to be told whether a next hop can be reached, until unwatched as often as watched. */
 void fib_nexthop_watch(struct fib *f, const struct addr *nh);

@@ -7,6 +7,7 @@
 
 #include "daemon/base/log.h"
 #include "daemon/base/mono.h"
+#include "fib/beside.h"
 #include "fib/picture.h"
 #include "fib/settings.h"
 #include "fib/state.h"
@@ -86,6 +87,8 @@ static void link_put(struct fib *f, const struct rtmsg_link *m)
 		tell_link(f, &view, renamed ? old.name : NULL);
 	}
 	tunnels_link_changed(f, l);
+	if (renamed)
+		beside_link_renamed(f, l->ifindex);
 }
 
 static void on_link(struct fib *f, const struct nlmsghdr *h)

@@ -250,7 +250,7 @@ bool neigh_write(struct fib *f)
 		return false;
 	TAILQ_REMOVE(&f->neighs.queue, n, queue);
 	n->dirty = false;
-	on = f->conf.programming && (f->conf.workload_routes || tunnels_is_device(n->ifname));
+	on = f->conf.programming && f->conf.workload_routes;
 	target = neigh_target(f, n);
 	if (on && target && n->have != target) {
 		send_neigh(f, n, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, target);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/base/buf.h"
+#include "fib/beside.h"
 #include "fib/kernel.h"
 #include "fib/owners.h"
 #include "fib/state.h"
@@ -75,6 +76,16 @@ static struct foreign *foreign_find(const struct fib *f, const struct rtmsg_rout
 	return NULL;
 }
 
+static void foreign_drop(struct fib *f, struct foreign *r)
+{
+	const struct prefix p = r->prefix;
+	struct nhset *to = nhset_ref(r->to);
+
+	foreign_remove(&f->foreign, &f->nhsets, r);
+	beside_foreign_changed(f, &p, to);
+	nhset_unref(&f->nhsets, to);
+}
+
 /* A replacement takes the place of one route. If there were several of the key, the kernel knows which. */
 static void foreign_replaced(struct fib *f, const struct rtmsg_route *m)
 {
@@ -85,7 +96,7 @@ static void foreign_replaced(struct fib *f, const struct rtmsg_route *m)
 		next = r->next;
 		if (!same_key(r, m))
 			continue;
-		foreign_remove(&f->foreign, &f->nhsets, r);
+		foreign_drop(f, r);
 		n++;
 	}
 	if (n)
@@ -112,6 +123,7 @@ static void foreign_learn(struct fib *f, const struct rtmsg_route *m, struct nhs
 		r = foreign_add(&f->foreign, &m->prefix, m->metric, m->tos, nhset_ref(to));
 	r->seen = f->resync.generation;
 	resolve_route_changed(f, &m->prefix);
+	beside_foreign_changed(f, &m->prefix, to);
 }
 
 void picture_evict(struct fib *f, struct route *r)
@@ -120,7 +132,7 @@ void picture_evict(struct fib *f, struct route *r)
 		return;
 	for (struct foreign *k = foreign_exact(&f->foreign, &r->prefix); k; k = k->next)
 		if (k->metric == r->metric && k->tos == 0 && k->to->key.table == f->conf.table &&
-		    k->to->key.protocol != RTPROT_KERNEL)
+		    k->to->key.protocol != RTPROT_KERNEL && !beside_is_felix(f, k))
 			write_surplus(f, &r->prefix, r->metric, nhset_ref(k->to));
 }
 
@@ -186,7 +198,7 @@ static void foreign_shrink(struct fib *f, const struct change *c)
 	if (rest)
 		foreign_change(&f->nhsets, r, rest);
 	else if (r)
-		foreign_remove(&f->foreign, &f->nhsets, r);
+		foreign_drop(f, r);
 }
 
 static void foreign_removed(struct fib *f, const struct change *c)
@@ -196,7 +208,7 @@ static void foreign_removed(struct fib *f, const struct change *c)
 
 	note_gone(f, &c->m.prefix);
 	if (known)
-		foreign_remove(&f->foreign, &f->nhsets, known);
+		foreign_drop(f, known);
 	else
 		foreign_shrink(f, c);
 	resolve_route_changed(f, &c->m.prefix);
@@ -351,7 +363,7 @@ static void sweep_foreign(struct fib *f, const struct nhset *set)
 		memcpy(&r, lost.s + i * sizeof r, sizeof r);
 		p = r->prefix;
 		own = route_find(f, &p, r->metric);
-		foreign_remove(&f->foreign, &f->nhsets, r);
+		foreign_drop(f, r);
 		resolve_route_changed(f, &p);
 		if (own)
 			route_check(f, own);

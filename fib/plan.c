@@ -2,6 +2,7 @@
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 
+#include "fib/beside.h"
 #include "fib/owners.h"
 #include "fib/state.h"
 
@@ -56,13 +57,13 @@ static bool plan_route(const struct fib *f, const struct route *r, struct fib_pl
 	const struct nhset *to = r->want ? r->want->to : NULL;
 	const struct foreign *there = stands_there(f, r);
 
-	if (r->want && r->class == FIB_WORKLOAD && !f->conf.workload_routes)
+	if (r->want && beside_leaves(f, r->class))
 		return false;
 	if (r->want && !to)
 		return plan_unresolved(f, r, p);
 	if (to == r->have)
 		return false;
-	if (there && there->to->key.protocol == RTPROT_KERNEL)
+	if (there && (there->to->key.protocol == RTPROT_KERNEL || beside_is_felix(f, there)))
 		return false;
 	p->prefix = r->prefix;
 	if (to)

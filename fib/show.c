@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fib/beside.h"
 #include "fib/state.h"
 
 static const char *const state_names[FIB_STATE_COUNT] = {
@@ -239,18 +240,30 @@ static void explain_lost(const struct want *w, struct fib_view *v)
 	}
 }
 
+static bool is_felix_there(const struct fib *f, const struct route *r)
+{
+	for (const struct foreign *k = foreign_exact(&f->foreign, &r->prefix); k; k = k->next)
+		if (k->metric == r->metric && !k->tos && k->to->key.table == f->conf.table && beside_is_felix(f, k))
+			return true;
+	return false;
+}
+
 static enum fib_state winner_state(const struct fib *f, const struct route *r, struct fib_view *v)
 {
 	struct nhset *to = NULL;
 
 	if (route_is_off(f, r)) {
 		snprintf(v->reason, sizeof v->reason, "%s",
-			 f->conf.programming ? "workload routes are left to others" : "programming is off");
+			 f->conf.programming ? "left to Felix: kernel.workload_routes is false" : "programming is off");
 		return FIB_OFF;
 	}
 	if (!r->want->to) {
 		want_explain(f, r->want, v->reason, sizeof v->reason);
 		return FIB_UNRESOLVED;
+	}
+	if (is_felix_there(f, r)) {
+		snprintf(v->reason, sizeof v->reason, "left to Felix, which has a route of this prefix and metric");
+		return FIB_SHADOWED;
 	}
 	switch (route_judge(f, r, &to)) {
 	case VERDICT_BLOCKED:

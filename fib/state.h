@@ -7,6 +7,7 @@
  *   neigh.c, settings.c  what a workload's interface needs besides its route
  *   tunnel.c   the devices of encapsulated routes
  *   owners.c   whose routes are taken over
+ *   beside.c   what is left to a running Felix, and learned from it
  *   show.c, plan.c  for people
  *
  * A change of any input ends in route_changed() or route_check(), which queue the route; at the end of the loop's turn
@@ -145,6 +146,8 @@ struct fib {
 /* ---- routes (fib.c) ---- */
 
 struct route *route_find(const struct fib *f, const struct prefix *p, uint32_t metric);
+/* The route that this class's intent for the prefix is the winner of, or NULL. */
+struct route *route_of_class(const struct fib *f, const struct prefix *p, uint8_t class);
 struct route *route_obtain(struct fib *f, const struct prefix *p, uint32_t metric);
 /* Frees it if nothing needs it any more. */
 void route_release(struct fib *f, struct route *r);

@@ -143,7 +143,7 @@ void fib_plan_devices(const struct fib *f, struct strbuf *out)
 {
 	for (int i = FIB_IPIP; i < FIB_TUNNEL_COUNT; i++) {
 		const struct tunnel *t = &f->tunnels.tunnel[i];
-		const char *deed = t->wanted ? plan_device(f, t, &kinds[i]) : NULL;
+		const char *deed = t->wanted && f->conf.workload_routes ? plan_device(f, t, &kinds[i]) : NULL;
 		if (deed)
 			strbuf_printf(out, "%s %s (%s)\n", deed, kinds[i].name, t->conf.users);
 	}
@@ -288,6 +288,13 @@ static bool on_work(void *arg, uint64_t deadline)
 	(void)deadline;
 	for (int i = FIB_IPIP; i < FIB_TUNNEL_COUNT && f->conf.programming; i++) {
 		struct tunnel *t = &f->tunnels.tunnel[i];
+		if (!f->conf.workload_routes) {
+			/* A Felix has them now: as they are. */
+			problem_clear(f, kinds[i].name);
+			loop_timer_stop(f->loop, &t->retry);
+			t->was_wanted = false;
+			continue;
+		}
 		if (t->wanted)
 			tunnel_check(f, t, &kinds[i]);
 		else if (t->was_wanted)

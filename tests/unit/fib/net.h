@@ -32,6 +32,7 @@ struct net {
 	bool reachable;
 	uint32_t metric;
 	struct addr nexthop;
+	unsigned workloads_told;
 };
 
 static void net_write(const char *path, const char *text)
@@ -144,7 +145,15 @@ static void net_on_nexthop(void *arg, const struct addr *nh, bool reachable, uin
 	n->metric = metric;
 }
 
-static const struct fib_ops net_ops = {.on_nexthop = net_on_nexthop};
+static void net_on_workload(void *arg, const struct prefix *p)
+{
+	struct net *n = arg;
+
+	(void)p;
+	n->workloads_told++;
+}
+
+static const struct fib_ops net_ops = {.on_nexthop = net_on_nexthop, .on_workload = net_on_workload};
 
 /* eth0 10.0.0.1/24 and fd00::1/64, its other end eth0p; eth1 10.0.1.1/24 and fd00:1::1/64, its other end eth1p. */
 static __attribute__((unused)) struct net *net_new(void)

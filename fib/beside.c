@@ -1,0 +1,112 @@
+#include "fib/beside.h"
+
+#include <linux/rtnetlink.h>
+
+#include "fib/owners.h"
+#include "fib/settings.h"
+#include "fib/state.h"
+
+bool beside_leaves(const struct fib *f, uint8_t class)
+{
+	return !f->conf.workload_routes && (class == FIB_WORKLOAD || class == FIB_OVERLAY);
+}
+
+bool beside_is_felix(const struct fib *f, const struct foreign *k)
+{
+	return !f->conf.workload_routes && owners_made(f, FIB_OWNER_FELIX, &k->to->key, k->to->hop);
+}
+
+/* Does it lead to a workload of this node, whoever made it? */
+static bool leads_to_workload(const struct fib *f, const struct nhset *to)
+{
+	if (to->key.type != RTN_UNICAST || to->key.table != RT_TABLE_MAIN || !to->key.count)
+		return false;
+	for (unsigned i = 0; i < to->key.count; i++) {
+		const struct link *l = links_by_index(&f->links, to->hop[i].ifindex);
+		if (!l || !settings_is_workload(f, l->name))
+			return false;
+	}
+	return true;
+}
+
+static void tell(const struct fib *f, const struct prefix *p)
+{
+	if (f->ops && f->ops->on_workload)
+		f->ops->on_workload(f->arg, p);
+}
+
+void beside_foreign_changed(struct fib *f, const struct prefix *p, const struct nhset *to)
+{
+	if (!f->conf.workload_routes && leads_to_workload(f, to))
+		tell(f, p);
+}
+
+void beside_own_changed(struct fib *f, const struct route *r)
+{
+	if (!f->conf.workload_routes && r->want && r->class == FIB_WORKLOAD)
+		tell(f, &r->prefix);
+}
+
+/* Has any foreign route a hop there? Sets of hops are few, even where routes are many. */
+static bool is_used(const struct fib *f, uint32_t ifindex)
+{
+	uint32_t pos = 0;
+
+	for (const struct nhset *s; (s = htab_next(&f->nhsets, &pos));)
+		if (s->foreign && nhset_uses(s, ifindex))
+			return true;
+	return false;
+}
+
+void beside_link_renamed(struct fib *f, uint32_t ifindex)
+{
+	uint32_t pos = 0;
+
+	if (f->conf.workload_routes || !is_used(f, ifindex))
+		return;
+	for (const struct foreign *k; (k = htab_next(&f->foreign.prefixes, &pos));)
+		for (; k; k = k->next)
+			if (nhset_uses(k->to, ifindex))
+				tell(f, &k->prefix);
+}
+
+void fib_each_workload(const struct fib *f)
+{
+	uint32_t pos = 0;
+
+	if (f->conf.workload_routes)
+		return;
+	for (const struct foreign *k; (k = htab_next(&f->foreign.prefixes, &pos));)
+		for (; k; k = k->next)
+			if (leads_to_workload(f, k->to))
+				tell(f, &k->prefix);
+}
+
+struct best {
+	uint32_t normal, priority;
+	bool found;
+};
+
+static void take(struct best *b, uint32_t metric)
+{
+	uint32_t priority = metric ? metric : b->normal;
+
+	if (!b->found || priority < b->priority)
+		b->priority = priority;
+	b->found = true;
+}
+
+bool fib_workload_find(const struct fib *f, const struct prefix *p, uint32_t normal, uint32_t *priority)
+{
+	struct best best = {.normal = normal};
+	const struct route *own = f->conf.workload_routes ? NULL : route_of_class(f, p, FIB_WORKLOAD);
+
+	if (own && own->have)
+		take(&best, own->metric);
+	for (const struct foreign *k = f->conf.workload_routes ? NULL : foreign_exact(&f->foreign, p); k; k = k->next)
+		if (!k->tos && leads_to_workload(f, k->to))
+			take(&best, k->metric);
+	if (best.found)
+		*priority = best.priority;
+	return best.found;
+}
