@@ -249,6 +249,7 @@ void daemon_free(struct daemon *d)
 	d->liveness = NULL;
 	if (d->cluster)
 		cluster_free(d->cluster);
+	d->cluster = NULL;
 	service_free(d->service);
 	d->service = NULL;
 	if (d->overlay)

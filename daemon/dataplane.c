@@ -68,7 +68,9 @@ static void on_fib_address(void *arg)
 {
 	struct daemon *d = arg;
 
-	cluster_address_changed(d->cluster, NULL);
+	/* The first ones are read before there is anybody to know; the last go in a teardown. */
+	if (d->cluster)
+		cluster_address_changed(d->cluster, NULL);
 }
 
 static void on_fib_link(void *arg, const struct fib_link *l, const char *old_name)
