@@ -42,8 +42,8 @@ const struct config_row config_schema[] = {
 
     {"datastore.type", &config_datastore, .max = 16, .default_text = "file", CALICO("DATASTORE_TYPE"),
      AT(datastore_type), CONFIG_RESTART,
-     "Where the cluster's objects come from: a directory of YAML files, or etcd, version 3, with the keys that Calico "
-     "writes."},
+     "Where the cluster's objects come from: a directory of YAML files; etcd, version 3, with the keys that Calico "
+     "writes; or the cluster's Kubernetes API server."},
     {"datastore.directory", &config_path, .max = 4000, .default_text = "/etc/calidris/cluster", AT(datastore_directory),
      CONFIG_RESTART,
      "The directory of the file datastore: its *.yaml, *.yml and *.json hold the objects as calicoctl prints them, and "
@@ -69,6 +69,40 @@ const struct config_row config_schema[] = {
      AT(etcd_username), CONFIG_RESTART, "User to be for etcd. If empty nobody in particular."},
     {"datastore.etcd.password", &config_secret, .max = 1024, .default_text = "", CALICO("ETCD_PASSWORD"),
      AT(etcd_password), CONFIG_RESTART, "The password of datastore.etcd.username. It is not shown."},
+    {"datastore.kubernetes.kubeconfig", &config_path_or_none, .max = 4000, .default_text = "none", CALICO("KUBECONFIG"),
+     AT(kube_config), CONFIG_RESTART,
+     "A kubeconfig file, of which the current context counts: server, certificates and tokens, as files or as data. "
+     "Programs that make credentials (exec) are not run. With none datastore.kubernetes.server counts, and if that is "
+     "none, too, the service account that a Pod has."},
+    {"datastore.kubernetes.server", &config_url, .max = 1000, .default_text = "none", CALICO("K8S_API_ENDPOINT"),
+     AT(kube_server), CONFIG_RESTART, "The API server, if there is no kubeconfig."},
+    {"datastore.kubernetes.ca_file", &config_path_or_none, .max = 4000, .default_text = "none", CALICO("K8S_CA_FILE"),
+     AT(kube_ca_file), CONFIG_RESTART,
+     "With datastore.kubernetes.server: the certificate authorities that may have signed its certificate, in PEM. none "
+     "is those of the system."},
+    {"datastore.kubernetes.cert_file", &config_path_or_none, .max = 4000, .default_text = "none",
+     CALICO("K8S_CERT_FILE"), AT(kube_cert_file), CONFIG_RESTART,
+     "With datastore.kubernetes.server: this node's own certificate, in PEM."},
+    {"datastore.kubernetes.key_file", &config_path_or_none, .max = 4000, .default_text = "none", CALICO("K8S_KEY_FILE"),
+     AT(kube_key_file), CONFIG_RESTART, "The private key of datastore.kubernetes.cert_file, in PEM."},
+    {"datastore.kubernetes.token_file", &config_path_or_none, .max = 4000, .default_text = "none", AT(kube_token_file),
+     CONFIG_RESTART,
+     "With datastore.kubernetes.server: a file with this node's token, which is read anew whenever it changes."},
+    {"datastore.kubernetes.insecure", &config_bool, .default_text = "false", CALICO("K8S_INSECURE_SKIP_TLS_VERIFY"),
+     AT(kube_insecure), CONFIG_RESTART,
+     "With datastore.kubernetes.server: do not look at the server's certificate. Anybody in between may then say what "
+     "the cluster is."},
+    {"datastore.kubernetes.api_group", &config_api_group, .max = 64, .default_text = "auto", CALICO("CALICO_API_GROUP"),
+     AT(kube_api_group), CONFIG_RESTART,
+     "API group and version of Calico's objects. auto is projectcalico.org/v3 if the cluster has that and not "
+     "crd.projectcalico.org."},
+    {"datastore.kubernetes.namespace", &config_name, .max = 63, .default_text = "", CALICO("NAMESPACE"),
+     AT(kube_namespace), CONFIG_RESTART,
+     "Namespace of the Secrets with peers' passwords. If empty, that of the kubeconfig's context or of the service "
+     "account, else kube-system."},
+    {"datastore.kubernetes.use_pod_cidr", &config_bool, .default_text = "false", CALICO("USE_POD_CIDR"),
+     AT(kube_pod_cidr), CONFIG_RESTART,
+     "The nodes' podCIDRs are their blocks (host-local IPAM), instead of what Calico's IPAM says."},
 
     {"bgp.router_id", &config_router_id, .max = 15, .default_text = "auto", .alias = "CALICO_ROUTER_ID", AT(router_id),
      CONFIG_NEXT_SESSION,

@@ -427,7 +427,7 @@ const struct config_type config_interface = {interface_parse, text_format, inter
 /* The types by the words for them; the first word of each is how it is shown. */
 static const struct {
 	const char *word, *type;
-} datastores[] = {{"file", "file"}, {"etcdv3", "etcdv3"}, {"etcd", "etcdv3"}};
+} datastores[] = {{"file", "file"}, {"etcdv3", "etcdv3"}, {"etcd", "etcdv3"}, {"kubernetes", "kubernetes"}};
 
 static bool datastore_parse(const struct config_row *row, const char *text, void *field)
 {
@@ -473,6 +473,51 @@ static void urls_allowed(const struct config_row *row, struct strbuf *out)
 }
 
 const struct config_type config_urls = {urls_parse, text_format, urls_allowed, true};
+
+static bool url_parse(const struct config_row *row, const char *text, void *field)
+{
+	if (strcmp(text, "none") == 0)
+		return text_set(row, "", field, true);
+	return !strchr(text, ',') && urls_parse(row, text, field);
+}
+
+static void url_format(const void *field, struct strbuf *out)
+{
+	const char *url = *(char *const *)field;
+
+	strbuf_puts(out, *url ? url : "none");
+}
+
+static void url_allowed(const struct config_row *row, struct strbuf *out)
+{
+	(void)row;
+	strbuf_puts(out, "none, http://HOST:PORT or https://HOST:PORT");
+}
+
+const struct config_type config_url = {url_parse, url_format, url_allowed, true};
+
+static bool api_group_parse(const struct config_row *row, const char *text, void *field)
+{
+	if (strcmp(text, "auto") == 0)
+		return text_set(row, "", field, true);
+	return text_set(row, text, field,
+			strcmp(text, "crd.projectcalico.org/v1") == 0 || strcmp(text, "projectcalico.org/v3") == 0);
+}
+
+static void api_group_format(const void *field, struct strbuf *out)
+{
+	const char *group = *(char *const *)field;
+
+	strbuf_puts(out, *group ? group : "auto");
+}
+
+static void api_group_allowed(const struct config_row *row, struct strbuf *out)
+{
+	(void)row;
+	strbuf_puts(out, "auto, crd.projectcalico.org/v1 or projectcalico.org/v3");
+}
+
+const struct config_type config_api_group = {api_group_parse, api_group_format, api_group_allowed, true};
 
 static bool secret_parse(const struct config_row *row, const char *text, void *field)
 {

@@ -177,6 +177,17 @@ bool daemon_start_store(struct daemon *d, struct strbuf *err)
 		     .key_file = c->etcd_key_file,
 		     .username = c->etcd_username,
 		     .password = c->etcd_password},
+	    .kubernetes = {.kubeconfig = c->kube_config,
+			   .server = c->kube_server,
+			   .ca_file = c->kube_ca_file,
+			   .cert_file = c->kube_cert_file,
+			   .key_file = c->kube_key_file,
+			   .token_file = c->kube_token_file,
+			   .insecure = c->kube_insecure,
+			   .api_group = c->kube_api_group,
+			   .namespace = c->kube_namespace,
+			   .use_pod_cidr = c->kube_pod_cidr,
+			   .advertise_services = !addr_is_none(&c->service_cluster_ips.addr)},
 	};
 
 	if (store_start(d->store, &conf, text, sizeof text))

@@ -32,6 +32,16 @@ struct store_conf {
 		const char *endpoints; /* "http://10.0.0.1:2379,https://..." */
 		const char *ca_file, *cert_file, *key_file, *username, *password; /* "" unset */
 	} etcd;
+	struct {
+		const char *kubeconfig; /* a file; "": server, or the service account */
+		const char *server;	/* "https://10.96.0.1:443" */
+		const char *ca_file, *cert_file, *key_file, *token_file; /* with server; "" unset */
+		bool insecure;						 /* the server's certificate is not looked at */
+		const char *api_group;	 /* "projectcalico.org/v3", "crd.projectcalico.org/v1"; "": what there is */
+		const char *namespace;	 /* of the Secrets; "": our own, or kube-system */
+		bool use_pod_cidr;	 /* nodes' blocks are their podCIDRs */
+		bool advertise_services; /* Services are read whatever the BGPConfiguration says */
+	} kubernetes;
 };
 
 /* Starts the backend of that type. False, with err filled, if there is no such backend, or what it needs is not

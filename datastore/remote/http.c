@@ -363,6 +363,20 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
 	return len;
 }
 
+/* A line of headers; the last one of an answer is empty. */
+static size_t on_header(char *data, size_t size, size_t count, void *arg)
+{
+	struct http_request *r = arg;
+	long status = 0;
+
+	if (r->cancelled || !r->ops->on_answer || *data != '\r')
+		return size * count;
+	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status >= 200)
+		r->ops->on_answer(r->arg, (int)status);
+	return size * count;
+}
+
 /* Starts what is queued, and goes on with what was paused. */
 static bool run(void *arg, uint64_t deadline)
 {
@@ -468,6 +482,8 @@ static void set_always(struct http_request *r)
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)PROBE_IDLE);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, (long)PROBE_INTERVAL);
 	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_open);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, r);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_write);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, r);
 }

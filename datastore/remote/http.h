@@ -42,6 +42,9 @@ struct http_result {
 };
 
 struct http_ops {
+	/* The headers of the answer are there; its body may take its time. NULL: nobody wants to know. Neither ends the
+	 * request nor frees the client. */
+	void (*on_answer)(void *arg, int status);
 	/* A piece of the body of an answer; status is the answer's. False gives the request up: on_end is called with
 	 * an error. Must not free the client. */
 	bool (*on_data)(void *arg, int status, const char *data, size_t len);

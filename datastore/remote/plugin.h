@@ -7,6 +7,6 @@
 #define PLUGIN_EXPORT __attribute__((visibility("default")))
 
 PLUGIN_EXPORT extern const char plugin_version[];
-PLUGIN_EXPORT extern const struct backend_ops backend_etcdv3;
+PLUGIN_EXPORT extern const struct backend_ops backend_etcdv3, backend_kubernetes;
 
 #endif
