@@ -16,8 +16,8 @@
 #include "daemon/base/mono.h"
 #include "daemon/bmp.h"
 #include "daemon/dataplane.h"
-#include "daemon/detect.h"
 #include "daemon/export.h"
+#include "daemon/node_address.h"
 #include "daemon/overlay.h"
 #include "daemon/peering_rule.h"
 #include "daemon/service.h"
@@ -25,8 +25,6 @@
 #include "datastore/pod.h"
 
 #define LISTEN_RETRY (5 * MONO_SEC)
-/* Addresses that go mostly come back at once, and sessions end with them. */
-#define ADDRESS_PAUSE (1 * MONO_SEC)
 
 /* In order of precedence: what a prefix is here, if several objects claim it. */
 enum claim_kind { CLAIM_WORKLOAD, CLAIM_BLOCK, CLAIM_BORROWED, CLAIM_SERVICE, CLAIM_KIND_COUNT };
@@ -59,9 +57,7 @@ struct cluster {
 	bool has_peers;
 	char listen_problem[200]; /* "" if we listen where we should */
 	struct loop_timer listen_timer;
-	struct host_addr found[FAM_COUNT];  /* see detect_all() */
-	struct addr destination[FAM_COUNT]; /* watched for it */
-	struct loop_timer address_timer;
+	struct node_address address;
 };
 
 static uint32_t prefix_hash(const struct prefix *p)
@@ -253,15 +249,31 @@ void cluster_workload_changed(struct cluster *c, const struct prefix *p)
 		mark_dirty(c, local_prefix_get(c, p));
 }
 
+/* The priority of a workload's routes where this daemon writes them. One that has just come by live migration outranks
+ * those that still lead to where it was. False: it is still to come. */
+static bool migration_priority(const struct cluster *c, const struct local_prefix *l, const struct claim *claim,
+			       uint32_t *priority)
+{
+	const struct obj_workload_endpoint *w = (const void *)claim->object;
+	bool elevated = w->migration == MIGRATION_LIVE || w->migration == MIGRATION_TIME_WAIT;
+
+	if (elevated)
+		*priority =
+		    l->prefix.addr.af == AF_INET ? c->d->config.elevated_priority : c->d->config.elevated_priority6;
+	return w->migration != MIGRATION_TARGET;
+}
+
 /* Is there a workload of this prefix? Beside a Felix the kernel's routes say so, with the priority that Felix gives
  * them: an object may speak of a workload that is still to come, or migrates. */
 static bool workload_priority(const struct cluster *c, const struct local_prefix *l, uint32_t *priority)
 {
+	const struct claim *claim = find_claim(l, CLAIM_WORKLOAD);
 	uint32_t normal = c->self.priority[family_of_af(l->prefix.addr.af)];
 
 	*priority = normal;
-	return c->d->config.workload_routes ? find_claim(l, CLAIM_WORKLOAD) != NULL
-					    : fib_workload_find(c->d->fib, &l->prefix, normal, priority);
+	if (!c->d->config.workload_routes)
+		return fib_workload_find(c->d->fib, &l->prefix, normal, priority);
+	return claim && migration_priority(c, l, claim, priority);
 }
 
 /* ---- Settling a prefix ---- */
@@ -273,13 +285,13 @@ static const enum route_source claim_source[CLAIM_KIND_COUNT] = {
     [CLAIM_SERVICE] = SOURCE_SERVICE,
 };
 
-static void want_workload(struct cluster *c, const struct local_prefix *l, const struct object *o)
+static void want_workload(struct cluster *c, const struct local_prefix *l, const struct object *o, uint32_t priority)
 {
 	const struct obj_workload_endpoint *w = (const void *)o;
 	struct fib_hop hop = {0};
 	struct fib_route r = {
 	    .prefix = l->prefix,
-	    .metric = c->self.priority[family_of_af(l->prefix.addr.af)],
+	    .metric = priority,
 	    .class = FIB_WORKLOAD,
 	    .type = FIB_DEV,
 	    .hop_count = 1,
@@ -297,11 +309,14 @@ static void want_workload(struct cluster *c, const struct local_prefix *l, const
 static void settle_kernel(struct cluster *c, struct local_prefix *l)
 {
 	const struct claim *workload = find_claim(l, CLAIM_WORKLOAD);
+	uint32_t priority = c->self.priority[family_of_af(l->prefix.addr.af)];
 	/* A blackhole for a single address would keep the CNI plugin from adding the workload's own route. */
 	bool block = find_claim(l, CLAIM_BLOCK) && !prefix_is_host(&l->prefix);
 
+	if (workload && !migration_priority(c, l, workload, &priority))
+		workload = NULL;
 	if (workload)
-		want_workload(c, l, workload->object);
+		want_workload(c, l, workload->object, priority);
 	else if (l->workload_wanted)
 		fib_unset(c->d->fib, &l->prefix, FIB_WORKLOAD);
 	l->workload_wanted = workload;
@@ -312,13 +327,19 @@ static void settle_kernel(struct cluster *c, struct local_prefix *l)
 	l->block_wanted = block;
 }
 
+/* Whose address is borrowed is a workload that is known: that one says whether it is here yet. */
+static bool speaks(const struct local_prefix *l, enum claim_kind kind)
+{
+	return find_claim(l, kind) && !(kind == CLAIM_BORROWED && find_claim(l, CLAIM_WORKLOAD));
+}
+
 static void settle_rib(struct cluster *c, struct local_prefix *l)
 {
 	uint32_t priority;
 	int kind = CLAIM_WORKLOAD;
 
 	if (!workload_priority(c, l, &priority))
-		for (kind++; kind < CLAIM_KIND_COUNT && !find_claim(l, (enum claim_kind)kind);)
+		for (kind++; kind < CLAIM_KIND_COUNT && !speaks(l, (enum claim_kind)kind);)
 			kind++;
 	if (kind < CLAIM_KIND_COUNT)
 		rib_local_set(c->d->rib, &l->prefix, claim_source[kind], priority);
@@ -409,65 +430,23 @@ static void update_export(struct cluster *c)
 	c->export = export;
 }
 
-/* Which routes lead to what the node's address is found by. */
-static void watch_destinations(struct cluster *c, bool none)
-{
-	for (int f = 0; f < FAM_COUNT; f++) {
-		struct addr now = none ? (struct addr){0} : detect_destination(&c->d->config, (enum family)f);
-		if (addr_equal(&now, &c->destination[f]))
-			continue;
-		if (!addr_is_none(&c->destination[f]))
-			fib_nexthop_unwatch(c->d->fib, &c->destination[f]);
-		c->destination[f] = now;
-		if (!addr_is_none(&now))
-			fib_nexthop_watch(c->d->fib, &now);
-	}
-}
-
-static void find_addresses(struct cluster *c)
-{
-	const struct object *node = store_get(c->d->store, OBJ_NODE, "", c->d->config.node_name);
-	struct host_addr found[FAM_COUNT];
-	char a[ADDR_STRLEN];
-
-	watch_destinations(c, false);
-	detect_all(c->d->fib, &c->d->config, (const struct obj_node *)(const void *)node, found);
-	for (int f = 0; f < FAM_COUNT; f++) {
-		if (addr_equal(&found[f].addr, &c->found[f].addr) && found[f].len == c->found[f].len)
-			continue;
-		if (addr_is_none(&found[f].addr))
-			log_warn("cluster", "this node's %s address, %s, is not on its interfaces any more",
-				 family_name((enum family)f), addr_format(&c->found[f].addr, a));
-		else
-			log_info("cluster", "this node's %s address, as found on its interfaces: %s/%u",
-				 family_name((enum family)f), addr_format(&found[f].addr, a), found[f].len);
-		c->found[f] = found[f];
-		c->dirty_self = true;
-	}
-}
-
-static void on_address_timer(void *arg)
+static void on_address_change(void *arg)
 {
 	struct cluster *c = arg;
 
-	find_addresses(c);
-	if (c->dirty_self)
-		loop_work_schedule(c->d->loop, &c->work);
+	c->dirty_self = true;
+	loop_work_schedule(c->d->loop, &c->work);
 }
 
 void cluster_address_changed(struct cluster *c, const struct addr *next_hop)
 {
-	if (!c || !c->synced || !detect_is_wanted(&c->d->config))
-		return;
-	if (next_hop && !addr_equal(next_hop, &c->destination[family_of_af(next_hop->af)]))
-		return;
-	if (!loop_timer_is_set(&c->address_timer))
-		loop_timer_set(c->d->loop, &c->address_timer, ADDRESS_PAUSE, on_address_timer, c);
+	if (c && c->synced)
+		node_address_touch(&c->address, next_hop);
 }
 
 static void apply_self(struct cluster *c)
 {
-	struct self self = self_from(c->d->store, &c->d->config, c->found);
+	struct self self = self_from(c->d->store, &c->d->config, c->address.found);
 	bool priorities = memcmp(self.priority, c->self.priority, sizeof self.priority) != 0;
 	struct peering p;
 
@@ -507,8 +486,7 @@ static bool cluster_work(void *arg, uint64_t deadline)
 	if (!c->synced)
 		return false;
 	if (c->dirty_self) {
-		if (!loop_timer_is_set(&c->address_timer))
-			find_addresses(c);
+		node_address_refresh(&c->address);
 		c->dirty_self = false;
 		apply_self(c);
 	}
@@ -530,6 +508,7 @@ struct cluster *cluster_new(struct daemon *d)
 	c->d = d;
 	STAILQ_INIT(&c->dirty);
 	c->work = (struct loop_work){.run = cluster_work, .arg = c, .rank = LOOP_RANK_CLUSTER};
+	node_address_init(&c->address, d, on_address_change, c);
 	return c;
 }
 
@@ -554,8 +533,7 @@ void cluster_free(struct cluster *c)
 
 	loop_work_cancel(c->d->loop, &c->work);
 	loop_timer_stop(c->d->loop, &c->listen_timer);
-	loop_timer_stop(c->d->loop, &c->address_timer);
-	watch_destinations(c, true);
+	node_address_end(&c->address);
 	drop_all_claims(c);
 	while ((l = htab_next(&c->prefixes, &pos)))
 		free(l);
@@ -617,18 +595,6 @@ void cluster_origin(const struct cluster *c, const struct prefix *p, struct strb
 	put_origin(claim->object, out);
 }
 
-static void put_address_problems(const struct cluster *c, struct strbuf *out)
-{
-	const struct config *conf = &c->d->config;
-
-	if (c->synced && conf->node_ip.mode == NODE_IP_DETECT && addr_is_none(&c->found[FAM_IPV4].addr))
-		strbuf_printf(out, "node.ip: %s finds no IPv4 address on this machine; the Node object's is used\n",
-			      conf->detection);
-	if (c->synced && conf->node_ip6.mode == NODE_IP_DETECT && addr_is_none(&c->found[FAM_IPV6].addr))
-		strbuf_printf(out, "node.ip6: %s finds no IPv6 address on this machine; the Node object's is used\n",
-			      conf->detection6);
-}
-
 void cluster_problems(const struct cluster *c, struct strbuf *out)
 {
 	if (c->synced && !c->self.node)
@@ -638,7 +604,8 @@ void cluster_problems(const struct cluster *c, struct strbuf *out)
 		strbuf_printf(out,
 			      "Node %s has neither spec.bgp.ipv4Address nor ipv6Address: no sessions are possible\n",
 			      c->self.name);
-	put_address_problems(c, out);
+	if (c->synced)
+		node_address_problems(&c->address, out);
 	if (*c->listen_problem)
 		strbuf_printf(out, "%s; tried again every %u s\n", c->listen_problem,
 			      (unsigned)(LISTEN_RETRY / MONO_SEC));

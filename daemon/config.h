@@ -66,8 +66,9 @@ struct config {
 	unsigned audit_interval;		  /* s, 0 off */
 	unsigned ipip_mtu, vxlan_mtu, vxlan_mtu6; /* 0: from the uplink */
 	unsigned vxlan_vni, vxlan_port;
-	unsigned takeover;	/* bits of enum fib_owner */
-	char *interface_prefix; /* FELIX_INTERFACEPREFIX's first element */
+	unsigned takeover;				/* bits of enum fib_owner */
+	unsigned elevated_priority, elevated_priority6; /* kernel.elevated_priority, ...6 */
+	char *interface_prefix;				/* FELIX_INTERFACEPREFIX's first element */
 	/* control.* */
 	char *control_socket, *control_group;
 	/* bmp.* */

@@ -190,6 +190,13 @@ const struct config_row config_schema[] = {
      CONFIG_AT_ONCE,
      "Metric of the routes written. priority gives each route its own, as Calico's nodes do since 3.32: 1024, or what "
      "LOCAL_PREF says; a number gives it to all, and 0 is what older nodes have."},
+    {"kernel.elevated_priority", &config_number, .min = 1, .max = 2147483646, .default_text = "512",
+     .alias = "FELIX_IPV4ELEVATEDROUTEPRIORITY", AT(elevated_priority), CONFIG_AT_ONCE,
+     "Priority of the IPv4 routes of workloads that a live migration has brought here (a WorkloadEndpoint's "
+     "liveMigration), until all have learnt of it: better than the normal one."},
+    {"kernel.elevated_priority6", &config_number, .min = 1, .max = 2147483646, .default_text = "512",
+     .alias = "FELIX_IPV6ELEVATEDROUTEPRIORITY", AT(elevated_priority6), CONFIG_AT_ONCE,
+     "The same for their IPv6 routes."},
     {"kernel.audit_interval", &config_number, .min = 1, .max = 86400, .or_word = "never", .default_text = "60",
      AT(audit_interval), CONFIG_AT_ONCE,
      "Time between comparisons with the whole kernel table, in seconds, for what notifications may have missed."},

@@ -50,6 +50,11 @@ static const struct schema_row ip_pool_rows[] = {
 	LATER("spec.ipip"), QUIET("spec.nat-outgoing"),
 };
 
+static const struct schema_name migration_names[] = {
+	{"", MIGRATION_BASE}, {"Base", MIGRATION_BASE}, {"Target", MIGRATION_TARGET}, {"Live", MIGRATION_LIVE},
+	{"TimeWait", MIGRATION_TIME_WAIT}, {0},
+};
+
 static const struct schema_row workload_endpoint_rows[] = {
 	ROWS_OF_ALL({.path = "metadata.namespace", .type = &schema_object_name, .def = "default",
 		     TAKEN(object, namespace)}),
@@ -62,6 +67,8 @@ static const struct schema_row workload_endpoint_rows[] = {
 	{.path = "spec.pod", .type = &schema_text, .max = 253, TAKEN(obj_workload_endpoint, pod)},
 	{.path = "spec.endpoint", .type = &schema_text, .max = 253, TAKEN(obj_workload_endpoint, endpoint)},
 	{.path = "spec.mac", .type = &schema_mac, TAKEN(obj_workload_endpoint, mac)},
+	{.path = "spec.liveMigration", .type = &schema_enum, .names = migration_names,
+	 OURS(obj_workload_endpoint, migration)},
 	QUIET("spec.orchestrator"), QUIET("spec.workload"), QUIET("spec.containerID"), QUIET("spec.profiles"),
 	QUIET("spec.serviceAccountName"), QUIET("spec.ipNATs"), QUIET("spec.ipv4Gateway"), QUIET("spec.ipv6Gateway"),
 	QUIET("spec.ports"), QUIET("spec.allowSpoofedSourcePrefixes"), QUIET("spec.qosControls"),

@@ -161,6 +161,8 @@ struct obj_workload_endpoint {
 	struct prefix *networks; /* spec.ipNetworks */
 	unsigned network_count;
 	char *mac; /* NULL unset */
+	/* liveMigration (ours, with the names of Felix's states) */
+	enum live_migration { MIGRATION_BASE, MIGRATION_TARGET, MIGRATION_LIVE, MIGRATION_TIME_WAIT } migration;
 };
 
 struct obj_block_affinity {

@@ -227,9 +227,15 @@ static void route_elect(struct fib *f, struct route *r, uint8_t class, uint32_t 
 	route_changed(f, r);
 }
 
-/* With a fixed metric, intents of one class but different metrics meet in one route; then the lower one wins. */
+/* With a fixed metric, intents of different metrics meet in one route; of one class the lower one wins. So it does
+ * between a workload and BGP: a better priority means that the workload moves, or has moved, to another node. */
 static bool is_better(uint8_t class, uint32_t asked, uint8_t than_class, uint32_t than_asked)
 {
+	bool moves =
+	    (class == FIB_WORKLOAD && than_class == FIB_BGP) || (class == FIB_BGP && than_class == FIB_WORKLOAD);
+
+	if (moves && asked != than_asked)
+		return asked < than_asked;
 	return class != than_class ? class < than_class : asked < than_asked;
 }
 

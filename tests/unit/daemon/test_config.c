@@ -181,6 +181,8 @@ static const struct {
     {"kernel.protocol", "80", "80", {"4", "256"}},
     {"kernel.table", "100", "100", {"0", "main", "4294967296"}},
     {"kernel.metric", "0", "0", {"-1", "4294967296", "high"}},
+    {"kernel.elevated_priority", "256", "256", {"0", "2147483647", "normal"}},
+    {"kernel.elevated_priority6", "600", "600", {"0", "-1"}},
     {"kernel.audit_interval", "0", "0", {"86401"}},
     {"kernel.takeover", "felix", "felix", {"all", "bird;felix", "birds", "12"}},
     {"kernel.ipip_mtu", "1440", "1440", {"575", "65536", "big"}},

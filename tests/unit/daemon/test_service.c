@@ -2,71 +2,11 @@
  * it must and nothing else. Over a whole daemon whose objects are put into the store by hand. */
 #include "daemon/service.h"
 
-#include <check.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "daemon/base/log.h"
-#include "daemon/base/mem.h"
-#include "daemon/cluster.h"
 #include "daemon/export.h"
-#include "datastore/backend.h"
-
-/* ---- A daemon without a backend ---- */
-
-static char socket_path[80];
-
-static void on_doc(void *arg, struct yaml_node *root)
-{
-	struct object_error err;
-	struct object *o;
-	char *name;
-	int kind;
-
-	o = object_decode(root, &err, &kind, &name, NULL, NULL);
-	ck_assert_msg(o != NULL, "%s: %s", err.field, err.reason);
-	o->source = mem_strdup("test");
-	store_put(((struct daemon *)arg)->store, o);
-	free(name);
-}
-
-static void put(struct daemon *d, const char *text)
-{
-	struct yaml_error err;
-
-	ck_assert_msg(yaml_parse(text, strlen(text), on_doc, d, &err), "%u: %s in %s", err.line, err.reason, text);
-}
-
-static void turn(struct daemon *d)
-{
-	for (unsigned i = 0; i < 5; i++)
-		loop_turn(d->loop, false);
-}
-
-static struct daemon *start(void)
-{
-	struct strbuf err = {0};
-	struct config c;
-	struct daemon *d;
-
-	snprintf(socket_path, sizeof socket_path, "/tmp/calidris-service-%d.sock", (int)getpid());
-	log_setup(LOG_LVL_ERROR, false);
-	setenv("NODENAME", "a", 1);
-	setenv("CALIDRIS_KERNEL_PROGRAMMING", "off", 1);
-	setenv("CALIDRIS_CONTROL_SOCKET", socket_path, 1);
-	ck_assert_msg(config_load(&c, NULL, false, &err), "%s", err.s);
-	d = daemon_new(&c, &(struct daemon_options){0}, &err);
-	ck_assert_msg(d != NULL, "%s", err.s);
-	strbuf_free(&err);
-	return d;
-}
+#include "tests/unit/daemon/store_rig.h"
 
 /* ---- What is announced ---- */
 
-#define DOC(kind, name, rest) \
-	"---\n{apiVersion: projectcalico.org/v3, kind: " kind ", metadata: {name: " name "}, " rest "}\n"
 #define NODE(name, labels)                                                                                \
 	"---\n{apiVersion: projectcalico.org/v3, kind: Node, metadata: {name: " name ", labels: {" labels \
 	"}}, spec: {}}\n"

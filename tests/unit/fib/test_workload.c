@@ -348,6 +348,29 @@ START_TEST(left_to_others)
 }
 END_TEST
 
+/* A better priority than the workload's says that it moves to another node: its route wins, be it at a metric of its
+ * own or at the one that all routes have. */
+START_TEST(workload_moves_away)
+{
+	struct net *n = net_new();
+
+	n->conf.fixed_metric = 0;
+	add_pod("cali1");
+	net_start(n);
+	set_via(n, "10.1.0.5/32", 512, "10.0.0.9");
+	set_workload(n, "10.1.0.5/32", 1024, "cali1", NULL);
+	WAIT_ROUTES(n, "10.1.0.5", "10.1.0.5 via 10.0.0.9 dev eth0 proto 186 onlink");
+	/* It has moved, and the other node is done with it: then what is here counts. */
+	set_via(n, "10.1.0.5/32", 1024, "10.0.0.9");
+	WAIT_ROUTES(n, "10.1.0.5", "10.1.0.5 dev cali1 proto 186 scope link");
+	set_via(n, "10.1.0.5/32", 512, "10.0.0.9");
+	WAIT_ROUTES(n, "10.1.0.5", "10.1.0.5 via 10.0.0.9 dev eth0 proto 186 onlink");
+	unset(n, "10.1.0.5/32", FIB_BGP);
+	WAIT_ROUTES(n, "10.1.0.5", "10.1.0.5 dev cali1 proto 186 scope link");
+	net_free(n);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -365,6 +388,7 @@ int main(void)
 	    neighbour_moves_to_another_interface,
 	    route_of_the_plugin,
 	    left_to_others,
+	    workload_moves_away,
 	};
 
 	return net_run("fib/workload", tests, sizeof tests / sizeof *tests);
