@@ -76,6 +76,17 @@ void neigh_put(struct fib *f, struct neigh *n)
 		neigh_check(f, n);
 }
 
+static void neigh_forgive(struct fib *f, struct neigh *n)
+{
+	char addr[ADDR_STRLEN], key[ADDR_STRLEN + 8] = "neigh ";
+
+	strcat(key, addr_format(&n->addr, addr));
+	if (n->error || !n->refs)
+		problem_clear(f, key);
+	n->error = 0;
+	n->wait.step = 0;
+}
+
 void neigh_link_changed(struct fib *f, const struct link *l)
 {
 	uint32_t pos = 0;
@@ -84,6 +95,9 @@ void neigh_link_changed(struct fib *f, const struct link *l)
 		bool here = strcmp(n->ifname, l->name) == 0;
 		if (!here && n->have != l->ifindex)
 			continue;
+		/* What was refused was refused for what the interface was then. */
+		neigh_forgive(f, n);
+		backoff_cancel(&f->neighs.backoffs, &n->wait);
 		/* The kernel forgets permanent entries, too, when the interface goes down. */
 		if (n->have == l->ifindex && !link_is_up(links_by_index(&f->links, l->ifindex)))
 			n->have = 0;
@@ -279,10 +293,7 @@ void neigh_done(struct fib *f, struct neigh *n, int error, const char *text)
 		backoff_wait(&f->neighs.backoffs, &n->wait);
 		return;
 	}
-	if (n->error || !n->refs)
-		problem_clear(f, key);
-	n->error = 0;
-	n->wait.step = 0;
+	neigh_forgive(f, n);
 	neigh_check(f, n);
 }
 
