@@ -132,7 +132,8 @@ struct fib_tunnel_conf {
 	char users[160];   /* who needs it, for messages: "IPPool a, b" */
 };
 /* Makes the device and keeps it so, whoever changes it; a device that is there and right is taken as it is. NULL: it is
- * not needed any more: VXLAN devices go, tunl0 stays (it is the kernel's) without our address. */
+ * not needed any more: seconds later, when the others have stopped using it, VXLAN devices go, and tunl0 (which is the
+ * kernel's) loses our address. */
 void fib_tunnel_set(struct fib *f, enum fib_tunnel t, const struct fib_tunnel_conf *conf);
 
 /* Another node's end of a VXLAN: neighbour and forwarding entries. Keyed by addr; set again to change it. */

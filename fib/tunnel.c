@@ -11,6 +11,9 @@
 
 #define RETRY (1 * MONO_SEC)
 #define RETRY_DOUBLINGS 6u
+/* A device that is no longer needed stays so long: the other nodes, who hear of it when they do, may still be sending.
+ */
+#define LINGER (3 * MONO_SEC)
 
 /* What the kinds of tunnels differ in. */
 static const struct kind {
@@ -268,10 +271,15 @@ static void tunnel_leave(struct fib *f, struct tunnel *t, const struct kind *k)
 {
 	const struct link *l = links_by_name(&f->links, k->name);
 	struct request r = {0};
+	uint64_t now = mono_now();
 
+	problem_clear(f, k->name);
+	if (now < t->leave_at) {
+		loop_timer_set(f->loop, &t->retry, t->leave_at - now, on_retry, t);
+		return;
+	}
 	t->was_wanted = false;
 	loop_timer_stop(f->loop, &t->retry);
-	problem_clear(f, k->name);
 	if (!l || !l->tunnel || strcmp(l->tunnel->kind, k->link_kind) != 0)
 		return;
 	r.link.ifindex = l->ifindex;
@@ -326,8 +334,10 @@ void fib_tunnel_set(struct fib *f, enum fib_tunnel kind, const struct fib_tunnel
 
 	if (conf)
 		t->conf = *conf;
-	if (t->wanted && !conf)
+	if (t->wanted && !conf) {
 		t->was_wanted = true;
+		t->leave_at = mono_now() + LINGER;
+	}
 	t->wanted = conf != NULL;
 	t->failures = 0;
 	tunnels_check(f);
@@ -401,6 +411,7 @@ void tunnels_teardown(struct fib *f)
 	for (int t = FIB_IPIP; t < FIB_TUNNEL_COUNT; t++) {
 		vteps_clear(f, &f->tunnels.tunnel[t].vteps);
 		fib_tunnel_set(f, (enum fib_tunnel)t, NULL);
+		f->tunnels.tunnel[t].leave_at = 0;
 	}
 }
 

@@ -19,7 +19,8 @@ struct link;
 struct tunnel {
 	struct fib *fib;
 	struct fib_tunnel_conf conf;
-	bool wanted, was_wanted; /* was: the device may have to go */
+	bool wanted, was_wanted; /* was: the device has to go */
+	uint64_t leave_at;	 /* ... then */
 	unsigned failures;	 /* in a row */
 	struct loop_timer retry;
 	struct htab vteps; /* by tunnel address */

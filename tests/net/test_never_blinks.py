@@ -433,6 +433,41 @@ def fight(world):
     return moment
 
 
+def pools_become(world, number, mode):
+    world.cluster.write(*tunnelled_pools(number, mode))
+    device = "vxlan" if mode == "Always" else "eth0"
+    for node, other in ((world.one, world.two), (world.two, world.one)):
+        for block in other.blocks:
+            if block.startswith((f"10.{number}.", f"fd00:10:{number}:")):
+                wait_for(lambda node=node, block=block: (node.route(block) or {}).get("dev", "").startswith(device),
+                         lambda node=node, block=block: f"{node.name}: {block} through {device}: {node.route(block)}")
+
+
+def plain_to_tunnels_and_back(world):
+    """A pool that has no encapsulation gets it, where another pool has the devices already."""
+    pools_become(world, 244, "Always")
+    pools_become(world, 244, "Never")
+
+
+def tunnels_to_plain(world):
+    """The last pools that need the devices, which stay until nobody sends through them any more."""
+    pools_become(world, 245, "Never")
+    for node in (world.one, world.two):
+        wait_for(lambda node=node: not any(node.run("ip", "link", "show", device, check=False).returncode == 0 for device in DEVICES),
+                 lambda node=node: f"{node.name}'s devices go")
+    assert not any(gaps for _judged, gaps in world.floods.report().values())
+    # And back: who is the first to use it sends to those who are not ready yet.
+    moment = time.monotonic()
+    pools_become(world, 245, "Always")
+    return moment
+
+
+def tunnelled_pools(number, mode):
+    names = (None, None) if number == 244 else ("tunnelled-4", "tunnelled-6")
+    return [ip_pool(cidr, name=name, vxlanMode=mode)
+            for cidr, name in zip((f"10.{number}.0.0/16", f"fd00:10:{number}::/48"), names)]
+
+
 def several_at_once(world):
     """The daemon is killed, and while it is away routes go, the pod's interface is renamed and back, the uplink gets a further
     address, the tunnels' devices go."""
@@ -532,6 +567,8 @@ EVENTS = [
     Event(tunnels_deleted, VXLAN),
     Event(tunnels_down, VXLAN),
     Event(tunnel_entries_deleted, VXLAN),
+    Event(plain_to_tunnels_and_back, rewrites=True),
+    Event(tunnels_to_plain, VXLAN),
     Event(several_at_once, {"plain4", "plain6", "vxlan4", "near4", "near6"}),
     Event(routes_deleted, NEAR | REMOTE),
     Event(routes_replaced, NEAR | REMOTE),
@@ -545,8 +582,7 @@ EVENTS = [
 @pytest.fixture(scope="module")
 def world(new_shared_cluster):
     cluster = new_shared_cluster()
-    for cidr in ("10.245.0.0/16", "fd00:10:245::/48"):
-        cluster.write(ip_pool(cidr, name=f"tunnelled-{6 if is6(cidr) else 4}", vxlanMode="Always"))
+    cluster.write(*tunnelled_pools(245, "Always"))
     return World(cluster)
 
 
