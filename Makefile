@@ -164,6 +164,7 @@ fuzz: check-packages ## Run each fuzzer for FUZZ_SECONDS
 bench: check-packages all benches $(LOADS) ## Run the benchmarks, beside the other daemons that are installed
 	@for bench in $(BENCHES); do echo "== $${bench##*/}"; $$bench || exit 1; done
 	CALIDRIS_BUILD=$(abspath $(BUILD)) $(PYTHON) -B tests/bench/bench.py --results $(BUILD)/bench.json $(BENCH)
+	CALIDRIS_BUILD=$(abspath $(BUILD)) $(PYTHON) -B tests/bench/own.py --results $(BUILD)/bench-own.json
 	$(PYTHON) -B tests/bench/report.py $(BUILD)/bench.json
 
 .PHONY: demo
