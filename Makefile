@@ -167,10 +167,12 @@ bench: check-packages all benches $(LOADS) ## Run the benchmarks, beside the oth
 	CALIDRIS_BUILD=$(abspath $(BUILD)) $(PYTHON) -B tests/bench/own.py --results $(BUILD)/bench-own.json
 	$(PYTHON) -B tests/bench/report.py $(BUILD)/bench.json
 
-.PHONY: demo
-demo: run-packages ## Run a cluster of three nodes and a route reflector in namespaces; KEEP=1 leaves it up
+.PHONY: demo demo-packages
+demo-packages:
+	@.ci/install-packages build run $(if $(IPIP),uml)
+demo: demo-packages ## Run a cluster of three nodes and a route reflector in namespaces; KEEP=1 leaves it up, IPIP=1 tunnels
 	@+$(MAKE) --no-print-directory all >$(BUILD)/demo-build.log 2>&1 || { cat $(BUILD)/demo-build.log; exit 1; }
-	@$(PYTHON) -B tests/demo/demo.py --build $(BUILD) $(if $(KEEP),--keep)
+	@$(PYTHON) -B tests/demo/demo.py --build $(BUILD) $(if $(KEEP),--keep) $(if $(IPIP),--ipip)
 
 .PHONY: install uninstall
 SBINDIR := $(PREFIX)/sbin

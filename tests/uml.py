@@ -1,7 +1,7 @@
 """A kernel of one's own: Debian's user-mode Linux on the host's files, for what the host's kernel lacks (IP-in-IP).
 
 run(command) boots it in a few seconds, without privilege, and runs the command in there as root, in the same directory;
-what it prints and its exit status come back. As a program:  uml.py COMMAND [ARGUMENT...]
+what it prints and its exit status come back, or it is shown as it comes (live). As a program:  uml.py COMMAND [ARGUMENT...]
 
 The host's files are the kernel's root file system, so nothing has to be installed in it; /run and /dev are its own.
 Everything that was started in there ends with it.
@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 KERNEL = "linux.uml"
@@ -42,8 +43,10 @@ ip link set lo up
 hostname calidris
 cd {directory}
 . {scratch}/environment
-{command} </dev/null >{scratch}/output 2>&1
+{begin}
+{command} </dev/null >{output} 2>&1
 echo $? >{scratch}/status
+{end}
 sync
 exec {python} -c 'import ctypes; ctypes.CDLL(None).reboot({power_off})'
 """
@@ -66,16 +69,56 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def run(command, timeout=None):
-    """(exit status, output); the status is None if the kernel did not come to the end of the command in time."""
+# What the console shows between these is the command's.
+BEGIN, END = "[calidris begins]", "[calidris ends]"
+
+
+class Follower:
+    """Passes on what a console shows of the command."""
+
+    def __init__(self, path, to):
+        self.file, self.to, self.text, self.begun = path.open(encoding="utf-8", errors="replace", newline=""), to, "", False
+
+    def copy(self):
+        self.text += self.file.read()
+        if not self.begun:
+            _, marker, rest = self.text.partition(BEGIN + "\r\n")
+            self.begun, self.text = bool(marker), rest if marker else self.text
+        if not self.begun:
+            return
+        text, marker, _ = self.text.partition(END)
+        # The beginning of the end may have come, or half a line's end.
+        keep = 0 if marker else next((n for n in range(len(END), 0, -1) if text.endswith((END[:n]))), 0) or text.endswith("\r")
+        self.to.write(text[:len(text) - keep].replace("\r\n", "\n"))
+        self.to.flush()
+        self.text = END if marker else text[len(text) - keep:]
+
+
+def wait(process, timeout, follower):
+    """Until the kernel has ended."""
+    deadline = time.monotonic() + timeout if timeout else None
+    while follower and process.poll() is None:
+        follower.copy()
+        if deadline and time.monotonic() > deadline:
+            raise subprocess.TimeoutExpired(process.args, timeout)
+        time.sleep(0.05)
+    process.wait(timeout)
+    if follower:
+        follower.copy()
+
+
+def run(command, timeout=None, live=None):
+    """(exit status, output); the status is None if the kernel did not come to the end of the command in time. live: a
+    stream to which the output goes as it comes, instead; the command then has a terminal."""
     if not available():
-        raise Unavailable(f"{KERNEL} is missing: install the package user-mode-linux (.ci/install-packages check)")
+        raise Unavailable(f"{KERNEL} is missing: install the package user-mode-linux (.ci/install-packages uml)")
     with tempfile.TemporaryDirectory(prefix="calidris-uml-") as name:
         scratch = Path(name)
         init = scratch / "init"
         init.write_text(INIT.format(
-            path=os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), 
-            directory=shlex.quote(os.getcwd()), scratch=scratch, command=shlex.join(map(str, command)),
+            path=os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            begin=f"echo '{BEGIN}' >/dev/console" if live else "", end=f"echo '{END}' >/dev/console" if live else "",
+            output="/dev/console" if live else scratch / "output", directory=shlex.quote(os.getcwd()), scratch=scratch, command=shlex.join(map(str, command)),
             python=sys.executable, power_off=POWER_OFF))
         (scratch / "modprobe").write_text(MODPROBE.format(scratch=scratch))
         for program in (init, scratch / "modprobe"):
@@ -91,7 +134,7 @@ def run(command, timeout=None):
                 stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True,
                 preexec_fn=die_with_parent)
             try:
-                process.wait(timeout)
+                wait(process, timeout, Follower(scratch / "console", live) if live else None)
             except BaseException as error:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()

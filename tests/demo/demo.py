@@ -1,20 +1,28 @@
 """A cluster to look at: three nodes and a route reflector in network namespaces, two pods a node, real BGP, real routes.
 
-usage: demo.py [--build DIR] [--keep]
+usage: demo.py [--build DIR] [--keep] [--ipip]
+
+With --ipip the pools are IP-in-IP, and all of it runs on a kernel of its own (tests/uml.py): the host's may not have it.
 """
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests"), str(TOP / "tests/net")]
-import harness  # noqa: E402 (needs the path)
+import capture  # noqa: E402 (needs the path)
+import harness  # noqa: E402
 import ns  # noqa: E402
+import objects  # noqa: E402
+import uml  # noqa: E402
 
-TERMINAL = sys.stdout.isatty()
+# Inside a kernel of its own everything is a terminal: whether somebody looks is said from outside.
+INSIDE, PLAIN = "CALIDRIS_DEMO_INSIDE", "CALIDRIS_DEMO_PLAIN"
+TERMINAL = sys.stdout.isatty() and PLAIN not in os.environ
 
 
 class Demo(harness.Cluster):
@@ -60,10 +68,20 @@ def workers(cluster):
     return [node for node in cluster.nodes if node.blocks]
 
 
-def build(cluster):
+def tunnel_address(node):
+    return node.blocks[0].replace("0/26", "63")
+
+
+def build(cluster, ipip):
+    if ipip:
+        cluster.write(objects.ip_pool(harness.POOL4, ipipMode="Always"))
     cluster.add_reflector("reflector")
     for number in (1, 2, 3):
         node = cluster.add_node(f"node-{number}")
+        if ipip:
+            thing = objects.node_object(node.name, node.addresses)
+            thing["spec"]["bgp"]["ipv4IPIPTunnelAddr"] = tunnel_address(node)
+            cluster.write(thing)
         for letter in "ab":
             node.add_pod(f"pod-{number}{letter}")
 
@@ -96,6 +114,25 @@ def matrix(cluster):
             print(f"{source.pod:<8}" + "  ".join(f"{'ok' if answered[source, target] else 'LOST':>6}" for target in pods))
         if not all(answered.values()):
             raise AssertionError("some pods do not answer")
+
+
+def show_tunnel(cluster):
+    node, far = workers(cluster)[0], workers(cluster)[-1]
+    source, target = node.pods[0], far.pods[0]
+    title(f"{node.name}: tunl0")
+    print(node.run("ip", "-br", "addr", "show", "dev", "tunl0"), end="")
+    print("".join(line for line in node.run("ip", "route").splitlines(True) if " dev tunl0 " in line), end="")
+    title(f"{source.pod} pings {target.pod} once; what passes {node.name}'s interfaces")
+    with capture.capture(node, "tunl0") as inner, capture.capture(node, "eth0") as outer:
+        source.run("ping", "-n", "-c", 1, "-W", 2, target.ip4)
+        pairs = {source.ip4, target.ip4}, {node.ip4, far.ip4}
+        for device, packets, ends in (("tunl0", inner(), pairs[0]), ("eth0", outer(), pairs[1])):
+            found = [packet for packet in packets if set(capture.addresses_of(packet)) == ends and
+                     capture.protocol_of(packet) in (1, capture.IPIP)]
+            if not found:
+                raise AssertionError(f"nothing of it passes {device}")
+            for packet in found:
+                print(f"{device:<6} {capture.describe(packet)}")
 
 
 def live_pod(cluster):
@@ -143,12 +180,15 @@ def run(options):
     Demo.keep = options.keep
     cluster = Demo(mesh=False)
     try:
-        title("Three nodes and a route reflector, each in a network namespace, two pods a node")
-        build(cluster)
+        title("Three nodes and a route reflector, each in a network namespace, two pods a node" +
+              (", IP-in-IP between them" if options.ipip else ""))
+        build(cluster, options.ipip)
         cluster.start()
         converge(cluster)
         show(cluster)
         matrix(cluster)
+        if options.ipip:
+            show_tunnel(cluster)
         live_pod(cluster)
         node_leaves(cluster)
         if options.keep:
@@ -167,11 +207,35 @@ def run(options):
     print("\nDone; everything is cleaned up.")
 
 
+def run_in_kernel(options):
+    """This program once more, on a kernel that has IP-in-IP. It ends with us, whatever happens."""
+    if options.keep:
+        sys.exit("demo: KEEP=1 and IPIP=1 do not go together: the kernel of the demo ends with it")
+    os.environ[INSIDE] = "1"
+    if not TERMINAL:
+        os.environ[PLAIN] = "1"
+    title("Booting a kernel that has IP-in-IP (user-mode Linux, without privilege)")
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    try:
+        status, text = uml.run([sys.executable, "-B", *sys.argv], live=sys.stdout)
+    except uml.Unavailable as unavailable:
+        sys.exit(f"demo: {unavailable}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if status is None:
+        sys.exit(f"demo: {text}")
+    sys.exit(status)
+
+
 def main():
     parser = argparse.ArgumentParser(description="A cluster to look at.")
     parser.add_argument("--build", default="build")
     parser.add_argument("--keep", action="store_true")
-    run(parser.parse_args())
+    parser.add_argument("--ipip", action="store_true")
+    options = parser.parse_args()
+    if options.ipip and INSIDE not in os.environ:
+        run_in_kernel(options)
+    run(options)
 
 
 if __name__ == "__main__":

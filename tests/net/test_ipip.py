@@ -2,22 +2,20 @@
 
 Runs on a kernel of its own (uml.py), since the host's may have no IP-in-IP."""
 
-import contextlib
 import ipaddress
 import json
-import select
 import socket
 import struct
 
 import pytest
 
+from capture import addresses_of, capture, protocol_of
 from harness import wait_for
 from netns import run
 from objects import ip_pool, node_object, workload_endpoint
 
 KERNEL = "uml"
 
-ETH_P_ALL, ETH_P_IP = 0x0003, 0x0800
 POOL = "10.244.0.0/16"
 OLD = {"kernel": {"metric": 0}}
 
@@ -77,34 +75,6 @@ def test_table_row_by_row(new_cluster):
     far_pod = far.add_pod("far", ["192.168.2.6"])
     wait_for(lambda: near_pod.pings(far_pod.ip4), "pods reach each other")
     captures(node, near_pod, far_pod, "ens192", ("10.12.22.2", "10.12.22.3"))
-
-
-@contextlib.contextmanager
-def capture(node, device):
-    """A function that gives the IPv4 packets seen on the device since it was called last. Only who listens to all
-    protocols sees those that go out."""
-    with node.inside():
-        sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
-        sock.bind((device, ETH_P_ALL))
-
-    def packets():
-        found = []
-        while select.select([sock], [], [], 0)[0]:
-            packet, source = sock.recvfrom(65536)
-            if source[1] == ETH_P_IP:
-                found.append(packet)
-        return found
-
-    yield packets
-    sock.close()
-
-
-def addresses_of(packet):
-    return str(ipaddress.ip_address(packet[12:16])), str(ipaddress.ip_address(packet[16:20]))
-
-
-def protocol_of(packet):
-    return packet[9]
 
 
 def captures(node, near_pod, far_pod, uplink, outer):
