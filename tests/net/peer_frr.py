@@ -34,12 +34,16 @@ GRACEFUL = """ bgp graceful-restart
 
 
 def prepare_frr():
-    """FRR wants its user in the group of its sockets, and writes below /var/tmp: both made so in our mount namespace."""
-    if Path("/run/group").exists():
-        return
+    """FRR wants its user in the group of its sockets, and writes below /var/tmp: both made so in our mount namespace. Where
+    somebody replaces the host's file, as installing packages does, our mount upon it is gone."""
     groups = Path("/etc/group").read_text()
+    if "frrvty:x:0:root\n" in groups:
+        return
+    first = not Path("/run/group").exists()
     Path("/run/group").write_text(re.sub(r"(?m)^frrvty:.*$", "frrvty:x:0:root", groups))
     ns.mount("/run/group", "/etc/group", None, MS_BIND)
+    if not first:
+        return
     ns.mount("tmpfs", "/var/tmp", "tmpfs")
     ns.mount("tmpfs", "/etc/frr", "tmpfs")
     Path("/etc/frr/vtysh.conf").touch()

@@ -12,6 +12,8 @@ from netns import run, wait_for
 from peer_bird import BirdNode
 from peer_frr import prepare_frr
 
+TAKES = 90  # s: it begins early
+
 FAST = 50
 
 

@@ -16,6 +16,8 @@ from routes import PARTIAL, Table, differences, random_routes, updates_of, withd
 from speaker import NOTIFICATION, Speaker, capability, end_of_rib, message
 from station import (GLOBAL, LOC_RIB, PEER_UP, ROUTE_MONITORING, SHOWN, STATISTICS, Key, Report, Station, Wrong, shown_route)
 
+TAKES = 60  # s: it begins early
+
 OUR_AS, OTHER_AS = 64512, 65001
 LOCAL = Key(LOC_RIB, "")
 

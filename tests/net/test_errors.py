@@ -19,6 +19,8 @@ from objects import bgp_peer, block_affinity, node_object, to_yaml
 from speaker import MARKER, Speaker, end_of_rib, message, open_message, update
 from test_restart import Traffic, Watch, assert_no_reset, sessions
 
+TAKES = 40  # s: it begins early
+
 EX_OK, EX_CONFIG, EX_OSERR = 0, 78, 71
 POWERLESS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
 NOBODY = [*POWERLESS, "--reuid=65534", "--regid=65534", "--clear-groups"]

@@ -11,6 +11,8 @@ from peers import BirdNode
 from speaker import Speaker, update
 from test_restart import assert_no_reset, sessions
 
+TAKES = 30  # s: it begins early
+
 ROUTES, PER_UPDATE, ROUNDS = 500_000, 800, 1
 
 BIRD = """

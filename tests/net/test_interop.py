@@ -25,6 +25,8 @@ from objects import bgp_peer, node_object
 from peers import ALL, PEERS
 from routes import FIELDS, by_prefix, differences, random_routes, updates_of, withdrawals_of
 
+TAKES = 50  # s: it begins early
+
 SEED = 7
 FED, SOURCED = 100, 300  # routes of a family: of each daemon, of each source
 

@@ -13,6 +13,8 @@ from objects import bgp_peer
 from routes import FIELDS, differences, random_routes, updates_of, withdrawals_of
 from speaker import capability
 
+TAKES = 40  # s: it begins early
+
 
 def external(number):
     return 65100 + number

@@ -12,6 +12,8 @@ from interop import OUR_AS, kind_name, kinds_with
 from objects import bgp_peer
 from test_restart import Traffic, Watch
 
+TAKES = 45  # s: it begins early
+
 EXTRA = "10.99.0.0/24"  # announced before the restart, and not after it
 
 

@@ -15,6 +15,8 @@ from netns import wait_for
 from routes import (AS4_AGGREGATOR, AS4_PATH, AS_TRANS, OPTIONAL, TRANSITIVE, by_prefix, differences, narrow, packed,
                     path_value, random_routes, updates_of, withdrawals_of)
 
+TAKES = 50  # s: it begins early
+
 
 @pytest.fixture
 def around(new_cluster):

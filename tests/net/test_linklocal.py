@@ -15,6 +15,8 @@ from objects import bgp_peer
 from peers import BirdNode, FrrNode, GobgpNode
 from test_resources import cpu_seconds
 
+TAKES = 30  # s: it begins early
+
 
 def wire(left, right, name="eth1", addresses=None):
     """A cable; both ends have this name, and these link-local addresses instead of those of their MACs."""

@@ -16,6 +16,8 @@ from speaker import Speaker, attribute, message, update
 from test_linklocal import wire
 from watched import FAST, BirdRouter, FrrRouter, PromptNode, bfd_of, prefer, wait_watched, watched_peer
 
+TAKES = 70  # s: it begins early
+
 # Three packets of 50 ms may be missed; the rest is for machines that have other things to do.
 SOON = 0.9
 

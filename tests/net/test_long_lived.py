@@ -7,6 +7,8 @@ from harness import wait_for
 from objects import bgp_peer, ip_pool
 from peers import PEERS, BirdNode
 
+TAKES = 30  # s: it begins early
+
 STALE = "65535:6"
 SHORT, LONG = 2, 600
 OWN = "10.99.0.0/24"

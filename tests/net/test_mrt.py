@@ -19,6 +19,8 @@ from netns import SLOWNESS, run, wait_for
 from objects import bgp_peer
 from speaker import Speaker, announcement, attribute, capability
 
+TAKES = 40  # s: it begins early
+
 AS = 64512
 OPTIONAL, TRANSITIVE = 0x80, 0xc0
 

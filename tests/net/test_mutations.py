@@ -15,6 +15,8 @@ from arena import Arena
 from malformed import FLAGS, GOOD
 from speaker import KEEPALIVE, attribute, capability, message, nlri
 
+TAKES = 40  # s: it begins early
+
 SEED, SECONDS = int(os.environ.get("CALIDRIS_SEED", 7606)), float(os.environ.get("CALIDRIS_SECONDS", 12))
 PLAYERS = 1000
 HEADER = 19

@@ -25,6 +25,8 @@ from harness import Node, programs
 from netns import announce, is6, run, wait_for
 from objects import ip_pool, node_object, workload_endpoint
 
+TAKES = 60  # s: it begins early
+
 # From that moment on. It takes a few milliseconds, and a second more where the kernel's first question for a neighbour was
 # lost; machines that run tests may do other things meanwhile.
 AT_ONCE = 5.0

@@ -14,6 +14,8 @@ from peers import BirdNode, FrrNode
 from speaker import Speaker, update
 from test_restart import Traffic, Watch, assert_no_reset, sessions, wait_settled
 
+TAKES = 50  # s: it begins early
+
 TO_REFLECTORS = {"nodeSelector": "!has(route-reflector)", "peerSelector": "has(route-reflector)"}
 CLUSTER_IDS = {"one cluster": ("10.0.0.1", "10.0.0.1"), "two clusters": ("10.0.0.1", "10.0.0.2")}
 

@@ -14,6 +14,8 @@ from netns import is6, wait_for
 from objects import bgp_peer, node_object
 from speaker import Speaker, update
 
+TAKES = 60  # s: it begins early
+
 INTERVAL = 0.002
 
 

@@ -14,6 +14,8 @@ from malformed import AS_PATH, COMMUNITIES, LOCAL_PREF, MED, MP_REACH, NEXT_HOP,
 from netns import wait_for
 from storm import Actor
 
+TAKES = 40  # s: it begins early
+
 SEED, SECONDS = int(os.environ.get("CALIDRIS_SEED", 4271)), float(os.environ.get("CALIDRIS_SECONDS", 45))
 PLAYERS, ROUND = 60, 8
 # In the order of preference: RFC 4271 9.1.2.2. There are no MEDs but of one AS, and no routes but of directly connected peers.

@@ -24,6 +24,8 @@ from peers import BirdNode
 from routes import OPTIONAL, PARTIAL, TRANSITIVE, Route, differences, random_attributes, updates_of, withdrawals_of
 from speaker import capability
 
+TAKES = 50  # s: it begins early
+
 PREFIXES = 400  # of each family
 ROUTER_ID = "192.0.2.1"  # of both: they do not know each other
 KINDS = {"client": OUR_AS, "internal": OUR_AS, "external": 65001, "other": 65002}

@@ -61,10 +61,11 @@ protocol bgp node {{
 
 def prefer(*processes):
     """Detection times of 150 ms are about these processes, and not about what else runs on the machine: it shall not decide,
-    where we may say so."""
+    where we may say so. All their threads: the one of FRR's that sees a connection's end must not come after BFD's word."""
     for process in processes:
-        with contextlib.suppress(PermissionError):
-            os.sched_setscheduler(process.pid, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+        for thread in os.listdir(f"/proc/{process.pid}/task"):
+            with contextlib.suppress(PermissionError, ProcessLookupError):
+                os.sched_setscheduler(int(thread), os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
 
 class PromptNode(Node):
