@@ -1,118 +1,26 @@
 """Traffic between pods that should flow, flows: pings every millisecond between pods of one node, of two nodes by plain
 routes and of two nodes by VXLAN, in both families, while a node's daemon and its network have to take what nodes have to
 take. One cluster for all; a row of EVENTS is what is done, which traffic that may touch at all, and what the kernel must
-have when it is over (always the same: what it had before).
+have when it is over (always the same: what it had before)."""
 
-What an event does not touch loses nothing, not one ping. What it does touch (its interface is gone, its route was taken
-away behind our back) is given from the moment on at which nothing but the daemon stands in the way, and that is measured.
-
-CALIDRIS_LOSSES=FILE appends a line for each event: its name, and for each kind of traffic how many of how many pings were
-lost, and how long after that moment it flowed."""
-
-import contextlib
 import json
-import os
 import re
 import shutil
 import signal
 import time
-from dataclasses import dataclass
 
 import pytest
 
-from flood import Flood, Floods, RouteWatch
-from harness import Node, programs
+import blinks
+from blinks import NEAR, PLAIN, Event, World
+from harness import programs
 from netns import announce, is6, run, wait_for
-from objects import ip_pool, node_object, workload_endpoint
+from objects import ip_pool, workload_endpoint
 
 TAKES = 60  # s: it begins early
 
-# From that moment on. It takes a few milliseconds, and a second more where the kernel's first question for a neighbour was
-# lost; machines that run tests may do other things meanwhile.
-AT_ONCE = 5.0
-NEAR, PLAIN, VXLAN = {"near4", "near6"}, {"plain4", "plain6"}, {"vxlan4", "vxlan6"}
+VXLAN, DEVICES = blinks.VXLAN.kinds, blinks.VXLAN.devices
 REMOTE, ALL = PLAIN | VXLAN, NEAR | PLAIN | VXLAN
-DEVICES = ("vxlan.calico", "vxlan-v6.calico")
-
-
-class TunnelNode(Node):
-    """A node whose second pair of blocks is in pools with VXLAN."""
-
-    def objects(self):
-        yield node_object(self.name, self.addresses, ipv4VXLANTunnelAddr=f"10.245.{self.index}.63",
-                          ipv6VXLANTunnelAddr=f"fd00:10:245:{self.index:x}::3f")
-        yield from list(super().objects())[1:]
-
-
-class World:
-    """Two nodes: `one` is what things are done to. Its pods `here` and `far` ping the others."""
-
-    def __init__(self, cluster):
-        self.cluster = cluster
-        self.one, self.two = (self.add_node(cluster, index) for index in (1, 2))
-        self.here, self.there = (node.add_pod(f"here-{node.index}", self.addresses(node, 244, 1)) for node in (self.one, self.two))
-        self.tunnelled, self.beyond = (node.add_pod(f"far-{node.index}", self.addresses(node, 245, 1))
-                                       for node in (self.one, self.two))
-        self.beside = self.one.add_pod("beside", self.addresses(self.one, 244, 2))
-        cluster.start()
-        wait_for(self.whole, lambda: f"everything is there: {self.what_is_missing()}", 30)
-        self.floods = Floods(
-            Flood(self.here, {"near4": self.beside.ip4, "near6": self.beside.ip6,
-                              "plain4": self.there.ip4, "plain6": self.there.ip6}),
-            Flood(self.tunnelled, {"vxlan4": self.beyond.ip4, "vxlan6": self.beyond.ip6}))
-        self.floods.wait_flowing(0, 5)
-        self.watch = RouteWatch(self.one)
-        self.before = {node: picture(node) for node in (self.one, self.two)}
-        self.version = self.one.show("status")["version"]
-
-    @staticmethod
-    def add_node(cluster, index):
-        return cluster.add_host(TunnelNode, f"node-{index}", blocks=[
-            f"10.244.{index}.0/26", f"fd00:10:244:{index:x}::/122", f"10.245.{index}.0/26", f"fd00:10:245:{index:x}::/122"])
-
-    @staticmethod
-    def addresses(node, pool, ordinal):
-        return [f"10.{pool}.{node.index}.{ordinal}", f"fd00:10:{pool}:{node.index:x}::{ordinal:x}"]
-
-    def what_is_missing(self):
-        missing = []
-        for node in (self.one, self.two):
-            status = node.show("status")
-            kernel = status["kernel"]
-            if status["restart"]["in_progress"] or status["peers"]["up"] < 1:
-                missing.append((node.name, status["restart"], status["peers"]))
-            if kernel["installed"] != kernel["wanted"] or kernel["wanted"] < 12 or kernel["stale"]:
-                missing.append((node.name, kernel, node.show("problems")["problems"]))
-        return missing
-
-    def whole(self):
-        return not self.what_is_missing()
-
-    def settle(self):
-        """The state before, again: in the kernel of both nodes, and in what the daemons say."""
-        wait_for(self.whole, lambda: f"everything is there again: {self.what_is_missing()}\n{self.one.log_tail()}", 40)
-        for node, before in self.before.items():
-            wait_for(lambda node=node, before=before: picture(node) == before,
-                     lambda node=node, before=before: f"{node.name}: only now {sorted(picture(node) - before)}, "
-                     f"only before {sorted(before - picture(node))}\n{node.log_tail()}")
-
-    def counters(self, node=None):
-        return (node or self.one).show("status")["kernel"]
-
-
-def picture(node):
-    """What we have in the kernel: routes, the tunnels' devices, and who is behind them."""
-    rows = set()
-    for route in node.routes():
-        if route.get("protocol") in ("bgp", "186"):
-            rows.add(("route", route["dst"], route.get("gateway", ""), route.get("dev", route.get("type", "")),
-                      route.get("metric", 0), "onlink" in route.get("flags", [])))
-    for device in DEVICES:
-        neighbours = json.loads(run(["ip", "-n", node.name, "-j", "neigh", "show", "dev", device], check=False).stdout or "[]")
-        rows |= {("neighbour", device, row["dst"], row["lladdr"]) for row in neighbours if row.get("state") == ["PERMANENT"]}
-        entries = json.loads(run(["bridge", "-n", node.name, "-j", "fdb", "show", "dev", device], check=False).stdout or "[]")
-        rows |= {("forwarding", device, row["mac"], row["dst"]) for row in entries if "dst" in row}
-    return rows
 
 
 # ---- what is done: each returns when nothing but the daemon stood in the way any more; None: it never did ----
@@ -436,7 +344,8 @@ def fight(world):
 
 
 def pools_become(world, number, mode):
-    world.cluster.write(*tunnelled_pools(number, mode))
+    world.cluster.write(*(world.encapsulation.pools(mode) if number == 245 else
+                          [ip_pool(cidr, vxlanMode=mode) for cidr in ("10.244.0.0/16", "fd00:10:244::/48")]))
     device = "vxlan" if mode == "Always" else "eth0"
     for node, other in ((world.one, world.two), (world.two, world.one)):
         for block in other.blocks:
@@ -462,12 +371,6 @@ def tunnels_to_plain(world):
     moment = time.monotonic()
     pools_become(world, 245, "Always")
     return moment
-
-
-def tunnelled_pools(number, mode):
-    names = (None, None) if number == 244 else ("tunnelled-4", "tunnelled-6")
-    return [ip_pool(cidr, name=name, vxlanMode=mode)
-            for cidr, name in zip((f"10.{number}.0.0/16", f"fd00:10:{number}::/48"), names)]
 
 
 def several_at_once(world):
@@ -496,20 +399,20 @@ def renumber(world, addresses, order):
     if order == "beside":
         node.ip(*add)
         node.publish()
-        wait_for(lambda: renumbered(world), lambda: f"everybody uses the new addresses: {sorted(picture(world.two))}", 40)
+        wait_for(lambda: renumbered(world), lambda: f"everybody uses the new addresses: {sorted(world.picture(world.two))}", 40)
         node.ip(*remove)
     else:
         node.ip(*add, *remove, *routes)
         moment = time.monotonic()
         node.publish()
-    wait_for(lambda: renumbered(world), lambda: f"everybody uses the new addresses: {sorted(picture(world.two))}", 40)
+    wait_for(lambda: renumbered(world), lambda: f"everybody uses the new addresses: {sorted(world.picture(world.two))}", 40)
     wait_for(world.whole, lambda: f"all is there: {world.what_is_missing()}\n{world.one.log_tail()}", 40)
     return moment
 
 
 def renumbered(world):
     """The other node's routes and forwarding entries lead to the present addresses."""
-    rows = picture(world.two)
+    rows = world.picture(world.two)
     have = {row[1:3] for row in rows if row[0] == "route"} | {row[3] for row in rows if row[0] == "forwarding"}
     wanted = {(block, world.one.address(6 if is6(block) else 4)) for block in world.one.blocks[:2]}
     return wanted <= have and {world.one.ip4, world.one.ip6} <= have
@@ -525,18 +428,6 @@ def renumbered_and_back(order):
         return renumber(world, old, order)
     change.__name__ = f"renumbered_{order}"
     return change
-
-
-@dataclass
-class Event:
-    act: object
-    touches: frozenset = frozenset()  # kinds of traffic that may lose something
-    within: float = AT_ONCE           # ... until so long after the moment
-    rewrites: bool = False            # routes of ours are written or removed without need of theirs
-
-    @property
-    def name(self):
-        return self.act.__name__
 
 
 EVENTS = [
@@ -583,52 +474,9 @@ EVENTS = [
 
 @pytest.fixture(scope="module")
 def world(new_shared_cluster):
-    cluster = new_shared_cluster()
-    cluster.write(*tunnelled_pools(245, "Always"))
-    return World(cluster)
-
-
-def judge(event, losses, moment):
-    """Problems, as texts, and the row of the table of losses."""
-    problems, cells = [], []
-    for kind, (judged, gaps) in sorted(losses.items()):
-        lost = sum(gap.lost for gap in gaps)
-        cell = f"{kind} {lost}/{judged}"
-        if not lost:
-            cells.append(cell)
-            continue
-        if kind not in event.touches:
-            problems.append(f"{kind}: {lost} of {judged} lost, and not one may be: {gaps}")
-        last = gaps[-1].until
-        if moment is None or last is None:
-            problems.append(f"{kind}: {lost} of {judged} lost, and it does not flow: {gaps}")
-        elif last - moment > event.within:
-            problems.append(f"{kind}: flows only {last - moment:.3f} s after nothing stood in the way: {gaps}")
-        if moment is not None and last is not None:
-            cell += f" +{(last - moment) * 1000:.0f} ms"
-        cells.append(cell)
-    return problems, cells
+    return World(new_shared_cluster(), blinks.VXLAN)
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
 def test_event(world, event):
-    world.floods.report()
-    world.watch.events.clear()
-    moment = event.act(world)
-    with contextlib.ExitStack() as stack:
-        # What happens afterwards is not this event's: an honest state for the next one, though this one may have failed.
-        stack.callback(world.floods.wait_flowing, time.monotonic())
-        world.settle()
-        world.floods.wait_flowing(time.monotonic())
-    problems, cells = judge(event, world.floods.report(), moment)
-    written, removed = (world.watch.times(kind, moment or 0) for kind in (RouteWatch.NEW, RouteWatch.DELETED))
-    if written and moment:
-        cells.append(f"routes written +{(written[-1] - moment) * 1000:.0f} ms")
-    if not event.touches and not event.rewrites and (written or removed):
-        problems.append(f"{len(written)} routes were written and {len(removed)} removed, though all was right")
-    row = f"{event.name}: {', '.join(cells)}"
-    print(row)
-    if "CALIDRIS_LOSSES" in os.environ:
-        with open(os.environ["CALIDRIS_LOSSES"], "a", encoding="utf-8") as table:
-            table.write(row + "\n")
-    assert not problems, "\n".join(problems) + "\n" + world.one.log_tail()
+    blinks.happen(world, event)
