@@ -401,6 +401,29 @@ void config_free(struct config *c)
 	*c = (struct config){0};
 }
 
+static void swap(void *a, void *b, size_t size)
+{
+	char *x = a, *y = b;
+
+	for (size_t i = 0; i < size; i++) {
+		char c = x[i];
+		x[i] = y[i];
+		y[i] = c;
+	}
+}
+
+void config_keep(struct config *fresh, struct config *running)
+{
+	for (unsigned i = 0; i < config_rows; i++) {
+		const struct config_row *r = &config_schema[i];
+
+		if (r->effect != CONFIG_RESTART)
+			continue;
+		swap(config_field(fresh, r), config_field(running, r), r->size);
+		swap(&fresh->origin[i], &running->origin[i], sizeof fresh->origin[i]);
+	}
+}
+
 /* ---- Differences ---- */
 
 void config_diff(const struct config *a, const struct config *b,

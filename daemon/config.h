@@ -108,6 +108,8 @@ void config_diff(const struct config *a, const struct config *b,
 		 void (*cb)(void *arg, const char *key, const char *before, const char *after,
 			    enum config_effect effect),
 		 void *arg);
+/* Before fresh takes the place of running: what only a restart changes changes places, so that it stays in force. */
+void config_keep(struct config *fresh, struct config *running);
 /* The keys as mdoc list items, for the manual page, and as a commented example file. */
 void config_mdoc(struct strbuf *out);
 void config_example(struct strbuf *out);

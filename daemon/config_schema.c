@@ -11,7 +11,7 @@
 
 /* What Calico takes with and without its prefix: CALICO_ETCD_ENDPOINTS and ETCD_ENDPOINTS. */
 #define CALICO(name) .alias = (name), .alias_has_prefix = true
-#define AT(member) .offset = offsetof(struct config, member)
+#define AT(member) .offset = offsetof(struct config, member), .size = sizeof((struct config *)0)->member
 #define SOCKET_LEN (sizeof((struct sockaddr_un *)0)->sun_path - 1)
 
 /* In the order of the dump and the manual page; the keys of a section stand together. */

@@ -39,7 +39,7 @@ struct config_row {
 	const char *alias;	  /* Calico's environment variable, NULL none */
 	bool alias_is_list;	  /* of the alias only the first element of a comma-separated list counts */
 	bool alias_has_prefix;	  /* the alias with CALICO_ before it counts, too, and first */
-	size_t offset;		  /* in struct config */
+	size_t offset, size;	  /* in struct config */
 	enum config_effect effect;
 	const char *help; /* sentences */
 };

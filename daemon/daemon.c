@@ -320,6 +320,7 @@ bool daemon_reload(struct daemon *d, struct strbuf *err)
 		return false;
 	}
 	config_diff(&d->config, &fresh, log_change, NULL);
+	config_keep(&fresh, &d->config);
 	config_free(&d->config);
 	d->config = fresh;
 	log_set_level(d->verbose ? LOG_LVL_DEBUG : fresh.log_level);

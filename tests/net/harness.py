@@ -219,7 +219,13 @@ class Node(Host):
         for section, keys in changes.items():
             merged = {**self.config.get(section, {}), **keys}
             self.config[section] = {key: value for key, value in merged.items() if value is not None}
-        self.config_file.write_text(to_yaml({section: keys for section, keys in self.config.items() if keys}))
+        self.write_config(to_yaml({section: keys for section, keys in self.config.items() if keys}))
+
+    def write_config(self, text):
+        """Into place by rename: a daemon that is reloading must not find half a file."""
+        temporary = self.config_file.with_suffix(".new")
+        temporary.write_text(text)
+        temporary.rename(self.config_file)
 
     def start(self, wait=True, env=None, program=None):
         words = [program or programs() / "calidrisd", "-f", "-c", self.config_file, *self.options]

@@ -18,7 +18,8 @@ import ns
 POLL = 0.03
 # Deadlines are written for a machine with nothing else to do, and hold on one that is so much slower.
 SLOWNESS = 4
-SIOCGIFHWADDR, SIOCGIFINDEX = 0x8927, 0x8933
+SIOCGIFFLAGS, SIOCGIFHWADDR, SIOCGIFINDEX = 0x8913, 0x8927, 0x8933
+IFF_RUNNING = 0x40
 
 
 class Timeout(AssertionError):
@@ -128,6 +129,11 @@ def socket_index(sock, device):
     return struct.unpack("16si", fcntl.ioctl(sock.fileno(), SIOCGIFINDEX, struct.pack("16si", device.encode(), 0)))[1]
 
 
+def is_running(sock, device):
+    """Whether it has its carrier: until then what is sent is dropped."""
+    return struct.unpack("16sh", fcntl.ioctl(sock.fileno(), SIOCGIFFLAGS, struct.pack("256s", device.encode()))[:18])[1] & IFF_RUNNING
+
+
 def announce(namespace, address, device="eth0"):
     """Tells the network who has the address now, as operating systems do: somebody else may have had it a moment ago, and
     whoever spoke with him believes him to be there for up to a minute."""
@@ -138,6 +144,7 @@ def announce(namespace, address, device="eth0"):
         else:
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
     with sock:
+        wait_for(lambda: is_running(sock, device), f"{namespace.name}: {device} has its carrier")
         mac = hardware_address(sock, device)
         if is6(address):
             # A neighbour advertisement that nobody asked for, with the override flag (RFC 4861 7.2.6).

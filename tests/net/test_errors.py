@@ -54,7 +54,7 @@ class Unharmed:
             assert_no_reset(self.before[node], node, why)
 
 
-def start_badly(node, words=None, env=None, timeout=10):
+def start_badly(node, words=None, env=None, timeout=60):
     """Runs the daemon, which must end by itself; (exit status, what it said)."""
     words = words or [programs() / "calidrisd", "-f", "-c", node.config_file]
     done = subprocess.run(node.command(words), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
@@ -85,7 +85,7 @@ BAD_CONFIGURATIONS = [
     ("node:\n  colour: red\n", r":2:3: node\.colour: unknown key"),
     ("colour: red\n", r":1:1: colour: unknown"),
     ("kernel:\n  protocol: 2\n", r":2:13: kernel\.protocol: .*5 to 255"),
-    ("datastore:\n  type: etcd\n", r":2:9: datastore\.type: .*file"),
+    ("datastore:\n  type: zookeeper\n", r":2:9: datastore\.type: .*file"),
     ("datastore:\n  directory: here\n", r":2:14: datastore\.directory: .*absolute"),
     ("control:\n  socket: " + "/x" * 80 + "\n", r":2:11: control\.socket: .*107"),
     ("log: loud\n", r":1:1: log: is a section"),
@@ -100,7 +100,7 @@ BAD_CONFIGURATIONS = [
 @pytest.mark.parametrize("text, pattern", BAD_CONFIGURATIONS, ids=[str(number) for number in range(len(BAD_CONFIGURATIONS))])
 def test_bad_configuration_at_start(text, pattern, new_cluster):
     node = new_cluster().add_node("node-1")
-    node.config_file.write_text(text)
+    node.write_config(text)
     status, said = start_badly(node)
     assert status == EX_CONFIG
     assert re.search(re.escape(str(node.config_file)) + pattern, said), said
@@ -124,7 +124,7 @@ def test_what_else_keeps_it_from_starting(new_cluster, tmp_path):
                           (good + "control:\n  group: nosuchgroup\n", r"nosuchgroup"),
                           (good + "control:\n  socket: /proc/nowhere/sock\n", r"/proc/nowhere/sock: .*No such file")):
         # The later section counts for what it says, so the former one must go.
-        node.config_file.write_text(re.sub(r"control:\n  socket: /run.*\n", "", text))
+        node.write_config(re.sub(r"control:\n  socket: /run.*\n", "", text))
         status, said = start_badly(node)
         assert status == EX_OSERR and re.search(pattern, said), (status, said)
 
@@ -135,7 +135,7 @@ def test_bad_configuration_on_reload(pair):
     good = node.config_file.read_text()
     dump = node.calidris("-o", "json", "show", "status")
     for text, pattern in BAD_CONFIGURATIONS[:4]:
-        node.config_file.write_text(text)
+        node.write_config(text)
         before = len(node.log_text())
         node.reload()
         wait_for(lambda before=before: "stays in force" in node.log_text()[before:], "the refusal is logged")
@@ -149,7 +149,7 @@ def test_bad_configuration_on_reload(pair):
     assert node.process.poll() is None and dump
     unharmed.check("bad reloads")
     # And a good one works afterwards.
-    node.config_file.write_text(good.replace("level: debug", "level: warning"))
+    node.write_config(good.replace("level: debug", "level: warning"))
     assert node.calidris("reload", check=False).returncode == EX_OK
     assert re.search(r"log\.level: debug -> warning", node.log_text())
     unharmed.check("a good reload after bad ones")

@@ -586,6 +586,38 @@ START_TEST(diff_names_what_changed)
 }
 END_TEST
 
+static void note_restart(void *arg, const char *key, const char *before, const char *after, enum config_effect effect)
+{
+	ck_assert_msg(effect != CONFIG_RESTART, "%s: %s -> %s", key, before, after);
+	++*(unsigned *)arg;
+}
+
+/* Of a fresh configuration only that takes effect which needs no restart; nothing is lost or freed twice. */
+START_TEST(what_needs_a_restart_stays)
+{
+	static const char *const text =
+	    "node: {name: a, as: 65001}\nuser: somebody\nbgp: {max_paths: 2, hold_time: 9}\n"
+	    "datastore: {directory: /a, etcd: {password: p}}\n";
+	struct config running = load_good(text), same = load_good(text), fresh = load_good("");
+	struct strbuf out = {0};
+	unsigned changes = 0;
+
+	config_keep(&fresh, &running);
+	config_diff(&same, &fresh, note_restart, &changes);
+	ck_assert_uint_eq(changes, 2);
+	ck_assert_str_eq(fresh.node_name, "a");
+	ck_assert_str_eq(fresh.etcd_password, "p");
+	ck_assert_uint_eq(fresh.max_paths, 2);
+	ck_assert_uint_eq(fresh.hold_time, 90);
+	config_dump(&fresh, &out);
+	ck_assert_ptr_nonnull(strstr(out.s, "c.yaml:1\n"));
+	strbuf_free(&out);
+	config_free(&running);
+	config_free(&same);
+	config_free(&fresh);
+}
+END_TEST
+
 /* A file of the source tree; tests are run from its top. */
 static char *read_source(const char *path)
 {
@@ -698,6 +730,7 @@ int main(void)
 	tcase_add_test(t, dump_reads_back);
 	tcase_add_test(t, dump_says_where_from);
 	tcase_add_test(t, diff_names_what_changed);
+	tcase_add_test(t, what_needs_a_restart_stays);
 	tcase_add_test(t, example_is_the_schema);
 	tcase_add_test(t, reflector_example);
 	tcase_add_test(t, example_is_a_configuration);
