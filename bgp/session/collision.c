@@ -7,7 +7,12 @@
  *
  * An Established connection yields only to one that reaches Established too, and only with graceful restart: then the
  * peer must have restarted without the old connection having noticed. A mere TCP connection, or an OPEN that was under
- * way when the first connection came up, proves nothing. */
+ * way when the first connection came up, proves nothing.
+ *
+ * Who is refused although there is no rival is told why, and our OPEN goes before: RFC 4271 4.2 wants it to be each
+ * side's first message, and FRR takes a NOTIFICATION before any OPEN for an error of the state machine, as 8.2.2 says,
+ * and shows its operator that instead of the reason. A rival's caller gets no OPEN, which would make it run its own
+ * collision detection once more. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -43,9 +48,16 @@ static void dump(struct bgp_session *s, struct fsm *f)
 
 static void refuse(struct bgp_session *s, int fd, const char *why, uint8_t subcode, struct span data)
 {
+	bool rival = subcode == BGP_CEASE_COLLISION;
+	struct bgp_open open;
+	const char *what;
 	uint32_t more;
 
-	engine_refuse(s->engine, fd, BGP_ERR_CEASE, subcode, data);
+	/* A peer that looks at the TTL is to hear it; what cannot be set is no reason to say nothing. */
+	socket_apply(fd, &s->conf, &what);
+	if (!rival)
+		open_make(s, &open);
+	engine_refuse(s->engine, fd, rival ? NULL : &open, subcode, data);
 	if (log_allowed(&session_logs(s)->refuse, 1, 60 * MONO_SEC, &more))
 		log_info(LOG_BGP, "%s: connection from the peer refused: %s (%u more not shown)", s->conf.name, why,
 			 more);

@@ -157,14 +157,15 @@ void engine_farewell(struct bgp_engine *e, int fd)
 	loop_timer_set(e->loop, &l->timer, FAREWELL, farewell_timeout, l);
 }
 
-void engine_refuse(struct bgp_engine *e, int fd, uint8_t code, uint8_t subcode, struct span data)
+void engine_refuse(struct bgp_engine *e, int fd, const struct bgp_open *open, uint8_t subcode, struct span data)
 {
-	uint8_t msg[BGP_MAX_MESSAGE];
+	uint8_t msg[2 * BGP_MAX_MESSAGE];
 	struct wr w = wr_make(msg, sizeof msg);
 
-	if (code)
-		bgp_notification_encode(&w, code, subcode, data);
-	if (!code || w.bad || send(fd, msg, wr_len(&w), MSG_NOSIGNAL) < 0)
+	if (open)
+		bgp_open_encode(&w, open);
+	bgp_notification_encode(&w, BGP_ERR_CEASE, subcode, data);
+	if (w.bad || send(fd, msg, wr_len(&w), MSG_NOSIGNAL) < 0)
 		close(fd);
 	else
 		engine_farewell(e, fd);

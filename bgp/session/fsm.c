@@ -97,7 +97,7 @@ static const struct fsm_row table[BGP_STATE_COUNT][EV_COUNT] =
 		[EV_COLLISION_DUMP] = GO(DO_NOTIFY | LOST, IDLE),
 		[EV_NOTIFICATION_VERSION] = GO(LOST, IDLE),
 		[EV_NOTIFICATION] = GO(END, IDLE),
-		[EV_SEND_HOLD_TIMER] = GO(END, IDLE),
+		[EV_SEND_HOLD_TIMER] = GO(TELL, IDLE),
 	    },
 	[BGP_OPENCONFIRM] =
 	    {
@@ -122,7 +122,7 @@ static const struct fsm_row table[BGP_STATE_COUNT][EV_COUNT] =
 		[EV_NOTIFICATION_VERSION] = GO(LOST, IDLE),
 		[EV_NOTIFICATION] = GO(END, IDLE),
 		[EV_KEEPALIVE] = GO(DO_HOLD, ESTABLISHED),
-		[EV_SEND_HOLD_TIMER] = GO(END, IDLE),
+		[EV_SEND_HOLD_TIMER] = GO(TELL, IDLE),
 	    },
 	[BGP_ESTABLISHED] =
 	    {
@@ -148,7 +148,7 @@ static const struct fsm_row table[BGP_STATE_COUNT][EV_COUNT] =
 		[EV_KEEPALIVE] = GO(DO_HOLD, ESTABLISHED),
 		[EV_UPDATE] = GO(DO_HOLD, ESTABLISHED),
 		[EV_UPDATE_ERROR] = GO(TELL, IDLE),
-		[EV_SEND_HOLD_TIMER] = GO(END, IDLE),
+		[EV_SEND_HOLD_TIMER] = GO(TELL, IDLE),
 		[EV_REFRESH] = GO(DO_HOLD, ESTABLISHED),
 		[EV_REFRESH_ERROR] = GO(TELL, IDLE),
 		[EV_REPLACED] = GO(LOST, IDLE),
@@ -225,10 +225,8 @@ struct step {
 
 static void do_notify(struct step *st)
 {
-	if (st->conn && st->why && st->why->code && !st->why->received) {
-		session_notify(st->conn, st->why);
-		st->notified = true;
-	}
+	if (st->conn && st->why && st->why->code && !st->why->received)
+		st->notified = session_notify(st->conn, st->why);
 }
 
 static void do_drop(struct step *st)

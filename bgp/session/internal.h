@@ -169,8 +169,9 @@ void engine_mark_ready(struct conn *c);
 void engine_mark_dirty(struct conn *c);
 void engine_bury_conn(struct conn *c);
 void engine_bury_session(struct bgp_session *s);
-/* Takes the descriptor: sends a NOTIFICATION (code 0: none) and closes it once the peer has it. */
-void engine_refuse(struct bgp_engine *e, int fd, uint8_t code, uint8_t subcode, struct span data);
+/* Takes the descriptor: sends a Cease and closes it once the peer has it. With an OPEN (NULL: none), it goes before:
+ * see collision.c. */
+void engine_refuse(struct bgp_engine *e, int fd, const struct bgp_open *open, uint8_t subcode, struct span data);
 void engine_farewell(struct bgp_engine *e, int fd);
 
 /* listen.c */
@@ -252,9 +253,10 @@ void session_retry_start(struct bgp_session *s);
 void session_idle_hold(struct bgp_session *s, bool was_up);
 void session_start_soon(struct bgp_session *s);
 void session_set_error(struct bgp_session *s, const char *text);
-/* The NOTIFICATION that this cause becomes on this connection, and sending it. */
+/* The NOTIFICATION that this cause becomes on this connection. */
 void session_notification(struct wr *w, const struct conn *c, const struct cause *why);
-void session_notify(struct conn *c, const struct cause *why);
+/* Sends it; false if the socket does not take it: the peer will see nothing but the end. */
+bool session_notify(struct conn *c, const struct cause *why);
 /* notified: we sent a NOTIFICATION. */
 void session_report_down(struct bgp_session *s, const struct conn *c, const struct cause *why, bool notified,
 			 uint8_t event);

@@ -112,7 +112,7 @@ static void refuse_range(struct bgp_range *r, int fd, const struct bgp_caller *w
 	char remote[ADDR_STRLEN];
 	uint32_t more;
 
-	engine_refuse(r->engine, fd, BGP_ERR_CEASE, BGP_CEASE_REJECTED, (struct span){0});
+	engine_refuse(r->engine, fd, NULL, BGP_CEASE_REJECTED, (struct span){0});
 	if (log_allowed(&r->refuse_log, 5, 60 * MONO_SEC, &more))
 		log_warn(LOG_BGP, "%s: connection from %s refused: %s (%u more not shown)", r->conf.name,
 			 addr_format(&who->remote, remote), why, more);

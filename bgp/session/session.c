@@ -319,16 +319,19 @@ void session_notification(struct wr *w, const struct conn *c, const struct cause
 	}
 }
 
-void session_notify(struct conn *c, const struct cause *why)
+bool session_notify(struct conn *c, const struct cause *why)
 {
 	uint8_t msg[BGP_MAX_MESSAGE];
 	struct wr w = wr_make(msg, sizeof msg);
 
 	if (c->connecting)
-		return;
+		return false;
 	session_notification(&w, c, why);
 	conn_send(c, msg, wr_len(&w));
+	/* RFC 9687 4: also to who takes nothing, if that costs no waiting. What had begun goes before. */
+	c->blocked = false;
 	conn_flush(c, false);
+	return !c->own.len;
 }
 
 void session_claim_key(struct bgp_session *s)

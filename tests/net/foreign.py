@@ -61,7 +61,7 @@ FEATURES = {
     "gtsm": "TTL security (RFC 5082)",
     "shutdown message": "gives a reason when it shuts a session down (RFC 9003)",
     "reads shutdown message": "shows the reason that its peer gives (RFC 9003)",
-    "hears refusals": "understands a NOTIFICATION that comes before any OPEN (RFC 4486)",
+    "hears refusals": "shows why its connection is refused (RFC 4486)",
     "hostname": "announces its host's name (draft-walton-bgp-hostname-capability)",
     "old": "can be a speaker of 2-octet AS numbers (RFC 6793)",
     "old aggregator": "as such keeps AGGREGATOR and AS4_PATH apart",

@@ -73,8 +73,7 @@ class FrrNode(Foreign):
 
     package = "frr"
     kernel = True
-    lacks = {"old aggregator": "it has seen our capability, expects 4 octets, and ends the session (it did not announce its own)",
-             "hears refusals": "it takes it for an error of the state machine (RFC 4271 8.2.2 says so), without its words"}
+    lacks = {"old aggregator": "it has seen our capability, expects 4 octets, and ends the session (it did not announce its own)"}
     hides = {"others": "show bgp names no attribute that it does not know"}
 
     def start(self, bgpd, zebra="", bfdd=None):

@@ -70,7 +70,7 @@ class GobgpNode(Foreign):
              "enhanced refresh": "it does not announce the capability",
              "marks": "the same",
              "notification restart": "it says that it kept forwarding only after a restart of its own (RFC 4724 4.2)",
-             "hears refusals": "it ends the attempt and says nothing of the reason",
+             "hears refusals": "it ends the attempt and tells nobody the reason",
              "old": "it always announces 4-octet AS numbers",
              "old aggregator": "the same",
              "default originate": "there is no such option",

@@ -158,6 +158,51 @@ START_TEST(test_timers)
 }
 END_TEST
 
+/* As raw_connect(), but the peer's socket has room for little. */
+static void connect_small(struct raw *r, const char *from, const char *to)
+{
+	struct sockaddr_in mine = raw_sockaddr(from, 0), theirs = raw_sockaddr(to, rig.port);
+	int small = 4096;
+
+	r->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(setsockopt(r->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+	ck_assert_int_eq(bind(r->fd, (struct sockaddr *)&mine, sizeof mine), 0);
+	ck_assert_int_eq(connect(r->fd, (struct sockaddr *)&theirs, sizeof theirs), 0);
+	fcntl(r->fd, F_SETFL, O_NONBLOCK);
+}
+
+/* RFC 9687: a peer that takes nothing, with room left in our own socket: reading again, it finds out why. */
+START_TEST(test_send_hold_is_told)
+{
+	static uint8_t body[4000];
+	struct bgp_session_conf conf = raw_conf();
+	struct bgp_open o = raw_open();
+	struct bgp_notification n;
+	unsigned updates = 0;
+
+	conf.send_hold = 1;
+	open_victim(&conf);
+	connect_small(peer, PEER, HERE);
+	raw_establish(peer, &victim, &o);
+	victim.message = make_message(BGP_UPDATE, body, sizeof body);
+	victim.supply = 4;
+	bgp_session_kick(victim.s);
+	TURN_UNTIL(!victim.supply, 3);
+	TURN_UNTIL(victim.down, 5);
+	ck_assert_str_eq(victim.reason, "send hold timer expired: the peer has taken nothing for 1 s");
+	ck_assert_uint_gt(victim.ended.notification.len, 0);
+	do {
+		TURN_UNTIL(raw_has_message(peer) || peer->eof, 3);
+		ck_assert(raw_has_message(peer));
+		raw_take(peer);
+		updates += peer->type == BGP_UPDATE;
+	} while (peer->type != BGP_NOTIFICATION);
+	ck_assert_uint_eq(updates, 4);
+	ck_assert(bgp_notification_decode(&n, peer->body));
+	ck_assert(n.code == BGP_ERR_SEND_HOLD && n.subcode == 0);
+}
+END_TEST
+
 /* Busy beyond the hold time: what came meanwhile counts. */
 START_TEST(test_busy_is_not_dead)
 {
@@ -471,6 +516,7 @@ END_TEST
 START_TEST(test_second_connection)
 {
 	struct raw *again = raw_new();
+	struct bgp_notification n;
 
 	reach(BGP_ESTABLISHED);
 	mono_fake(mono_now() + 2 * MONO_SEC);
@@ -480,9 +526,39 @@ START_TEST(test_second_connection)
 	TURN_UNTIL(raw_has_message(peer), 3);
 	mono_fake(0);
 	raw_expect(peer, BGP_KEEPALIVE);
-	raw_expect_notification(again, BGP_ERR_CEASE, BGP_CEASE_COLLISION);
+	/* The first thing it hears: an OPEN would only make it judge the collision once more. */
+	raw_expect(again, BGP_NOTIFICATION);
+	ck_assert(bgp_notification_decode(&n, again->body));
+	ck_assert(n.code == BGP_ERR_CEASE && n.subcode == BGP_CEASE_COLLISION);
 	ck_assert(is_up(&victim));
 	raw_free(again);
+}
+END_TEST
+
+/* Who is refused for another reason than a rival connection hears our OPEN first (RFC 4271 4.2), then why. */
+START_TEST(test_refused_after_our_open)
+{
+	struct bgp_session_conf conf = raw_conf();
+	struct bgp_notification n;
+	struct bgp_error err;
+	struct bgp_open o;
+
+	conf.admin_down = true;
+	conf.shutdown_text = (char[]){"drained"};
+	open_victim(&conf);
+	raw_connect(peer, PEER, HERE);
+	raw_expect(peer, BGP_OPEN);
+	err = bgp_open_decode(&o, peer->body);
+	ck_assert_int_eq(err.action, BGP_OK);
+	ck_assert_uint_eq(o.as, conf.local_as);
+	ck_assert_uint_eq(o.router_id, conf.router_id);
+	raw_expect(peer, BGP_NOTIFICATION);
+	ck_assert(bgp_notification_decode(&n, peer->body));
+	ck_assert(n.code == BGP_ERR_CEASE && n.subcode == BGP_CEASE_SHUTDOWN);
+	ck_hex_eq(n.data, "07 647261696e6564", "the reason");
+	TURN_UNTIL(raw_has_message(peer) || peer->eof, 3);
+	ck_assert_uint_eq(peer->len, 0);
+	ck_assert_int_eq(bgp_session_info(victim.s).state, BGP_IDLE);
 }
 END_TEST
 
@@ -498,11 +574,13 @@ int main(void)
 	tcase_add_test(t, test_stall_is_bounded);
 	tcase_add_test(t, test_stall_then_gone);
 	tcase_add_test(t, test_timers);
+	tcase_add_test(t, test_send_hold_is_told);
 	tcase_add_test(t, test_busy_is_not_dead);
 	tcase_add_loop_test(t, test_last_words, 0, COUNT(words));
 	tcase_add_loop_test(t, test_long_lived, 0, 3);
 	tcase_add_loop_test(t, test_graceful_masks, 0, COUNT(leaving));
 	tcase_add_test(t, test_hard_reset);
+	tcase_add_test(t, test_refused_after_our_open);
 	tcase_add_test(t, test_no_hold_time);
 	tcase_add_test(t, test_reason_is_last_error);
 	tcase_add_test(t, test_reset_of_another);

@@ -83,8 +83,9 @@ END_TEST
 /* Which ends tell the peer: those that are our doing. */
 static bool is_ours(enum fsm_event e)
 {
-	static const enum fsm_event list[] = {EV_MANUAL_STOP, EV_AUTO_STOP,	 EV_HOLD_TIMER,	  EV_HEADER_ERROR,
-					      EV_OPEN_ERROR,  EV_COLLISION_DUMP, EV_UPDATE_ERROR, EV_REFRESH_ERROR};
+	static const enum fsm_event list[] = {EV_MANUAL_STOP,  EV_AUTO_STOP,	 EV_HOLD_TIMER,
+					      EV_HEADER_ERROR, EV_OPEN_ERROR,	 EV_COLLISION_DUMP,
+					      EV_UPDATE_ERROR, EV_REFRESH_ERROR, EV_SEND_HOLD_TIMER};
 
 	for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
 		if (list[i] == e)
