@@ -16,10 +16,10 @@
 #include "daemon/base/mono.h"
 #include "daemon/bmp.h"
 #include "daemon/dataplane.h"
-#include "daemon/export.h"
 #include "daemon/node_address.h"
 #include "daemon/overlay.h"
 #include "daemon/peering_rule.h"
+#include "daemon/policies.h"
 #include "daemon/service.h"
 #include "daemon/speaker.h"
 #include "datastore/pod.h"
@@ -53,7 +53,7 @@ struct cluster {
 	struct loop_work work;
 	bool synced, dirty_self, announced_sync;
 	struct strbuf peering_notes;
-	struct policy *export;
+	struct policies *policies;
 	bool has_peers;
 	char listen_problem[200]; /* "" if we listen where we should */
 	struct loop_timer listen_timer;
@@ -185,6 +185,7 @@ static const struct {
     [OBJ_IP_POOL] = {.self = true},
     [OBJ_BGP_CONFIGURATION] = {.self = true},
     [OBJ_BGP_PEER] = {.self = true},
+    [OBJ_BGP_FILTER] = {.self = true},
     [OBJ_WORKLOAD_ENDPOINT] = {.claims = workload_claims},
     [OBJ_BLOCK_AFFINITY] = {.claims = block_claims, .self = true},
     [OBJ_IPAM_BLOCK] = {.claims = borrowed_claims},
@@ -219,6 +220,14 @@ void cluster_on_change(void *arg, const struct object *before, const struct obje
 		c->dirty_self = true;
 		loop_work_schedule(c->d->loop, &c->work);
 	}
+}
+
+void cluster_on_refusals(void *arg)
+{
+	struct cluster *c = arg;
+
+	c->dirty_self = true;
+	loop_work_schedule(c->d->loop, &c->work);
 }
 
 void cluster_on_sync(void *arg)
@@ -311,7 +320,8 @@ static void settle_kernel(struct cluster *c, struct local_prefix *l)
 	const struct claim *workload = find_claim(l, CLAIM_WORKLOAD);
 	uint32_t priority = c->self.priority[family_of_af(l->prefix.addr.af)];
 	/* A blackhole for a single address would keep the CNI plugin from adding the workload's own route. */
-	bool block = find_claim(l, CLAIM_BLOCK) && !prefix_is_host(&l->prefix);
+	bool block =
+	    find_claim(l, CLAIM_BLOCK) && !prefix_is_host(&l->prefix) && !overlay_leaves(c->d->overlay, &l->prefix);
 
 	if (workload && !migration_priority(c, l, workload, &priority))
 		workload = NULL;
@@ -416,20 +426,6 @@ static void listen_where_wanted(struct cluster *c)
 	note_listening(c, bgp_engine_listen(c->d->engine, want, n, err, sizeof err) ? "" : err);
 }
 
-/* The export policy as the objects have it now. As long as it says the same it stays the same object: groups and peers
- * compare by content, but only equal objects compare at once. */
-static void update_export(struct cluster *c)
-{
-	struct policy *export = export_policy(c->d->store, &c->self);
-
-	if (policy_equal(export, c->export)) {
-		policy_unref(export);
-		return;
-	}
-	policy_unref(c->export);
-	c->export = export;
-}
-
 static void on_address_change(void *arg)
 {
 	struct cluster *c = arg;
@@ -448,6 +444,7 @@ static void apply_self(struct cluster *c)
 {
 	struct self self = self_from(c->d->store, &c->d->config, c->address.found);
 	bool priorities = memcmp(self.priority, c->self.priority, sizeof self.priority) != 0;
+	struct strbuf severity = {0};
 	struct peering p;
 
 	if (!self.node && (c->self.node || !c->announced_sync))
@@ -455,16 +452,27 @@ static void apply_self(struct cluster *c)
 			 "there is no Node object \"%s\": this node has no peers until there is one; set node.name "
 			 "or NODENAME if the name is wrong",
 			 self.name);
+	if (self.max_paths != c->self.max_paths)
+		dataplane_set_max_paths(c->d, self.max_paths);
 	c->self = self;
+	if (!c->policies)
+		c->policies = policies_new(c->d->store);
 	if (priorities)
 		mark_all_dirty(c);
-	update_export(c);
-	overlay_apply(c->d->overlay, &c->self);
+	if (!daemon_set_log_level(c->d, self.log_severity))
+		strbuf_printf(&severity, "BGPConfiguration: spec.logSeverityScreen: '%.30s' is no severity: ignored\n",
+			      self.log_severity);
+	policies_update(c->policies, &c->self);
+	if (overlay_apply(c->d->overlay, &c->self))
+		mark_all_dirty(c);
 	dataplane_apply(c->d, &c->self);
 	service_apply(c->d->service, &c->self);
 	p = peering_compute(c->d->store, &c->d->config, &c->self);
 	strbuf_free(&c->peering_notes);
 	c->peering_notes = p.notes;
+	if (severity.len)
+		strbuf_add(&c->peering_notes, severity.s, severity.len);
+	strbuf_free(&severity);
 	p.notes = (struct strbuf){0};
 	c->has_peers = p.count > 0 || p.range_count > 0;
 	listen_where_wanted(c);
@@ -474,7 +482,8 @@ static void apply_self(struct cluster *c)
 	}
 	if (c->d->bmp)
 		bmp_identity(c->d->bmp, c->self.as, c->self.router_id);
-	speaker_apply(c->d->speaker, &p, &c->self, NULL, c->export);
+	speaker_apply(c->d->speaker, &p, &c->self, c->policies);
+	policies_sweep(c->policies);
 }
 
 static bool cluster_work(void *arg, uint64_t deadline)
@@ -539,7 +548,8 @@ void cluster_free(struct cluster *c)
 		free(l);
 	htab_clear(&c->prefixes);
 	strbuf_free(&c->peering_notes);
-	policy_unref(c->export);
+	if (c->policies)
+		policies_free(c->policies);
 	free(c);
 }
 
@@ -610,6 +620,8 @@ void cluster_problems(const struct cluster *c, struct strbuf *out)
 		strbuf_printf(out, "%s; tried again every %u s\n", c->listen_problem,
 			      (unsigned)(LISTEN_RETRY / MONO_SEC));
 	overlay_problems(c->d->overlay, out);
+	if (c->policies)
+		policies_problems(c->policies, out);
 	if (c->peering_notes.len)
 		strbuf_add(out, c->peering_notes.s, c->peering_notes.len);
 }

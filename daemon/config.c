@@ -389,6 +389,14 @@ bool config_set(struct config *c, const char *path, const char *text, const char
 	return ok;
 }
 
+bool config_is_default(const struct config *c, const char *key)
+{
+	for (unsigned i = 0; i < config_rows; i++)
+		if (strcmp(config_schema[i].path, key) == 0)
+			return strcmp(c->origin[i], "default") == 0;
+	return false;
+}
+
 void config_free(struct config *c)
 {
 	for (unsigned i = 0; i < config_rows; i++) {

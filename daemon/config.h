@@ -49,6 +49,7 @@ struct config {
 	unsigned restart_time;					    /* bgp.graceful_restart.restart_time, s */
 	unsigned llgr_time;		   /* bgp.graceful_restart.long_lived_stale_time, s; 0 none */
 	bool graceful_shutdown;		   /* bgp.graceful_shutdown.announce */
+	bool shutdown_on_drain;		   /* bgp.graceful_shutdown.on_drain */
 	bool honour_graceful_shutdown;	   /* bgp.graceful_shutdown.honour */
 	bool both_families;		   /* bgp.both_families: offer IPv4 and IPv6 on every session */
 	unsigned max_paths;		   /* bgp.max_paths */
@@ -100,6 +101,10 @@ void config_free(struct config *c);
 /* Sets one key from text, as an option of the command line does; origin says so in the dump. False with a line in err
  * if the text is not allowed. */
 bool config_set(struct config *c, const char *path, const char *text, const char *origin, struct strbuf *err);
+/* Has nobody said anything about the key, so that it has its default? */
+bool config_is_default(const struct config *c, const char *key);
+/* A severity by our name or Calico's. */
+bool config_level_parse(const char *text, enum log_level *level);
 /* The effective configuration as a file that reads back identically; with a comment per key saying where the value
  * came from (default, file:line, environment variable). */
 void config_dump(const struct config *c, struct strbuf *out);

@@ -139,14 +139,16 @@ const struct config_row config_schema[] = {
     {"bgp.graceful_shutdown.announce", &config_bool, .default_text = "false", AT(graceful_shutdown), CONFIG_AT_ONCE,
      "Ask all peers to use this node's routes last (RFC 8326), before maintenance: they carry the community "
      "GRACEFUL_SHUTDOWN, and inside the AS LOCAL_PREF 0. A BGPPeer's gracefulShutdown does so for one session."},
+    {"bgp.graceful_shutdown.on_drain", &config_bool, .default_text = "true", AT(shutdown_on_drain), CONFIG_AT_ONCE,
+     "Do so by itself while the Node is unschedulable: cordoned, or being drained."},
     {"bgp.graceful_shutdown.honour", &config_bool, .default_text = "true", AT(honour_graceful_shutdown), CONFIG_AT_ONCE,
      "Use routes from other ASes that carry the community GRACEFUL_SHUTDOWN last: with LOCAL_PREF 0."},
     {"bgp.both_families", &config_bool, .default_text = "true", AT(both_families), CONFIG_NEXT_SESSION,
      "Offer IPv4 and IPv6 on the IPv4 sessions between nodes; the IPv6 session between two nodes is then used only "
      "if the other one does not take both. Otherwise each session carries the family of its addresses, as Calico's "
      "own nodes have it."},
-    {"bgp.max_paths", &config_number, .min = 1, .max = 128, .default_text = "16", AT(max_paths), CONFIG_RESTART,
-     "How many equal routes are used side by side (ECMP)."},
+    {"bgp.max_paths", &config_number, .min = 1, .max = 128, .default_text = "16", AT(max_paths), CONFIG_AT_ONCE,
+     "How many equal routes are used side by side (ECMP), where no BGPConfiguration says another number."},
     {"bgp.add_path", &config_add_path, .default_text = "auto", AT(add_path), CONFIG_AT_ONCE,
      "Offer to receive and to send several paths of a prefix (ADD-PATH, RFC 7911), where no BGPPeer says so itself. "
      "auto receives from everyone, and sends as a route reflector to its clients, so that they see all nodes that "
@@ -264,7 +266,10 @@ const struct config_row config_schema[] = {
      "How many of these files to keep: after each dump the oldest ones go that mrt.table_file can have named."},
 
     {"log.level", &config_level, .default_text = "info", .alias = "BGP_LOGSEVERITYSCREEN", AT(log_level),
-     CONFIG_AT_ONCE, "Messages below this severity are not logged. Calico's names for severities are understood too."},
+     CONFIG_AT_ONCE,
+     "Messages below this severity are not logged. Calico's names for severities are understood too. Where nothing is "
+     "said "
+     "here, logSeverityScreen of the BGPConfigurations counts."},
 
     {"user", &config_name, .max = 32, .default_text = "", AT(user), CONFIG_RESTART,
      "User to run as once everything is open; only what routing needs is kept of root's powers. If empty the user "

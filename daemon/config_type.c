@@ -150,26 +150,30 @@ static void bool_allowed(const struct config_row *row, struct strbuf *out)
 
 const struct config_type config_bool = {bool_parse, bool_format, bool_allowed, false};
 
-/* Calico's names for severities are understood beside ours. */
-static bool level_parse(const struct config_row *row, const char *text, void *field)
+bool config_level_parse(const char *text, enum log_level *level)
 {
 	static const struct {
 		const char *word;
-		enum log_level level;
+		enum log_level means;
 	} words[] = {
 	    {"error", LOG_LVL_ERROR}, {"fatal", LOG_LVL_ERROR},	 {"panic", LOG_LVL_ERROR},
 	    {"none", LOG_LVL_ERROR},  {"warning", LOG_LVL_WARN}, {"warn", LOG_LVL_WARN},
 	    {"info", LOG_LVL_INFO},   {"debug", LOG_LVL_DEBUG},	 {"trace", LOG_LVL_DEBUG},
 	};
 
-	(void)row;
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
 		if (strcasecmp(text, words[i].word) == 0) {
-			*(enum log_level *)field = words[i].level;
+			*level = words[i].means;
 			return true;
 		}
 	}
 	return false;
+}
+
+static bool level_parse(const struct config_row *row, const char *text, void *field)
+{
+	(void)row;
+	return config_level_parse(text, field);
 }
 
 static void level_format(const void *field, struct strbuf *out)

@@ -91,6 +91,7 @@ static void watch_signals(struct daemon *d)
 static const struct store_ops store_callbacks = {
     .on_change = cluster_on_change,
     .on_sync = cluster_on_sync,
+    .on_refusals = cluster_on_refusals,
 };
 
 static bool load_configuration(struct config *c, const char *file, bool must_exist, const char *takeover,
@@ -122,7 +123,7 @@ struct daemon *daemon_new(struct config *c, const struct daemon_options *o, stru
 {
 	struct daemon *d = mem_calloc(1, sizeof *d);
 	struct rib_conf rib = dataplane_rib_conf(c);
-	struct fib_conf fib = dataplane_fib_conf(c);
+	struct fib_conf fib = dataplane_fib_conf(c, 0);
 	char text[300] = "";
 
 	d->config = *c;
@@ -307,6 +308,17 @@ static void log_lines(const char *subsystem, const char *text)
 	}
 }
 
+bool daemon_set_log_level(const struct daemon *d, const char *severity)
+{
+	enum log_level level = d->config.log_level, said;
+	bool understood = !severity || config_level_parse(severity, &said);
+
+	if (severity && understood && config_is_default(&d->config, "log.level"))
+		level = said;
+	log_set_level(d->verbose ? LOG_LVL_DEBUG : level);
+	return understood;
+}
+
 bool daemon_reload(struct daemon *d, struct strbuf *err)
 {
 	struct config fresh;
@@ -323,8 +335,8 @@ bool daemon_reload(struct daemon *d, struct strbuf *err)
 	config_keep(&fresh, &d->config);
 	config_free(&d->config);
 	d->config = fresh;
-	log_set_level(d->verbose ? LOG_LVL_DEBUG : fresh.log_level);
-	fib = dataplane_fib_conf(&d->config);
+	daemon_set_log_level(d, cluster_self(d->cluster)->log_severity);
+	fib = dataplane_fib_conf(&d->config, cluster_self(d->cluster)->max_paths);
 	fib_configure(d->fib, &fib);
 	cluster_reconfigure(d->cluster);
 	mrt_schedule_configure(d->mrt);

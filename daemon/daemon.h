@@ -63,6 +63,9 @@ void daemon_run(struct daemon *d);
 void daemon_teardown(struct daemon *d);
 /* Ends the sessions (kernel routes stay) and frees everything. */
 void daemon_free(struct daemon *d);
+/* The severity from which on messages are logged, as somebody says it: -v, the configuration, the objects; NULL: they
+ * do not. False if nobody understands theirs. */
+bool daemon_set_log_level(const struct daemon *d, const char *severity);
 /* Reads the configuration again (SIGHUP, `calidris reload`). False with lines in err: what was in force stays. */
 bool daemon_reload(struct daemon *d, struct strbuf *err);
 

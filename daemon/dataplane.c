@@ -118,7 +118,7 @@ void dataplane_apply(struct daemon *d, const struct self *self)
 		rib_reselect(d->rib, &all[f]);
 }
 
-struct fib_conf dataplane_fib_conf(const struct config *c)
+struct fib_conf dataplane_fib_conf(const struct config *c, unsigned max_paths)
 {
 	return (struct fib_conf){
 	    .programming = c->programming,
@@ -129,10 +129,18 @@ struct fib_conf dataplane_fib_conf(const struct config *c)
 	    .fixed_metric = c->metric,
 	    .interface_prefix = c->interface_prefix,
 	    .audit = c->audit_interval * MONO_SEC,
-	    .max_paths = c->max_paths,
+	    .max_paths = max_paths ? max_paths : c->max_paths,
 	    /* What is left to a Felix that runs is not taken from it. */
 	    .takeover = c->workload_routes ? c->takeover : c->takeover & ~(unsigned)FIB_OWNER_FELIX,
 	};
+}
+
+void dataplane_set_max_paths(struct daemon *d, unsigned max_paths)
+{
+	struct fib_conf conf = dataplane_fib_conf(&d->config, max_paths);
+
+	rib_set_max_paths(d->rib, max_paths);
+	fib_configure(d->fib, &conf);
 }
 
 struct rib_conf dataplane_rib_conf(const struct config *c)

@@ -13,7 +13,10 @@ extern const struct fib_ops dataplane_fib_ops;
  * it when the configuration or the node may have changed. */
 void dataplane_apply(struct daemon *d, const struct self *self);
 /* The fib's settings as the configuration has them. */
-struct fib_conf dataplane_fib_conf(const struct config *c);
+/* max_paths: what the objects say; 0: they are not known yet. */
+struct fib_conf dataplane_fib_conf(const struct config *c, unsigned max_paths);
+/* Another ECMP width. */
+void dataplane_set_max_paths(struct daemon *d, unsigned max_paths);
 struct rib_conf dataplane_rib_conf(const struct config *c);
 
 #endif

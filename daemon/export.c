@@ -1,32 +1,8 @@
 #include "daemon/export.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "daemon/base/mem.h"
 #include "daemon/service.h"
-
-struct rules {
-	struct policy_rule *rule;
-	unsigned count, cap;
-};
-
-static void push_rule(struct rules *r, struct policy_rule rule)
-{
-	if (r->count == r->cap) {
-		r->cap = r->cap ? r->cap * 2 : 16;
-		r->rule = mem_realloc(r->rule, r->cap * sizeof *r->rule);
-	}
-	r->rule[r->count++] = rule;
-}
-
-static void add_rule(struct rules *r, const struct prefix *p, enum match_operator op, struct policy_rule template)
-{
-	template.has_prefix = true;
-	template.prefix = *p;
-	template.op = op;
-	push_rule(r, template);
-}
 
 /* Step 3: pools that must not leave by BGP. */
 static void reject_unexported_pools(struct rules *r, const struct store *s)
@@ -37,8 +13,9 @@ static void reject_unexported_pools(struct rules *r, const struct store *s)
 	while ((o = store_next(s, OBJ_IP_POOL, &pos))) {
 		const struct obj_ip_pool *pool = (const void *)o;
 		if (pool->disable_bgp_export)
-			add_rule(r, &pool->cidr, MATCH_IN,
-				 (struct policy_rule){.action = RULE_REJECT, .why = "the pool has disableBGPExport"});
+			rules_add_prefix(
+			    r, &pool->cidr, MATCH_IN,
+			    (struct policy_rule){.action = RULE_REJECT, .why = "the pool has disableBGPExport"});
 	}
 }
 
@@ -53,16 +30,16 @@ static void aggregate_blocks(struct rules *r, const struct store *s, const struc
 		if (!a->node || strcmp(a->node, self->name) != 0 || a->virtual || a->deleted ||
 		    a->state != AFFINITY_CONFIRMED)
 			continue;
-		add_rule(r, &a->cidr, MATCH_EQUAL,
-			 (struct policy_rule){.action = RULE_ACCEPT, .why = "a block of this node"});
-		add_rule(r, &a->cidr, MATCH_IN,
-			 (struct policy_rule){.priority_match = PRIORITY_BETTER,
-					      .priority = self->priority[family_of_af(a->cidr.addr.af)],
-					      .action = RULE_ACCEPT,
-					      .why = "its priority outranks its block"});
-		add_rule(r, &a->cidr, MATCH_IN,
-			 (struct policy_rule){.action = RULE_REJECT,
-					      .why = "inside a block of this node, which is announced"});
+		rules_add_prefix(r, &a->cidr, MATCH_EQUAL,
+				 (struct policy_rule){.action = RULE_ACCEPT, .why = "a block of this node"});
+		rules_add_prefix(r, &a->cidr, MATCH_IN,
+				 (struct policy_rule){.priority_match = PRIORITY_BETTER,
+						      .priority = self->priority[family_of_af(a->cidr.addr.af)],
+						      .action = RULE_ACCEPT,
+						      .why = "its priority outranks its block"});
+		rules_add_prefix(r, &a->cidr, MATCH_IN,
+				 (struct policy_rule){.action = RULE_REJECT,
+						      .why = "inside a block of this node, which is announced"});
 	}
 }
 
@@ -78,22 +55,22 @@ static void accept_services(struct rules *r, const struct service_conf *c, bool 
 		any = any || c->count[from];
 	if (!any)
 		return;
-	push_rule(r, own);
+	rules_add(r, &own);
 	for (int from = 0; from < SERVICE_ORIGIN_COUNT; from++) {
 		for (unsigned i = 0; i < c->count[from]; i++) {
 			const struct prefix *p = &c->list[from][i];
 			bool pass = service_range_is_announced(c, (enum service_origin)from, p) ||
 				    (reflector && from != SERVICE_CLUSTER_IP);
 			if (!reflector)
-				add_rule(r, p, MATCH_IN,
-					 (struct policy_rule){.sources = 1u << SOURCE_BGP,
-							      .ebgp_only = true,
-							      .action = RULE_REJECT,
-							      .why = "another node's Service"});
+				rules_add_prefix(r, p, MATCH_IN,
+						 (struct policy_rule){.sources = 1u << SOURCE_BGP,
+								      .ebgp_only = true,
+								      .action = RULE_REJECT,
+								      .why = "another node's Service"});
 			if (pass)
-				add_rule(r, p, MATCH_IN,
-					 (struct policy_rule){.action = RULE_ACCEPT,
-							      .why = "inside an announced range of Services"});
+				rules_add_prefix(r, p, MATCH_IN,
+						 (struct policy_rule){.action = RULE_ACCEPT,
+								      .why = "inside an announced range of Services"});
 		}
 	}
 }
@@ -105,20 +82,74 @@ static void accept_pools(struct rules *r, const struct store *s)
 	unsigned pos = 0;
 
 	while ((o = store_next(s, OBJ_IP_POOL, &pos)))
-		add_rule(r, &((const struct obj_ip_pool *)(const void *)o)->cidr, MATCH_IN,
-			 (struct policy_rule){.action = RULE_ACCEPT, .why = "inside an IPPool"});
+		rules_add_prefix(r, &((const struct obj_ip_pool *)(const void *)o)->cidr, MATCH_IN,
+				 (struct policy_rule){.action = RULE_ACCEPT, .why = "inside an IPPool"});
 }
 
-struct policy *export_policy(const struct store *s, const struct self *self)
-{
-	struct rules r = {0};
-	struct policy *p;
+/* ---- prefixAdvertisements ---- */
 
-	reject_unexported_pools(&r, s);
-	aggregate_blocks(&r, s, self);
-	accept_services(&r, &self->services, self->cluster_id != 0);
-	accept_pools(&r, s);
-	p = policy_new("export", r.rule, r.count, RULE_REJECT);
-	free(r.rule);
-	return p;
+/* The object whose list counts on this node: node.<name>'s replaces that of the default one as a whole. */
+static const struct obj_bgp_configuration *advertiser(const struct store *s, const struct self *self)
+{
+	const struct obj_bgp_configuration *own = self_node_configuration(s, self->name);
+
+	return own && own->advertisement_count ? own : self_bgp_configuration(s, "default");
+}
+
+/* A name of the same object's communities, or a community itself. NULL if it is neither. */
+static const struct community *find_community(const struct obj_bgp_configuration *c, const char *text,
+					      struct community *literal)
+{
+	for (unsigned i = 0; i < c->community_count; i++)
+		if (strcmp(c->communities[i].name, text) == 0)
+			return &c->communities[i].value;
+	return community_parse(literal, text) ? literal : NULL;
+}
+
+/* Step 6. A prefix that several of them cover gets the communities of all. */
+static void add_communities(struct rules *r, const struct store *s, const struct self *self)
+{
+	const struct obj_bgp_configuration *c = advertiser(s, self);
+
+	for (unsigned i = 0; c && i < c->advertisement_count; i++) {
+		const struct prefix_advertisement *a = &c->advertisements[i];
+		struct policy_op *ops = rules_ops(r, a->community_count);
+		unsigned n = 0;
+
+		for (unsigned j = 0; j < a->community_count; j++) {
+			struct community literal;
+			const struct community *found = find_community(c, a->communities[j], &literal);
+			if (found)
+				ops[n++] = rules_community_op(found);
+		}
+		if (n)
+			rules_add_prefix(r, &a->cidr, MATCH_IN,
+					 (struct policy_rule){.action = RULE_CONTINUE,
+							      .ops = ops,
+							      .op_count = n,
+							      .why = "communities of prefixAdvertisements"});
+	}
+}
+
+void export_problems(const struct store *s, const struct self *self, struct strbuf *out)
+{
+	const struct obj_bgp_configuration *c = advertiser(s, self);
+	struct community literal;
+
+	for (unsigned i = 0; c && i < c->advertisement_count; i++)
+		for (unsigned j = 0; j < c->advertisements[i].community_count; j++)
+			if (!find_community(c, c->advertisements[i].communities[j], &literal))
+				strbuf_printf(out,
+					      "BGPConfiguration %s: spec.prefixAdvertisements[%u]: no community is "
+					      "called %.60s: left out\n",
+					      c->o.name, i, c->advertisements[i].communities[j]);
+}
+
+void export_rules(struct rules *out, const struct store *s, const struct self *self)
+{
+	reject_unexported_pools(out, s);
+	add_communities(out, s, self);
+	aggregate_blocks(out, s, self);
+	accept_services(out, &self->services, self->cluster_id != 0);
+	accept_pools(out, s);
 }

@@ -16,12 +16,13 @@
 struct pool {
 	struct prefix cidr;
 	enum encap_mode ipip, vxlan;
+	bool left; /* its routes are somebody else's to program */
 	char name[64];
 };
 
 struct overlay {
 	struct daemon *d;
-	struct pool *pools; /* those that encapsulate */
+	struct pool *pools; /* those that encapsulate, and those whose routes are left to others */
 	unsigned count;
 	struct self self;
 	struct remotes *remotes; /* NULL: no VXLAN pool */
@@ -37,6 +38,18 @@ static int pool_cmp(const void *a, const void *b)
 	return c ? c : (int)x->cidr.len - (int)y->cidr.len;
 }
 
+/* programClusterRoutes; of VXLAN pools it says nothing. */
+static bool is_left(enum cluster_routes routes, const struct obj_ip_pool *p)
+{
+	static const bool left[][2] = {
+	    /* without encapsulation, IP-in-IP */
+	    [ROUTES_AUTO] = {false, false},    [ROUTES_ALL] = {false, false}, [ROUTES_NONE] = {true, true},
+	    [ROUTES_NO_ENCAP] = {false, true}, [ROUTES_IPIP] = {true, false},
+	};
+
+	return p->vxlan == ENCAP_NEVER && left[routes][p->ipip != ENCAP_NEVER];
+}
+
 static struct pool *read_pools(const struct overlay *o, unsigned *count)
 {
 	struct pool *pools = mem_calloc(store_count(o->d->store, OBJ_IP_POOL) + 1, sizeof *pools);
@@ -48,7 +61,8 @@ static struct pool *read_pools(const struct overlay *o, unsigned *count)
 		const struct obj_ip_pool *p = (const void *)object;
 		struct pool *to = &pools[*count];
 
-		if (p->ipip == ENCAP_NEVER && p->vxlan == ENCAP_NEVER)
+		to->left = is_left(o->self.cluster_routes, p);
+		if (p->ipip == ENCAP_NEVER && p->vxlan == ENCAP_NEVER && !to->left)
 			continue;
 		to->cidr = p->cidr;
 		to->ipip = p->ipip;
@@ -92,9 +106,16 @@ enum overlay_way overlay_choose(const struct overlay *o, const struct prefix *p,
 
 	if (!pool)
 		return OVERLAY_PLAIN;
-	if (pool->vxlan != ENCAP_NEVER)
+	if (pool->vxlan != ENCAP_NEVER || pool->left)
 		return OVERLAY_OWN;
 	return next_hop->af == AF_INET && goes_through(o, pool->ipip, next_hop) ? OVERLAY_IPIP : OVERLAY_PLAIN;
+}
+
+bool overlay_leaves(const struct overlay *o, const struct prefix *p)
+{
+	const struct pool *pool = pool_of(o, p);
+
+	return pool && pool->left;
 }
 
 /* ---- VXLAN routes ---- */
@@ -142,7 +163,7 @@ static void name_users(const struct overlay *o, enum fib_tunnel t, struct fib_tu
 
 	for (unsigned i = 0; i < o->count && used < sizeof conf->users; i++) {
 		const struct pool *p = &o->pools[i];
-		bool uses = t == FIB_IPIP ? p->ipip != ENCAP_NEVER
+		bool uses = t == FIB_IPIP ? p->ipip != ENCAP_NEVER && !p->left
 					  : p->vxlan != ENCAP_NEVER && (p->cidr.addr.af == AF_INET) == (t == FIB_VXLAN);
 		if (uses)
 			used += (size_t)snprintf(conf->users + used, sizeof conf->users - used, "%s%s",
@@ -180,13 +201,18 @@ static bool has_vxlan(const struct overlay *o)
 	return false;
 }
 
+static bool same_pool(const struct pool *a, const struct pool *b)
+{
+	return pool_cmp(a, b) == 0 && a->ipip == b->ipip && a->vxlan == b->vxlan && a->left == b->left;
+}
+
 /* Pools of the one list that are not in the other as they are: the routes in them go another way now. */
 static void reselect_changed(struct overlay *o, const struct pool *a, unsigned n, const struct pool *b, unsigned m)
 {
 	for (unsigned i = 0, j = 0; i < n; i++) {
 		while (j < m && pool_cmp(&b[j], &a[i]) < 0)
 			j++;
-		if (j == m || pool_cmp(&a[i], &b[j]) != 0 || a[i].ipip != b[j].ipip || a[i].vxlan != b[j].vxlan)
+		if (j == m || !same_pool(&a[i], &b[j]))
 			rib_reselect(o->d->rib, &a[i].cidr);
 	}
 }
@@ -194,7 +220,7 @@ static void reselect_changed(struct overlay *o, const struct pool *a, unsigned n
 static bool same_pools(const struct pool *a, unsigned n, const struct pool *b, unsigned m)
 {
 	for (unsigned i = 0; n == m && i < n; i++)
-		if (pool_cmp(&a[i], &b[i]) != 0 || a[i].ipip != b[i].ipip || a[i].vxlan != b[i].vxlan)
+		if (!same_pool(&a[i], &b[i]))
 			return false;
 	return n == m;
 }
@@ -208,7 +234,7 @@ static bool same_network(const struct self *a, const struct self *b)
 	return true;
 }
 
-void overlay_apply(struct overlay *o, const struct self *self)
+bool overlay_apply(struct overlay *o, const struct self *self)
 {
 	struct pool *old = o->pools;
 	unsigned was = o->count;
@@ -230,6 +256,7 @@ void overlay_apply(struct overlay *o, const struct self *self)
 	} else if (changed) {
 		remotes_check_all(o->remotes);
 	}
+	return changed;
 }
 
 void overlay_on_change(struct overlay *o, const struct object *before, const struct object *after)
@@ -258,7 +285,7 @@ void overlay_free(struct overlay *o)
 static bool uses_ipip(const struct overlay *o)
 {
 	for (unsigned i = 0; i < o->count; i++)
-		if (o->pools[i].ipip != ENCAP_NEVER)
+		if (o->pools[i].ipip != ENCAP_NEVER && !o->pools[i].left)
 			return true;
 	return false;
 }

@@ -5,6 +5,7 @@
 #include "daemon/dynamic.h"
 #include "daemon/link.h"
 #include "daemon/liveness.h"
+#include "daemon/policies.h"
 
 static enum add_path_mode add_path_mode(const struct config *c, const struct peer_want *w)
 {
@@ -88,12 +89,17 @@ struct rib_peer_conf peer_rib_conf(const struct peer *p, const struct peer_commo
 	    .allowed_local_as = w->allowed_local_as,
 	    .prepend = w->opt.prepend,
 	    .add_path_limit = w->opt.add_path_limit,
-	    .graceful_shutdown = s->d->config.graceful_shutdown || w->opt.graceful_shutdown,
+	    .graceful_shutdown = s->graceful_shutdown || w->opt.graceful_shutdown,
 	    .avoid = w->opt.graceful_shutdown,
 	    .honour_graceful_shutdown = s->d->config.honour_graceful_shutdown,
-	    .import = s->import,
-	    .export = s->export,
 	};
+
+	if (s->policies) {
+		const struct peer_policy *policy = policies_get(s->policies, w->filters);
+
+		c.import = policy->import;
+		c.export = policy->export;
+	}
 
 	switch (w->next_hop_mode) {
 	case NEXT_HOP_SELF:

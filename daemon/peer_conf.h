@@ -7,10 +7,11 @@
 /* What all peers of this node have in common. */
 struct peer_common {
 	struct daemon *d;
-	struct policy *import, *export;
+	struct policies *policies;	    /* NULL: everything is accepted */
 	struct bgp_nexthop self[FAM_COUNT]; /* this node's addresses */
 	uint32_t router_id, cluster_id;	    /* this node's, host order */
 	uint32_t as;			    /* this node's */
+	bool graceful_shutdown;		    /* this node's: all peers are asked to use its routes last */
 	char *held_text;		    /* what a held back session tells its peer (RFC 9003) */
 };
 

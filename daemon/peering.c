@@ -135,6 +135,15 @@ static struct peer_want defaults(const struct build *b)
 	};
 }
 
+static char *join_filters(const struct obj_bgp_peer *p)
+{
+	struct strbuf names = {0};
+
+	for (unsigned i = 0; i < p->filter_count; i++)
+		strbuf_printf(&names, "%s%s", i ? "\n" : "", p->filters[i]);
+	return names.s;
+}
+
 /* The texts that each session of the BGPPeer has for itself. */
 static void take_texts(struct peer_want *w, const struct obj_bgp_peer *p, const char *origin)
 {
@@ -142,6 +151,7 @@ static void take_texts(struct peer_want *w, const struct obj_bgp_peer *p, const 
 	w->password = p->password ? mem_strdup(p->password) : NULL;
 	w->interface = p->interface ? mem_strdup(p->interface) : NULL;
 	w->shutdown_text = p->shutdown_text ? mem_strdup(p->shutdown_text) : NULL;
+	w->filters = join_filters(p);
 }
 
 static bool may_be_internal(const struct peer_want *w)
@@ -379,6 +389,7 @@ struct peer_want peer_want_of_range(const struct peer_want *range, const struct 
 	w.password = range->password ? mem_strdup(range->password) : NULL;
 	w.interface = interface ? mem_strdup(interface) : NULL;
 	w.shutdown_text = range->shutdown_text ? mem_strdup(range->shutdown_text) : NULL;
+	w.filters = range->filters ? mem_strdup(range->filters) : NULL;
 	w.name = session_name(&w);
 	return w;
 }
@@ -511,6 +522,7 @@ void peer_want_free(struct peer_want *w)
 	free(w->password);
 	free(w->interface);
 	free(w->shutdown_text);
+	free(w->filters);
 	*w = (struct peer_want){0};
 }
 

@@ -42,6 +42,7 @@ struct peer_want {
 	struct peer_bfd bfd; /* what nothing was said of is filled in, but for min_ttl */
 	char *interface;     /* of link-local and unnumbered peers; NULL otherwise */
 	char *shutdown_text; /* with opt.shutdown; NULL none */
+	char *filters;	     /* names of BGPFilters with '\n' between them; NULL none */
 };
 
 struct peering {

@@ -14,13 +14,20 @@ const struct obj_bgp_configuration *self_bgp_configuration(const struct store *s
 	return (const struct obj_bgp_configuration *)store_get(s, OBJ_BGP_CONFIGURATION, "", name);
 }
 
+const struct obj_bgp_configuration *self_node_configuration(const struct store *s, const char *node)
+{
+	char *name = mem_printf("node.%s", node);
+	const struct obj_bgp_configuration *own = self_bgp_configuration(s, name);
+
+	free(name);
+	return own;
+}
+
 uint16_t self_listen_port(const struct store *s, const struct config *c, const char *node)
 {
-	const struct obj_bgp_configuration *global = self_bgp_configuration(s, "default"), *own;
-	char *name = mem_printf("node.%s", node);
+	const struct obj_bgp_configuration *global = self_bgp_configuration(s, "default"),
+					   *own = self_node_configuration(s, node);
 
-	own = self_bgp_configuration(s, name);
-	free(name);
 	if (own && own->listen_port)
 		return own->listen_port;
 	if (global && global->listen_port)
@@ -110,6 +117,32 @@ bool self_has_address(const struct self *self, const struct addr *a)
 	return !addr_is_none(a) && (addr_equal(a, &self->ip[FAM_IPV4].addr) || addr_equal(a, &self->ip[FAM_IPV6].addr));
 }
 
+static unsigned max_paths(const struct store *s, const struct config *c)
+{
+	const struct obj_bgp_configuration *global = self_bgp_configuration(s, "default"),
+					   *own = self_node_configuration(s, c->node_name);
+
+	if (own && own->max_paths)
+		return own->max_paths;
+	return global && global->max_paths ? global->max_paths : c->max_paths;
+}
+
+static const char *log_severity(const struct store *s, const struct config *c)
+{
+	const struct obj_bgp_configuration *global = self_bgp_configuration(s, "default"),
+					   *own = self_node_configuration(s, c->node_name);
+
+	if (own && own->log_severity)
+		return own->log_severity;
+	return global ? global->log_severity : NULL;
+}
+
+/* RFC 8326: before maintenance, which an operator announces here, on the Node, or by draining it. */
+static bool shuts_down(const struct config *c, const struct obj_node *n)
+{
+	return c->graceful_shutdown || (n && (n->graceful_shutdown || (n->unschedulable && c->shutdown_on_drain)));
+}
+
 struct self self_from(const struct store *s, const struct config *c, const struct host_addr *found)
 {
 	static const struct host_addr none;
@@ -129,9 +162,13 @@ struct self self_from(const struct store *s, const struct config *c, const struc
 	self.router_id = self.node ? router_id(c, &self) : 0;
 	self.priority[FAM_IPV4] = self.priority[FAM_IPV6] = DEFAULT_PRIORITY;
 	self.services = services(global, c, self.node);
+	self.max_paths = max_paths(s, c);
+	self.log_severity = log_severity(s, c);
+	self.graceful_shutdown = shuts_down(c, self.node);
 	if (!global)
 		return self;
 	self.bind_node_ip = global->bind_node_ip;
+	self.cluster_routes = global->cluster_routes;
 	self.mesh = !global->has_mesh || global->mesh_enabled;
 	self.mesh_password = global->mesh_password;
 	if (global->mesh_restart_time)

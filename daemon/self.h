@@ -29,8 +29,12 @@ struct self {
 	bool mesh;		      /* node-to-node mesh is on (for nodes that are no reflectors) */
 	uint16_t mesh_restart_time;   /* s */
 	const char *mesh_password;    /* NULL none */
+	const char *log_severity;     /* logSeverityScreen; NULL: nothing is said */
 	uint32_t priority[FAM_COUNT]; /* normal route priority, 1024 */
 	struct service_conf services;
+	unsigned max_paths; /* ECMP width */
+	enum cluster_routes cluster_routes;
+	bool graceful_shutdown; /* all peers are asked to use this node's routes last */
 };
 /* Reads them from the store. Strings and node are borrowed from the store and the configuration. found: by family, what
  * detect_all() found on this machine; NULL: nothing. */
@@ -41,6 +45,8 @@ bool self_has_address(const struct self *self, const struct addr *a);
 
 /* By its name; NULL if there is none. */
 const struct obj_bgp_configuration *self_bgp_configuration(const struct store *s, const char *name);
+/* The one that overrides the default's for one node, "node.<name>"; NULL if there is none. */
+const struct obj_bgp_configuration *self_node_configuration(const struct store *s, const char *node);
 /* The port a node listens on: BGPConfiguration node.<name> may override the default one's. */
 uint16_t self_listen_port(const struct store *s, const struct config *c, const char *node);
 /* A node's AS: its own, the default BGPConfiguration's, 64512. */

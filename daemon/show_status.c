@@ -151,8 +151,8 @@ static void status_node(struct request *r)
 		out_addr(o, "cluster_id", "Reflector, cluster id", &cluster);
 	}
 	out_bool(o, "mesh", "Node-to-node mesh", self->mesh);
-	out_bool(o, "graceful_shutdown", r->d->config.graceful_shutdown ? "Graceful shutdown announced" : NULL,
-		 r->d->config.graceful_shutdown);
+	out_bool(o, "graceful_shutdown", self->graceful_shutdown ? "Graceful shutdown announced" : NULL,
+		 self->graceful_shutdown);
 }
 
 /* What only a remote datastore has. */

@@ -242,8 +242,7 @@ static void log_problems(struct speaker *s)
 	s->problems = now;
 }
 
-void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policy *import,
-		   struct policy *export)
+void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policies *policies)
 {
 	struct peer **old = s->peers;
 	unsigned was = s->count, i = 0, j = 0;
@@ -254,15 +253,9 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 	s->common.router_id = self->router_id;
 	s->common.cluster_id = self->cluster_id;
 	s->common.as = self->as;
+	s->common.graceful_shutdown = self->graceful_shutdown;
 	liveness_listen(s->d->liveness, self);
-	if (export)
-		policy_ref(export);
-	if (import)
-		policy_ref(import);
-	policy_unref(s->common.export);
-	policy_unref(s->common.import);
-	s->common.export = export;
-	s->common.import = import;
+	s->common.policies = policies;
 	s->cap = p->count + was;
 	s->peers = mem_calloc(s->cap, sizeof *s->peers);
 	s->count = 0;
@@ -628,8 +621,6 @@ void speaker_free(struct speaker *s, bool graceful)
 	dynamic_free(s->dynamic);
 	link_peers_free(s->links);
 	strbuf_free(&s->problems);
-	policy_unref(s->common.import);
-	policy_unref(s->common.export);
 	restart_free(s->restart);
 	free(s->common.held_text);
 	free(s);

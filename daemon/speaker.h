@@ -11,7 +11,8 @@
 #include "daemon/prefix_limit.h"
 
 struct speaker;
-struct dynamic; /* dynamic.h */
+struct dynamic;	 /* dynamic.h */
+struct policies; /* policies.h */
 struct range;
 struct link_peers; /* link.h */
 struct bmp_source; /* bmp_core.h */
@@ -63,9 +64,9 @@ void speaker_on_ready(void *arg, struct rib_peer *rib);
 struct speaker *speaker_new(struct daemon *d);
 /* Ends all sessions: gracefully (the peers keep our routes) or with a Cease. */
 void speaker_free(struct speaker *s, bool graceful);
-/* Adds, changes and removes peers with the least effect. Takes the wants (and empties p). */
-void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policy *import,
-		   struct policy *export);
+/* Adds, changes and removes peers with the least effect. Takes the wants (and empties p). The policies are borrowed
+ * until the next call; NULL: everything is accepted. */
+void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policies *policies);
 /* Not until the daemon's own start is complete (see restart_status). */
 bool speaker_has_started(const struct speaker *s);
 /* The datastore is in sync: the restart clock may look at the peers. */

@@ -394,14 +394,14 @@ static bool has_kind(const struct yaml_node *doc, bool (*is)(const char *kind))
 }
 
 /* Can a document that names no object of ours have been about one, had it been written right? Not if it is about
- * another API's objects, or a known kind that is not honoured. */
+ * another API's objects. */
 static bool may_be_ours(const struct yaml_node *doc, int kind)
 {
 	const struct yaml_node *api = yaml_get(doc, "apiVersion");
 
 	if (kind >= 0 || !api || api->type != YAML_SCALAR)
 		return true;
-	return strstr(api->text, "projectcalico.org") && !has_kind(doc, object_kind_is_unsupported);
+	return strstr(api->text, "projectcalico.org");
 }
 
 static void read_object(struct claims_file *f, const struct yaml_node *doc)

@@ -102,6 +102,8 @@ static struct yaml_node *make_pod_cidrs(struct arena *a, const struct yaml_node 
 static const struct form_field node_fields[] = {
 	{.from = "metadata.name", .to = "metadata.name"},
 	{.from = "metadata.labels", .to = "metadata.labels"},
+	{.from = "metadata.annotations", .to = "metadata.annotations", .lenient = true},
+	{.from = "spec.unschedulable", .to = "spec.unschedulable"},
 	ANNOTATION("ASNumber", "spec.bgp.asNumber"),
 	ANNOTATION("IPv4Address", "spec.bgp.ipv4Address"),
 	ANNOTATION("IPv6Address", "spec.bgp.ipv6Address"),
@@ -164,8 +166,10 @@ struct yaml_node *form_translate(const struct form *f, const struct yaml_node *d
 
 int form_field_to(const struct form *f, const char *to)
 {
+	size_t n = strcspn(to, "["); /* "metadata.annotations[calidris.io/gracefulShutdown]" */
+
 	for (unsigned i = 0; i < f->field_count; i++)
-		if (strcmp(f->fields[i].to, to) == 0)
+		if (strncmp(f->fields[i].to, to, n) == 0 && !f->fields[i].to[n])
 			return (int)i;
 	return -1;
 }

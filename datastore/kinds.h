@@ -4,6 +4,7 @@
 
 #include "datastore/schema.h"
 
-extern const struct schema bgp_configuration_schema, bgp_peer_schema, service_schema, endpoint_slice_schema;
+extern const struct schema bgp_configuration_schema, bgp_peer_schema, bgp_filter_schema, service_schema,
+    endpoint_slice_schema;
 
 #endif

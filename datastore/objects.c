@@ -24,6 +24,8 @@ static const struct schema_row node_rows[] = {
 	{.path = "spec.ipv6VXLANTunnelAddr", .type = &schema_addr, .af = AF_INET6, TAKEN(obj_node, vxlan_tunnel6)},
 	{.path = "spec.vxlanTunnelMACAddr", .type = &schema_mac, TAKEN(obj_node, vxlan_mac)},
 	{.path = "spec.vxlanTunnelMACAddrV6", .type = &schema_mac, TAKEN(obj_node, vxlan_mac6)},
+	{.path = "spec.unschedulable", .type = &schema_bool, OURS(obj_node, unschedulable)},
+	{.path = "spec.gracefulShutdown", .type = &schema_bool, OURS(obj_node, graceful_shutdown)},
 	QUIET("spec.orchRefs"), QUIET("spec.wireguard"), QUIET("spec.interfaces"),
 	{.path = "spec.addresses", .type = &schema_internal_ips, TAKEN(obj_node, internal)},
 	{.path = "status.podCIDRs", .type = &schema_prefixes, TAKEN(obj_node, pod_cidrs),
@@ -47,7 +49,7 @@ static const struct schema_row ip_pool_rows[] = {
 	{.path = "spec.nodeSelector", .type = &schema_text, TAKEN(obj_ip_pool, node_selector)},
 	QUIET("spec.namespaceSelector"), QUIET("spec.allowedUses"), QUIET("spec.assignmentMode"),
 	/* Forms of API v1 that the v3 API still knows by name. */
-	LATER("spec.ipip"), QUIET("spec.nat-outgoing"),
+	LATER("spec.ipip", .why = "a form of API v1: ipipMode says it"), QUIET("spec.nat-outgoing"),
 };
 
 static const struct schema_name migration_names[] = {
@@ -171,6 +173,7 @@ static const struct schema *const kinds[OBJ_KIND_COUNT] = {
     [OBJ_IP_POOL] = &ip_pool_schema,
     [OBJ_BGP_CONFIGURATION] = &bgp_configuration_schema,
     [OBJ_BGP_PEER] = &bgp_peer_schema,
+    [OBJ_BGP_FILTER] = &bgp_filter_schema,
     [OBJ_WORKLOAD_ENDPOINT] = &workload_endpoint_schema,
     [OBJ_BLOCK_AFFINITY] = &block_affinity_schema,
     [OBJ_IPAM_BLOCK] = &ipam_block_schema,
@@ -232,11 +235,6 @@ bool object_kind_is_foreign(const char *name)
 	return false;
 }
 
-bool object_kind_is_unsupported(const char *name)
-{
-	return strcmp(name, "BGPFilter") == 0;
-}
-
 const struct schema *object_schema(enum object_kind k)
 {
 	return kinds[k];
@@ -280,8 +278,6 @@ static bool check_kind(const struct yaml_node *doc, int kind, struct object_erro
 
 	if (!text)
 		return schema_refuse_field(err, doc, "kind", "missing: expected Node, IPPool, BGPPeer, ...");
-	if (object_kind_is_unsupported(text))
-		return schema_refuse_field(err, doc, "kind", "objects of the kind %s are not honoured yet", text);
 	if (kind < 0)
 		return schema_refuse_field(err, doc, "kind", "'%.60s' is not a known kind", text);
 	if (is_api(kind, api ? api : ""))
@@ -329,7 +325,7 @@ static void name_source(const struct form_field *field, struct object_error *err
 {
 	if (field->annotation)
 		snprintf(err->field, sizeof err->field, "metadata.annotations[%s]", field->annotation);
-	else if (field->from)
+	else if (field->from && strcmp(field->from, field->to) != 0)
 		snprintf(err->field, sizeof err->field, "%s", field->from);
 }
 

@@ -18,6 +18,7 @@ enum object_kind {
 	OBJ_IP_POOL,
 	OBJ_BGP_CONFIGURATION,
 	OBJ_BGP_PEER,
+	OBJ_BGP_FILTER,
 	OBJ_WORKLOAD_ENDPOINT,
 	OBJ_BLOCK_AFFINITY,
 	OBJ_IPAM_BLOCK,
@@ -61,6 +62,8 @@ struct obj_node {
 	unsigned pod_cidr_count;
 	struct addr internal[FAM_COUNT]; /* spec.addresses: the first InternalIP of each family */
 	uint16_t listen_port;		 /* 0 unset (not in Calico's Node; from BGPConfiguration node.<name>) */
+	bool unschedulable; /* it is cordoned, or being drained: unschedulable of Kubernetes' Node (ours in files) */
+	bool graceful_shutdown; /* gracefulShutdown (ours): it asks all its peers to use its routes last */
 };
 
 enum encap_mode { ENCAP_NEVER, ENCAP_ALWAYS, ENCAP_CROSS_SUBNET };
@@ -74,10 +77,20 @@ struct obj_ip_pool {
 	char *node_selector;
 };
 
+/* As it is written, "aa:nn" (RFC 1997) or "aa:nn:mm" (RFC 8092). */
 struct community {
 	uint32_t part[3];
-	uint8_t parts; /* 2: aa:nn; 3: large */
+	uint32_t parts; /* 2 or 3 */
 };
+bool community_parse(struct community *c, const char *text);
+
+/* A password's place in a Secret; NULL what is not said. */
+struct secret_ref {
+	char *name, *key;
+};
+
+/* Whose routes to the nodes' blocks reach the kernel by BGP; those of the other pools are somebody else's (Felix's). */
+enum cluster_routes { ROUTES_AUTO, ROUTES_ALL, ROUTES_NONE, ROUTES_NO_ENCAP, ROUTES_IPIP };
 
 struct obj_bgp_configuration {
 	struct object o; /* name "default" or "node.<name>" */
@@ -88,11 +101,25 @@ struct obj_bgp_configuration {
 	bool bind_node_ip;		       /* bindMode: NodeIP */
 	unsigned mesh_restart_time;	       /* nodeMeshMaxRestartTime in seconds; 0 unset (120) */
 	char *mesh_password;		       /* nodeMeshPassword (ours: text in a file datastore); NULL unset */
+	struct secret_ref mesh_secret;	       /* nodeMeshPassword.secretKeyRef */
 	char *log_severity;		       /* logSeverityScreen, NULL unset */
+	enum cluster_routes cluster_routes;    /* programClusterRoutes */
+	unsigned max_paths;		       /* maxPaths (ours); 0 unset */
 	unsigned ipv4_priority, ipv6_priority; /* ipv4NormalRoutePriority; 0 unset (1024) */
 	struct prefix *service_cluster, *service_external, *service_load_balancer; /* serviceClusterIPs, ... */
 	unsigned service_cluster_count, service_external_count, service_load_balancer_count;
 	bool no_load_balancer_aggregation; /* serviceLoadBalancerAggregation: Disabled */
+	struct named_community {
+		char *name;
+		struct community value;
+	} * communities;
+	unsigned community_count;
+	struct prefix_advertisement {
+		struct prefix cidr;
+		char **communities; /* names of the above, or communities themselves */
+		unsigned community_count;
+	} * advertisements; /* prefixAdvertisements */
+	unsigned advertisement_count;
 };
 
 enum on_off { CHOICE_AUTO, CHOICE_ON, CHOICE_OFF };
@@ -146,10 +173,51 @@ struct obj_bgp_peer {
 	bool manual_reverse_peering; /* reversePeering: Manual */
 	bool passive;		     /* passive (ours) */
 	char *password;		     /* password (ours: text in a file datastore); NULL unset */
+	struct secret_ref secret;    /* password.secretKeyRef */
+	struct addr reachable_by;    /* reachableBy; none unset */
 	struct peer_options opt;
 	struct peer_bfd bfd;
 	char *shutdown_text; /* shutdownMessage (RFC 9003); NULL unset */
 	char *interface;     /* interface: link-local and unnumbered peers; NULL unset */
+	char **filters;	     /* names of BGPFilters, in order */
+	unsigned filter_count;
+};
+
+/* A BGPFilter's: operations of a rule, of which one is set in each. */
+struct filter_operation {
+	struct community add_community; /* parts 0: unset */
+	uint32_t *prepend;		/* prependASPath.prefix: as it will stand in the path; NULL unset */
+	unsigned prepend_count;
+	uint32_t set_priority; /* 0 unset */
+};
+
+/* A rule of a BGPFilter; the conditions that are set hold all together. */
+struct filter_rule {
+	struct prefix cidr;
+	bool has_cidr;
+	enum filter_operator { FILTER_ANY, FILTER_EQUAL, FILTER_NOT_EQUAL, FILTER_IN, FILTER_NOT_IN } op;
+	bool has_min, has_max; /* prefixLength */
+	unsigned min_length, max_length;
+	bool remote_peers; /* source: RemotePeers */
+	char *interface;   /* with '*' and '?' for any text and any character; NULL unset */
+	enum filter_peer_type { FILTER_PEER_ANY, FILTER_PEER_EBGP, FILTER_PEER_IBGP } peer_type;
+	struct community *communities; /* communities.values */
+	unsigned community_count;
+	uint32_t *as_path; /* asPathPrefix */
+	unsigned as_path_count;
+	uint32_t priority; /* 0 unset */
+	bool reject;	   /* action */
+	struct filter_operation *operations;
+	unsigned operation_count;
+};
+
+enum filter_direction { FILTER_IMPORT, FILTER_EXPORT, FILTER_DIRECTIONS };
+struct obj_bgp_filter {
+	struct object o;
+	struct filter_rules {
+		struct filter_rule *rules;
+		unsigned count;
+	} rules[FILTER_DIRECTIONS][FAM_COUNT]; /* importV4, ... */
 };
 
 struct obj_workload_endpoint {
@@ -250,8 +318,6 @@ bool object_is_nobody(const struct yaml_node *doc);
 /* Is this a kind of Calico's that has nothing to say about routes (Profile, FelixConfiguration, ...)? Such documents
  * are left out quietly. */
 bool object_kind_is_foreign(const char *name);
-/* One that has, but is not honoured yet (BGPFilter)? object_decode() refuses these. */
-bool object_kind_is_unsupported(const char *name);
 void object_free(struct object *o);
 
 #endif

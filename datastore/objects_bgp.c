@@ -5,9 +5,35 @@
 #include "datastore/rows.h"
 
 /* clang-format off */
+static const struct schema_row named_community_rows[] = {
+	{.path = "name", .type = &schema_text, .required = true, .min = 1, .max = 253, TAKEN(named_community, name)},
+	{.path = "value", .type = &schema_community, .required = true, TAKEN(named_community, value)},
+};
+static const struct schema_row prefix_advertisement_rows[] = {
+	{.path = "cidr", .type = &schema_prefix, .required = true, TAKEN(prefix_advertisement, cidr)},
+	{.path = "communities", .type = &schema_texts, TAKEN(prefix_advertisement, communities),
+	 .second = offsetof(struct prefix_advertisement, community_count)},
+};
+/* clang-format on */
+
+static const struct schema named_community_schema = {
+    SCHEMA_ROWS(named_community_rows),
+    .size = sizeof(struct named_community),
+};
+static const struct schema prefix_advertisement_schema = {
+    SCHEMA_ROWS(prefix_advertisement_rows),
+    .size = sizeof(struct prefix_advertisement),
+};
+
+/* clang-format off */
 static const struct schema_name bind_names[] = {{"", false}, {"None", false}, {"NodeIP", true}, {0}};
 
 static const struct schema_name aggregation_names[] = {{"", false}, {"Enabled", false}, {"Disabled", true}, {0}};
+
+static const struct schema_name cluster_routes_names[] = {
+	{"", ROUTES_AUTO}, {"Enabled", ROUTES_ALL}, {"Disabled", ROUTES_NONE}, {"EnabledNoEncapOnly", ROUTES_NO_ENCAP},
+	{"EnabledIPIPOnly", ROUTES_IPIP}, {0},
+};
 
 static const struct schema_row bgp_configuration_rows[] = {
 	ROWS_OF_ALL(QUIET("metadata.namespace")),
@@ -24,6 +50,7 @@ static const struct schema_row bgp_configuration_rows[] = {
 	/* Ours: the text itself. */
 	{.path = "spec.nodeMeshPassword", .type = &schema_text, .min = 1, .max = 80,
 	 OURS(obj_bgp_configuration, mesh_password)},
+	{.path = "spec.maxPaths", .type = &schema_uint, .min = 1, .max = 128, OURS(obj_bgp_configuration, max_paths)},
 	{.path = "spec.ipv4NormalRoutePriority", .type = &schema_uint, .min = 1, .max = 2147483646,
 	 TAKEN(obj_bgp_configuration, ipv4_priority)},
 	{.path = "spec.ipv6NormalRoutePriority", .type = &schema_uint, .min = 1, .max = 2147483646,
@@ -37,9 +64,16 @@ static const struct schema_row bgp_configuration_rows[] = {
 	 .second = offsetof(struct obj_bgp_configuration, service_load_balancer_count)},
 	{.path = "spec.serviceLoadBalancerAggregation", .type = &schema_enum, .names = aggregation_names,
 	 TAKEN(obj_bgp_configuration, no_load_balancer_aggregation)},
-	LATER("spec.communities"), LATER("spec.prefixAdvertisements"),
-	LATER("spec.ignoredInterfaces"), LATER("spec.localWorkloadPeeringIPV4"), LATER("spec.localWorkloadPeeringIPV6"),
-	LATER("spec.programClusterRoutes", .def = "Enabled|EnabledNoEncapOnly"),
+	{.path = "spec.communities", .type = &schema_items, .items = &named_community_schema,
+	 TAKEN(obj_bgp_configuration, communities), .second = offsetof(struct obj_bgp_configuration, community_count)},
+	{.path = "spec.prefixAdvertisements", .type = &schema_items, .items = &prefix_advertisement_schema,
+	 TAKEN(obj_bgp_configuration, advertisements),
+	 .second = offsetof(struct obj_bgp_configuration, advertisement_count)},
+	/* Connected networks are not announced, so there is none to leave out. */
+	QUIET("spec.ignoredInterfaces"),
+	LATER("spec.localWorkloadPeeringIPV4"), LATER("spec.localWorkloadPeeringIPV6"),
+	{.path = "spec.programClusterRoutes", .type = &schema_enum, .names = cluster_routes_names,
+	 TAKEN(obj_bgp_configuration, cluster_routes)},
 };
 
 static const struct schema_name next_hop_names[] = {
@@ -83,8 +117,18 @@ static const struct schema_row bgp_peer_rows[] = {
 	 TAKEN(obj_bgp_peer, no_source_address)},
 	{.path = "spec.reversePeering", .type = &schema_enum, .names = reverse_names,
 	 TAKEN(obj_bgp_peer, manual_reverse_peering)},
-	LATER("spec.filters"), LATER("spec.reachableBy"), LATER("spec.localWorkloadSelector"),
+	{.path = "spec.filters", .type = &schema_texts, TAKEN(obj_bgp_peer, filters),
+	 .second = offsetof(struct obj_bgp_peer, filter_count)},
+	LATER("spec.localWorkloadSelector"),
+	LATER("spec.reachableBy"),
 	LATER("spec.password.secretKeyRef"),
+	/* Calico Enterprise's. */
+	LATER("spec.failureDetectionMode", .def = "None", .why = "Calico Enterprise's: bfd says it here"),
+	LATER("spec.restartMode", .def = "GracefulRestart",
+	      .why = "Calico Enterprise's: longLivedStaleTime says it here"),
+	LATER("spec.birdGatewayMode", .def = "Recursive",
+	      .why = "Calico Enterprise's: next hops on a connected network are used as they are"),
+	LATER("spec.externalNetwork", .why = "Calico Enterprise's"),
 	/* Ours: what Calico's API has no field for. */
 	{.path = "spec.password", .type = &schema_text, .min = 1, .max = 80, OURS(obj_bgp_peer, password)},
 	{.path = "spec.holdTime", .type = &schema_seconds, .min = 3, .max = 65535, OURS(obj_bgp_peer, hold_time)},
@@ -123,7 +167,8 @@ static const struct schema_row bgp_peer_rows[] = {
 	 OURS(obj_bgp_peer, bfd.multiplier)},
 	{.path = "spec.bfd.minimumTtl", .type = &schema_uint, .min = 1, .max = 255, OURS(obj_bgp_peer, bfd.min_ttl)},
 	{.path = "spec.bfd.passiveMode", .type = &schema_bool, OURS(obj_bgp_peer, bfd.passive)},
-	LATER("spec.bfd.echoMode", .def = "false"), LATER("spec.bfd.echoInterval"),
+	LATER("spec.bfd.echoMode", .def = "false", .why = "there is no echo function (RFC 5880 6.4)"),
+	LATER("spec.bfd.echoInterval", .why = "there is no echo function (RFC 5880 6.4)"),
 };
 /* clang-format on */
 

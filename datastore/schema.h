@@ -1,6 +1,9 @@
 /* The schema-table machinery: a kind of object is a table of rows, a row is a field. Decoding, defaults, the content
  * digest and freeing are walks over the same rows, so a field is described in one place only.
  *
+ * Rows of ours are annotations, too, as API servers drop fields that they do not know: "spec.bfd.enabled" may stand as
+ * "calidris.io/bfd.enabled", or in the map "calidris.io/bfd".
+ *
  * Rows of one map stand together in the table ("spec.bgp.x" next to "spec.bgp.y"), as the walk narrows the range of
  * rows map by map. A row without a type is a field that is known but not decoded. */
 #ifndef DATASTORE_SCHEMA_H
@@ -53,6 +56,8 @@ struct schema_row {
 	uint64_t min, max;		 /* numbers: the range; texts: the length; max 0: no limit */
 	uint8_t af;			 /* addresses: the family; 0: any */
 	const struct schema_name *names; /* enumerations, ended by a row without text */
+	const struct schema *items;	 /* lists of maps: what each of them is; at most `max` of them */
+	const char *why;		 /* LATER: why not; NULL: not yet */
 	const char *def; /* taken if the field is absent; LATER: what is not worth a word ("a|b": either) */
 };
 
@@ -69,18 +74,22 @@ struct schema {
 	unsigned row_count;
 	size_t size; /* of the object */
 	bool namespaced;
-	bool lax; /* what no row names is of no consequence, and not reported: of other people's APIs */
-	/* What no single row can say: fields that exclude each other, or a format of its own. NULL: nothing. */
+	bool lax;    /* what no row names is of no consequence, and not reported: of other people's APIs */
+	bool strict; /* what no row names makes it refused: whoever ignored it would do the opposite of what is meant */
+	/* What no single row can say: fields that exclude each other, or a format of its own. NULL: nothing.
+	 * Of an item of a list `doc` is the item. */
 	bool (*finish)(void *object, const struct yaml_node *doc, struct object_error *err);
 	/* What finish() made: its part of the digest, and its end. */
 	void (*put)(const void *object, struct strbuf *out);
 	void (*drop)(void *object);
 };
 
-extern const struct schema_type schema_bool, schema_loose_bool, schema_uint, schema_as, schema_seconds, schema_text,
-    schema_object_name, schema_ifname, schema_mac, schema_enum, schema_flags, schema_addr, schema_host_addr,
-    schema_endpoint, schema_cluster_id, schema_prefix, schema_prefixes, schema_cidrs, schema_internal_ips,
-    schema_selector, schema_labels, schema_affinity;
+/* schema_items is a list of maps, stored as an array of row->items->size octets each, its length at row->second. */
+extern const struct schema_type schema_items, schema_bool, schema_loose_bool, schema_uint, schema_as, schema_seconds,
+    schema_text, schema_object_name, schema_ifname, schema_mac, schema_enum, schema_flags, schema_addr,
+    schema_host_addr, schema_endpoint, schema_cluster_id, schema_prefix, schema_prefixes, schema_cidrs, schema_selector,
+    schema_internal_ips, schema_labels, schema_affinity, schema_texts, schema_as_list, schema_community,
+    schema_communities;
 
 /* Fields that are not taken, as object_decode() reports them. */
 struct schema_report {
@@ -91,7 +100,8 @@ struct schema_report {
 /* Decodes into a zeroed object. On failure the object is to be given to schema_drop() all the same. */
 bool schema_decode(const struct schema *s, const struct yaml_node *doc, void *object, struct schema_report report,
 		   struct object_error *err);
-/* The digest of all that was decoded. */
+/* Appends what identifies all that was decoded; and the digest of that. */
+void schema_put(const struct schema *s, const void *object, struct strbuf *out);
 uint64_t schema_digest(const struct schema *s, const void *object);
 /* Frees what the object's fields hold, not the object. */
 void schema_drop(const struct schema *s, void *object);

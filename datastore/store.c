@@ -398,12 +398,20 @@ static void log_refusal(const struct store_refusal *r)
 	free(text);
 }
 
+static void refusals_changed(struct store *s, const struct store_refusal *r)
+{
+	if (s->ops.on_refusals && !r->warning)
+		s->ops.on_refusals(s->arg);
+}
+
 void refusals_note(struct store *s, struct refusal_set *set, const struct store_refusal *r)
 {
 	struct refusal *entry = find_stale(set, r);
 
 	if (entry) {
 		entry->stale = false;
+		if (entry->r.last_good != r->last_good)
+			refusals_changed(s, r);
 		entry->r.last_good = r->last_good;
 		free(entry->r.source);
 		entry->r.source = mem_strdup(r->source);
@@ -424,6 +432,7 @@ void refusals_note(struct store *s, struct refusal_set *set, const struct store_
 	s->refusal_count++;
 	s->warning_count += r->warning;
 	log_refusal(r);
+	refusals_changed(s, r);
 }
 
 static void drop_stale(struct store *s, struct refusal_set *set, bool quietly)
@@ -440,6 +449,7 @@ static void drop_stale(struct store *s, struct refusal_set *set, bool quietly)
 			char *text = refusal_text(&entry->r);
 			log_info("datastore", "resolved: %s", text);
 			free(text);
+			refusals_changed(s, &entry->r);
 		}
 		refusal_free(s, entry);
 	}

@@ -16,6 +16,9 @@ struct store_ops {
 	void (*on_change)(void *arg, const struct object *before, const struct object *after);
 	/* Everything that was there at the start has been delivered (once per (re)connection; a mere diff later). */
 	void (*on_sync)(void *arg);
+	/* There are other objects that are refused than before (fields that are not honoured do not count). May be
+	 * NULL. */
+	void (*on_refusals)(void *arg);
 };
 
 struct store *store_new(struct loop *loop, const struct store_ops *ops, void *arg);

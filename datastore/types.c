@@ -81,25 +81,35 @@ static bool decode_uint(const struct schema_row *row, const struct yaml_node *n,
 	return true;
 }
 
-/* RFC 5396: asplain, and asdot ("1.10" is 65546). AS 0 is reserved (RFC 7607). */
+/* RFC 5396: asplain, and asdot ("1.10" is 65546). */
+bool type_as_of_text(const char *text, uint32_t *as)
+{
+	const char *dot = strchr(text, '.');
+	char high[8];
+	uint64_t h = 0, v;
+
+	if (dot) {
+		snprintf(high, sizeof high, "%.*s", (int)(dot - text), text);
+		if (dot - text >= (int)sizeof high || !schema_number(high, UINT16_MAX, &h) ||
+		    !schema_number(dot + 1, UINT16_MAX, &v))
+			return false;
+	} else if (!schema_number(text, UINT32_MAX, &v)) {
+		return false;
+	}
+	*as = (uint32_t)(h << 16 | v);
+	return true;
+}
+
+/* AS 0 is reserved (RFC 7607). */
 static bool decode_as(const struct schema_row *row, const struct yaml_node *n, void *object, struct object_error *err)
 {
-	const char *dot = strchr(n->text, '.');
-	char high[8];
-	uint64_t h, v;
+	uint32_t as;
 
-	if (!dot && !schema_number(n->text, UINT32_MAX, &v))
+	if (!type_as_of_text(n->text, &as))
 		return type_refuse(row, n, err);
-	if (dot) {
-		snprintf(high, sizeof high, "%.*s", (int)(dot - n->text), n->text);
-		if (dot - n->text >= (int)sizeof high || !schema_number(high, UINT16_MAX, &h) ||
-		    !schema_number(dot + 1, UINT16_MAX, &v))
-			return type_refuse(row, n, err);
-		v |= h << 16;
-	}
-	if (v == 0)
+	if (as == 0)
 		return schema_refuse(err, n, "AS 0 is reserved (RFC 7607)");
-	type_store_number(row, object, v);
+	type_store_number(row, object, as);
 	return true;
 }
 

@@ -13,5 +13,7 @@ void type_put_text(const struct schema_row *row, const void *object, struct strb
 void type_drop_text(const struct schema_row *row, void *object);
 /* "expected ..., not '...'"; returns false. */
 bool type_refuse(const struct schema_row *row, const struct yaml_node *n, struct object_error *err);
+/* RFC 5396; AS 0 included. */
+bool type_as_of_text(const char *text, uint32_t *as);
 
 #endif

@@ -13,7 +13,8 @@ static bool is_family(const struct schema_row *row, const struct addr *a)
 
 static bool refuse_family(const struct schema_row *row, const struct yaml_node *n, struct object_error *err)
 {
-	return schema_refuse(err, n, "expected an IPv%c address, not '%.60s'", row->af == AF_INET ? '4' : '6', n->text);
+	return schema_refuse(err, n, "expected %s of IPv%c, not '%.60s'", row->type->expects,
+			     row->af == AF_INET ? '4' : '6', n->text);
 }
 
 /* What no node, peer or tunnel can have: unspecified, multicast, broadcast. (Loopback is for those who know.) */
@@ -130,6 +131,8 @@ static bool decode_prefix(const struct schema_row *row, const struct yaml_node *
 
 	if (!prefix_parse(&p, n->text))
 		return type_refuse(row, n, err);
+	if (!is_family(row, &p.addr))
+		return refuse_family(row, n, err);
 	memcpy(schema_place(object, row->offset), &p, sizeof p);
 	return true;
 }

@@ -52,10 +52,11 @@ struct policy_op {
 
 struct policy_rule {
 	/* conditions; unset ones hold */
+	uint8_t families; /* bit per enum family; 0: any */
 	bool has_prefix;
 	struct prefix prefix;
 	enum match_operator op;
-	uint8_t min_len, max_len;  /* of the route's prefix, 0 and 0: any */
+	uint8_t min_len, max_len;  /* of the route's prefix, 0 and 0: any; with a prefix part of what op asks for */
 	uint8_t sources;	   /* bit per enum route_source; 0: any */
 	bool ibgp_only, ebgp_only; /* the peer the route comes from or goes to */
 	enum priority_match priority_match;
@@ -64,6 +65,7 @@ struct policy_rule {
 	uint32_t community, large_community[3]; /* that the route must carry, written as in struct policy_op */
 	const uint32_t *as_path;		/* AS_PATH begins with these (on export: as the peer will see it) */
 	unsigned as_path_len;			/* 0: any */
+	const char *interface; /* that the route leads over; '*' stands for any text, '?' for a character; NULL: any */
 	/* what to do */
 	enum rule_action action;
 	const struct policy_op *ops; /* in order */
@@ -88,6 +90,7 @@ struct policy_input {
 	const struct attrs *attrs; /* NULL: without communities and AS_PATH */
 	uint32_t put_as;	   /* on export: what will stand in front of AS_PATH, put_count times */
 	unsigned put_count;
+	const char *interface; /* that the route leads over; NULL or "": none, or it is not known */
 };
 struct policy_result {
 	bool accept;

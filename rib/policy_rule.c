@@ -23,31 +23,65 @@ static const struct bgp_attrs *match_attrs(struct match *m)
 	return &m->attrs;
 }
 
+static bool match_family(const struct policy_rule *r, struct match *m)
+{
+	return !r->families || r->families >> family_of_af(m->in->prefix.addr.af) & 1;
+}
+
+/* An upper bound of 0 is none: a rule for exactly the default route has a prefix. */
+static bool fits_length(const struct policy_rule *r, uint8_t len)
+{
+	return len >= r->min_len && (!r->max_len || len <= r->max_len);
+}
+
+/* What is not in a range of prefixes may still be within the prefix. */
 static bool match_prefix(const struct policy_rule *r, struct match *m)
 {
 	const struct prefix *prefix = &m->in->prefix;
+	bool fits = fits_length(r, prefix->len);
 
 	if (!r->has_prefix)
-		return true;
+		return fits;
 	switch (r->op) {
 	case MATCH_EQUAL:
-		return prefix_equal(&r->prefix, prefix);
+		return fits && prefix_equal(&r->prefix, prefix);
 	case MATCH_NOT_EQUAL:
-		return !prefix_equal(&r->prefix, prefix);
+		return !(fits && prefix_equal(&r->prefix, prefix));
 	case MATCH_IN:
-		return prefix_covers(&r->prefix, prefix);
+		return fits && prefix_covers(&r->prefix, prefix);
 	case MATCH_NOT_IN:
-		return !prefix_covers(&r->prefix, prefix);
+		return !(fits && prefix_covers(&r->prefix, prefix));
 	}
 	return false;
 }
 
-static bool match_length(const struct policy_rule *r, struct match *m)
+/* A pattern against a text: '*' and '?'. Where a star failed, the last one takes a character more. */
+static bool matches_pattern(const char *pattern, const char *text)
 {
-	uint8_t len = m->in->prefix.len;
+	const char *star = NULL, *from = NULL;
 
-	/* An upper bound of 0 is none: a rule for exactly the default route has a prefix. */
-	return len >= r->min_len && (!r->max_len || len <= r->max_len);
+	while (*text) {
+		if (*pattern == '*') {
+			star = ++pattern;
+			from = text;
+		} else if (*pattern == '?' || *pattern == *text) {
+			pattern++;
+			text++;
+		} else if (star) {
+			pattern = star;
+			text = ++from;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return !*pattern;
+}
+
+static bool match_interface(const struct policy_rule *r, struct match *m)
+{
+	return !r->interface || matches_pattern(r->interface, m->in->interface ? m->in->interface : "");
 }
 
 static bool match_source(const struct policy_rule *r, struct match *m)
@@ -94,8 +128,8 @@ static bool match_as_path(const struct policy_rule *r, struct match *m)
 
 /* The cheap and telling ones first. */
 static bool (*const conditions[])(const struct policy_rule *r, struct match *m) = {
-    match_source, match_length,	   match_session,	  match_priority,
-    match_prefix, match_community, match_large_community, match_as_path,
+    match_family,    match_source,    match_session,	     match_priority, match_prefix,
+    match_interface, match_community, match_large_community, match_as_path,
 };
 
 bool rule_matches(const struct policy_rule *r, struct match *m)
@@ -166,19 +200,42 @@ void rule_apply(const struct policy_rule *r, struct bgp_attrs *a, struct arena *
 	{                                                                        \
 		AT(member), sizeof *((struct policy_rule *)0)->member, AT(count) \
 	}
-/* `why` is text and follows separately. A new field of struct policy_rule belongs here. */
+/* Texts follow separately. A new field of struct policy_rule belongs here. */
 static const struct field {
 	size_t at, size; /* of the field; of one item, if it points at a list */
 	size_t count_at; /* where the list's length is; 0: no list */
 } fields[] = {
-    PLAIN(has_prefix), PLAIN(prefix),	       PLAIN(op),
-    PLAIN(min_len),    PLAIN(max_len),	       PLAIN(sources),
-    PLAIN(ibgp_only),  PLAIN(ebgp_only),       PLAIN(priority_match),
-    PLAIN(priority),   PLAIN(has_community),   PLAIN(has_large_community),
-    PLAIN(community),  PLAIN(large_community), LIST(as_path, as_path_len),
-    PLAIN(action),     LIST(ops, op_count),
+    PLAIN(families),
+    PLAIN(has_prefix),
+    PLAIN(prefix),
+    PLAIN(op),
+    PLAIN(min_len),
+    PLAIN(max_len),
+    PLAIN(sources),
+    PLAIN(ibgp_only),
+    PLAIN(ebgp_only),
+    PLAIN(priority_match),
+    PLAIN(priority),
+    PLAIN(has_community),
+    PLAIN(has_large_community),
+    PLAIN(community),
+    PLAIN(large_community),
+    LIST(as_path, as_path_len),
+    PLAIN(action),
+    LIST(ops, op_count),
 };
 #define FIELDS (sizeof fields / sizeof *fields)
+
+static const size_t texts[] = {AT(why), AT(interface)};
+#define TEXTS (sizeof texts / sizeof *texts)
+
+static const char *text_of(const struct policy_rule *r, unsigned i)
+{
+	const char *text;
+
+	memcpy(&text, (const char *)r + texts[i], sizeof text);
+	return text;
+}
 
 /* The field's bytes, or those of its list. */
 static struct span content(const struct policy_rule *r, const struct field *f)
@@ -195,7 +252,13 @@ static struct span content(const struct policy_rule *r, const struct field *f)
 void rule_copy(struct policy_rule *to, const struct policy_rule *from)
 {
 	*to = *from;
-	to->why = mem_strdup(from->why ? from->why : "");
+	if (!to->why)
+		to->why = "";
+	for (unsigned i = 0; i < TEXTS; i++) {
+		char *copy = text_of(to, i) ? mem_strdup(text_of(to, i)) : NULL;
+
+		memcpy((char *)to + texts[i], &copy, sizeof copy);
+	}
 	for (unsigned i = 0; i < FIELDS; i++) {
 		struct span c = content(from, &fields[i]);
 		void *copy;
@@ -209,7 +272,8 @@ void rule_copy(struct policy_rule *to, const struct policy_rule *from)
 
 void rule_clear(struct policy_rule *r)
 {
-	free((void *)(uintptr_t)r->why);
+	for (unsigned i = 0; i < TEXTS; i++)
+		free((void *)(uintptr_t)text_of(r, i));
 	for (unsigned i = 0; i < FIELDS; i++)
 		if (fields[i].count_at)
 			free((void *)(uintptr_t)content(r, &fields[i]).p);
@@ -223,7 +287,13 @@ bool rule_equal(const struct policy_rule *a, const struct policy_rule *b)
 		if (x.len != y.len || (x.len && memcmp(x.p, y.p, x.len) != 0))
 			return false;
 	}
-	return strcmp(a->why, b->why) == 0;
+	for (unsigned i = 0; i < TEXTS; i++) {
+		const char *x = text_of(a, i), *y = text_of(b, i);
+
+		if (!x != !y || (x && strcmp(x, y) != 0))
+			return false;
+	}
+	return true;
 }
 
 uint32_t rule_hash(const struct policy_rule *r, uint32_t h)
@@ -233,5 +303,7 @@ uint32_t rule_hash(const struct policy_rule *r, uint32_t h)
 
 		h = h * 31 + (uint32_t)(c.len ? hash_bytes(c.p, c.len) : 0);
 	}
-	return h * 31 + hash_str(r->why);
+	for (unsigned i = 0; i < TEXTS; i++)
+		h = h * 31 + (text_of(r, i) ? hash_str(text_of(r, i)) : 0);
+	return h;
 }

@@ -240,6 +240,20 @@ void rib_reselect(struct rib *r, const struct prefix *within)
 	}
 }
 
+void rib_set_max_paths(struct rib *r, unsigned max_paths)
+{
+	static const struct prefix all[FAM_COUNT] = {
+	    [FAM_IPV4] = {.addr.af = AF_INET},
+	    [FAM_IPV6] = {.addr.af = AF_INET6},
+	};
+
+	if (r->conf.max_paths == max_paths)
+		return;
+	r->conf.max_paths = max_paths;
+	for (int f = 0; f < FAM_COUNT; f++)
+		rib_reselect(r, &all[f]);
+}
+
 void rib_nexthop_update(struct rib *r, const struct addr *addr, bool reachable, uint32_t metric)
 {
 	for (struct nexthop *nh = attrs_nexthop_chain(r->attrs, addr); nh; nh = nh->sibling) {

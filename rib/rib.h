@@ -128,6 +128,9 @@ void rib_local_unset(struct rib *r, const struct prefix *p);
 /* What is known about a next hop changed: routes over it are decided again. */
 void rib_nexthop_update(struct rib *r, const struct addr *nh, bool reachable, uint32_t metric);
 
+/* Another ECMP width. */
+void rib_set_max_paths(struct rib *r, unsigned max_paths);
+
 /* Tells the sink again what is selected for every prefix within this one: how it carries them out has changed. */
 void rib_reselect(struct rib *r, const struct prefix *within);
 

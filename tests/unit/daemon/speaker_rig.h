@@ -183,7 +183,7 @@ static inline void apply(const struct peer_want *w, unsigned n)
 
 	self.ip[FAM_IPV4].addr = addr_of("127.0.0.1");
 	self.ip[FAM_IPV6].addr = addr_of("2001:db8::1");
-	speaker_apply(d.speaker, &p, &self, NULL, NULL);
+	speaker_apply(d.speaker, &p, &self, NULL);
 }
 
 static inline struct peer *peer_of(const char *remote)

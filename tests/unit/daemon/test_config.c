@@ -165,6 +165,7 @@ static const struct {
     {"bgp.graceful_restart.restart_time", "4095", "4095", {"4096", "0"}},
     {"bgp.graceful_restart.long_lived_stale_time", "86400", "86400", {"16777216", "1d"}},
     {"bgp.graceful_shutdown.announce", "yes", "true", {"1"}},
+    {"bgp.graceful_shutdown.on_drain", "no", "false", {"maybe"}},
     {"bgp.graceful_shutdown.honour", "no", "false", {"never"}},
     {"bgp.both_families", "no", "false", {"2"}},
     {"bgp.max_paths", "1", "1", {"0", "129"}},

@@ -1,6 +1,9 @@
 /* prefixLimit: what it counts, what happens beyond it, and how a session that it holds down comes back. */
 #include "tests/unit/daemon/speaker_rig.h"
 
+#include "daemon/policies.h"
+#include "datastore/backend.h"
+
 /* ---- Judging ---- */
 
 static const struct step {
@@ -223,20 +226,45 @@ START_TEST(test_families)
 }
 END_TEST
 
+static void on_filter(void *arg, struct yaml_node *doc)
+{
+	struct object_error err;
+	char *name;
+	int kind;
+	struct object *o = object_decode(doc, &err, &kind, &name, NULL, NULL);
+
+	ck_assert_msg(o != NULL, "%s: %s", err.field, err.reason);
+	free(name);
+	o->source = mem_strdup("a test");
+	store_put(arg, o);
+}
+
+static void on_change(void *arg, const struct object *before, const struct object *after)
+{
+	(void)arg;
+	(void)before;
+	(void)after;
+}
+
 /* What counts is what was received: a route that import rejects takes room too. */
 START_TEST(test_rejected_counts)
 {
-	const struct policy_rule rule = {.action = RULE_REJECT, .why = "nothing is taken"};
-	struct policy *none = policy_new("none", &rule, 1, RULE_REJECT);
+	static const char filter[] = "{kind: BGPFilter, apiVersion: projectcalico.org/v3, metadata: {name: none}, "
+				     "spec: {importV4: [{action: Reject}]}}";
+	static const struct store_ops ops = {.on_change = on_change};
+	struct store *store = store_new(d.loop, &ops, NULL);
+	struct policies *policies = policies_new(store);
 	struct peer_want w[] = {want(TWO, V4)};
 	struct self self = {.name = "a", .as = OUR_AS, .router_id = 0x0a000001};
 	struct peering p = {.want = mem_dup(w, sizeof w), .count = 1};
+	struct yaml_error err;
 	int fd;
 
+	ck_assert(yaml_parse(filter, strlen(filter), on_filter, store, &err));
 	p.want[0].opt.prefix_limit = 1;
+	p.want[0].filters = mem_strdup("none");
 	self.ip[FAM_IPV4].addr = addr_of("127.0.0.1");
-	speaker_apply(d.speaker, &p, &self, none, NULL);
-	policy_unref(none);
+	speaker_apply(d.speaker, &p, &self, policies);
 	fd = establish(TWO, V4);
 	announce(fd, "10.1.0.0/24");
 	settle();
@@ -245,6 +273,10 @@ START_TEST(test_rejected_counts)
 	announce(fd, "10.2.0.0/24");
 	TURN_UNTIL(peer_of(TWO)->limit.down, 3);
 	close(fd);
+	p = (struct peering){0};
+	speaker_apply(d.speaker, &p, &self, NULL);
+	policies_free(policies);
+	store_free(store);
 }
 END_TEST
 
@@ -309,7 +341,7 @@ START_TEST(test_dynamic)
 
 	ck_assert(prefix_parse(&p.ranges[0].opt.range, "127.0.0.0/24"));
 	self.ip[FAM_IPV4].addr = addr_of("127.0.0.1");
-	speaker_apply(d.speaker, &p, &self, NULL, NULL);
+	speaker_apply(d.speaker, &p, &self, NULL);
 	fd = dial(TWO);
 	TURN_UNTIL(speaker_find(d.speaker, TWO), 3);
 	close(fd);

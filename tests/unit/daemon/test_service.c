@@ -2,7 +2,7 @@
  * it must and nothing else. Over a whole daemon whose objects are put into the store by hand. */
 #include "daemon/service.h"
 
-#include "daemon/export.h"
+#include "daemon/policies.h"
 #include "tests/unit/daemon/store_rig.h"
 
 /* ---- What is announced ---- */
@@ -320,15 +320,18 @@ static bool exported(struct daemon *d, const struct self *self, const char *pref
 		     const char **why)
 {
 	static char text[200];
-	struct policy *policy = export_policy(d->store, self);
+	struct policies *policies = policies_new(d->store);
+	const struct policy *policy;
 	struct policy_input in = {.source = source, .ibgp = ibgp, .local_pref = local_pref_of_priority(1024)};
 	struct policy_result r;
 
 	ck_assert(prefix_parse(&in.prefix, prefix));
+	policies_update(policies, self);
+	policy = policies_get(policies, NULL)->export;
 	r = policy_eval(policy, &in);
 	snprintf(text, sizeof text, "%s", r.why ? r.why : "");
 	*why = text;
-	policy_unref(policy);
+	policies_free(policies);
 	return r.accept;
 }
 

@@ -325,6 +325,7 @@ START_TEST(objects_in_force)
 	expect(d, "show objects bgppeer", "no objects\n");
 	expect(d, "show objects pods",
 	       "error: there are no objects of kind \"pods\"; kinds are Node, IPPool, BGPConfiguration, BGPPeer, "
+	       "BGPFilter, "
 	       "WorkloadEndpoint, BlockAffinity, IPAMBlock, Service, EndpointSlice");
 	EXPECT_PARTS(d, "json show objects Node",
 		     "{\"kind\": \"Node\", \"name\": \"n1\", \"source\": \"/tmp/calidris-show-",

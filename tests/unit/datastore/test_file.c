@@ -225,16 +225,12 @@ START_TEST(test_other_kinds)
 	world_new(&w);
 	put(&w, "n.yaml",
 	    A B "---\nkind: Deployment\napiVersion: apps/v1\nmetadata: {name: x}\n"
-		"---\nkind: BGPFilter\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n"
 		"---\nkind: FelixConfiguration\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n");
 	world_start(&w);
 	expect_changes(&w, "+a +b ");
 	ck_assert_ptr_nonnull(strstr(w.log.s, "'Deployment' is not a known kind; "));
-	ck_assert_ptr_nonnull(strstr(w.log.s, "BGPFilter are not honoured yet; "));
 	ck_assert_ptr_null(strstr(w.log.s, "Felix"));
-	put(&w, "n.yaml",
-	    A "---\nkind: Deployment\napiVersion: apps/v1\nmetadata: {name: x}\n"
-	      "---\nkind: BGPFilter\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n");
+	put(&w, "n.yaml", A "---\nkind: Deployment\napiVersion: apps/v1\nmetadata: {name: x}\n");
 	expect_changes(&w, "-b ");
 	world_end(&w);
 }
@@ -248,11 +244,12 @@ START_TEST(test_fields_not_honoured)
 	world_new(&w);
 	put(&w, "p.yaml",
 	    "kind: BGPPeer\napiVersion: projectcalico.org/v3\nmetadata: {name: tor}\nspec:\n"
-	    "  peerIP: 10.0.0.1\n  filters: [x]\n  sawAddress: y\n");
+	    "  peerIP: 10.0.0.1\n  restartMode: x\n  sawAddress: y\n");
 	world_start(&w);
 	expect_changes(&w, "+tor ");
-	ck_assert_ptr_nonnull(strstr(w.log.s, "p.yaml:6:3: BGPPeer tor: spec.filters: not honoured yet; "
-					      "the rest of the object is in force\n"));
+	ck_assert_ptr_nonnull(strstr(
+	    w.log.s, "p.yaml:6:3: BGPPeer tor: spec.restartMode: Calico Enterprise's: longLivedStaleTime says it here; "
+		     "the rest of the object is in force\n"));
 	ck_assert_ptr_nonnull(strstr(w.log.s, "p.yaml:7:3: BGPPeer tor: spec.sawAddress: not a known field; "));
 	ck_assert(store_refusal(w.store, 0)->warning);
 	ck_assert_uint_eq(store_status(w.store).refused, 0);

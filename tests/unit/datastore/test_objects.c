@@ -114,6 +114,7 @@ static const struct field least[OBJ_KIND_COUNT][MAX_FIELDS] = {
     [OBJ_IP_POOL] = {{"metadata.name", "p1"}, {"spec.cidr", "10.0.0.0/8"}},
     [OBJ_BGP_CONFIGURATION] = {{"metadata.name", "default"}},
     [OBJ_BGP_PEER] = {{"metadata.name", "b1"}, {"spec.peerIP", "10.9.9.9"}},
+    [OBJ_BGP_FILTER] = {{"metadata.name", "f1"}},
     [OBJ_WORKLOAD_ENDPOINT] = {{"metadata.name", "w1"}, {"spec.node", "n9"}, {"spec.interfaceName", "cali9"}},
     [OBJ_BLOCK_AFFINITY] = {{"metadata.name", "a1"}, {"spec.cidr", "10.9.0.0/26"}, {"spec.node", "n9"}},
     [OBJ_IPAM_BLOCK] = {{"metadata.name", "k1"}, {"spec.cidr", "10.9.0.0/26"}},
@@ -144,8 +145,91 @@ static bool excludes(const char *path, const char *tried, const char *value)
 	return strcmp(path, tried) == 0;
 }
 
-/* The least document of the kind, and in it the field (value NULL: without it). */
+/* The list whose items' rows are walked: in which list or document that is, and the least that an item needs. */
+struct nest {
+	const struct nest *outer; /* NULL: the document */
+	const struct schema_row *list;
+	const struct field *least;
+};
+static const struct nest *nest;
+
+static const struct field least_rule4[] = {{"action", "Accept"}, {"cidr", "10.0.0.0/8"}, {"matchOperator", "In"}, {0}};
+static const struct field least_rule6[] = {{"action", "Accept"}, {"cidr", "'fd00::/16'"}, {"matchOperator", "In"}, {0}};
+static const struct field least_operation[] = {{0}};
+static const struct field least_community[] = {{"name", "a"}, {"value", "'1:2'"}, {0}};
+static const struct field least_advertisement[] = {{"cidr", "10.0.0.0/8"}, {0}};
+static const struct field some_operation[] = {{"setPriority.value", "5"}, {0}};
+static const struct {
+	const char *list;
+	const struct field *least, *some;
+} item_samples[] = {
+    {"spec.importV4", least_rule4, least_rule4},
+    {"spec.importV6", least_rule6, least_rule6},
+    {"spec.exportV4", least_rule4, least_rule4},
+    {"spec.exportV6", least_rule6, least_rule6},
+    {"operations", least_operation, some_operation},
+    {"spec.communities", least_community, least_community},
+    {"spec.prefixAdvertisements", least_advertisement, least_advertisement},
+};
+
+/* Flow style of the fields, those that the tried one excludes left out. */
+static void render_item(struct strbuf *out, const struct field *least_fields, const char *path, const char *value)
+{
+	struct field fields[MAX_FIELDS] = {0};
+	unsigned n = 0;
+
+	for (const struct field *f = least_fields; f->path; f++)
+		if (!path || !excludes(f->path, path, value))
+			fields[n++] = *f;
+	if (path && value)
+		fields[n++] = (struct field){path, value};
+	render(out, fields, "");
+}
+
+static struct outcome try_in_document(int kind, const char *path, const char *value);
+
+/* The least document of the kind, or item of the list, and in it the field (value NULL: without it). */
 static struct outcome try_field(int kind, const char *path, const char *value)
+{
+	struct strbuf text[4] = {0};
+	unsigned depth = 0;
+	struct outcome out;
+
+	for (const struct nest *n = nest; n; n = n->outer, depth++) {
+		strbuf_puts(&text[depth], "[");
+		render_item(&text[depth], n->least, path, value);
+		strbuf_puts(&text[depth], "]");
+		path = n->list->path;
+		value = text[depth].s;
+	}
+	out = try_in_document(kind, path, value);
+	for (unsigned i = 0; i < depth; i++)
+		strbuf_free(&text[i]);
+	return out;
+}
+
+/* As messages name it: "spec.importV4[0].operations[0].setPriority.value". */
+static void full_path(struct strbuf *out, const struct nest *n, const char *path)
+{
+	if (n) {
+		full_path(out, n->outer, n->list->path);
+		strbuf_puts(out, *path ? "[0]." : "[0]");
+	}
+	strbuf_puts(out, path);
+}
+
+/* The item itself. */
+static const void *innermost(const struct nest *n, const struct object *o)
+{
+	const char *items;
+
+	if (!n)
+		return o;
+	memcpy(&items, (const char *)innermost(n->outer, o) + n->list->offset, sizeof items);
+	return items;
+}
+
+static struct outcome try_in_document(int kind, const char *path, const char *value)
 {
 	struct field fields[MAX_FIELDS + 4] = {{"apiVersion", object_kind_api((enum object_kind)kind)},
 					       {"kind", object_kind_name((enum object_kind)kind)}};
@@ -183,15 +267,21 @@ static void check_refused(int kind, const char *path, const char *value)
 	struct outcome out = try_field(kind, path, value);
 	const char *what = object_kind_name((enum object_kind)kind);
 
+	struct strbuf named = {0};
+
 	ck_assert_msg(!out.o, "%s %s=%s was taken", what, path, value);
-	ck_assert_msg(strncmp(out.err.field, path, strlen(path)) == 0, "%s %s=%s: %s", what, path, value,
+	full_path(&named, nest, path);
+	ck_assert_msg(strncmp(out.err.field, named.s, strlen(named.s)) == 0, "%s %s=%s: %s", what, path, value,
 		      out.err.field);
+	strbuf_free(&named);
 	ck_assert_uint_eq(out.err.line, 1);
 	ck_assert_uint_gt(out.err.col, 1);
 	ck_assert_uint_gt(strlen(out.err.reason), 0);
 	ck_assert_int_eq(out.kind, kind);
 	outcome_free(&out);
 }
+
+static void check_row(int kind, const struct schema_row *row);
 
 /* By type: two values that differ from each other and from what is there without the field, and values that are none.
  */
@@ -212,7 +302,9 @@ static const struct type_samples {
     {&schema_mac,
      {"'ee:ee:ee:ee:ee:ee'", "66:b3:68:28:39:8e"},
      {"ee:ee", "ee:ee:ee:ee:ee:eg", "ee-ee-ee-ee-ee-ee", "eee:ee:ee:ee:ee:e", "ee:ee:ee:ee:ee:ee:ee"}},
-    {&schema_addr, {0}, {"x", "10.0.0", "10.0.0.1/24", "0.0.0.0", "'::'", "224.0.0.1", "255.255.255.255", "ff02::1"}},
+    {&schema_addr,
+     {"10.0.0.1", "10.0.0.2"},
+     {"x", "10.0.0", "10.0.0.1/24", "0.0.0.0", "'::'", "224.0.0.1", "255.255.255.255", "ff02::1"}},
     {&schema_host_addr,
      {0},
      {"x", "10.0.0", "10.0.0.1/33", "10.0.0.1/", "fd00::1/129", "0.0.0.0/0", "239.1.1.1/8", "ff02::1/64"}},
@@ -234,6 +326,15 @@ static const struct type_samples {
      {0}},
     {&schema_flags, {"[ipv4]", "[ipv6, ipv4]"}, {"[x]", "[[ipv4]]", "[ipv4, {}]", "[null]"}},
     {&schema_selector, {"has(a)", "\"rack == 'r1'\""}, {"rack", "'rack == r1'", "'('"}},
+    {&schema_texts, {"[a, b]", "[ab]"}, {"[[a]]", "[a, {}]", "[null]", "['']"}},
+    {&schema_as_list,
+     {"[65001, '1.10']", "[65001, 5]"},
+     {"[x]", "[[1]]", "[-1]", "[4294967296]", "[1, {}]", "[null]", "[1, '']"}},
+    {&schema_community,
+     {"'65000:100'", "65000:1:4294967295"},
+     {"x", "'1'", "'1:'", "'65536:1'", "'1:65536'", "'1:2:'", "'1:2:3:4'", "'1:2:4294967296'", "'-1:2'", "''",
+      "'1:2 '"}},
+    {&schema_communities, {"['65000:100']", "['1:2:3']"}, {"[x]", "[[a]]", "['1:2:3:4']", "[{}]", "[null]"}},
     {&schema_labels, {"{a: b}", "{a: b, c: '1'}"}, {"{a: [b]}", "{a: {b: c}}"}},
     {&schema_affinity, {"host:n1", "host:n2"}, {"n1", "'host:'", "'host'"}},
 };
@@ -261,7 +362,7 @@ static const struct type_samples *samples_of(const struct schema_row *row)
 
 static uint64_t stored_number(const struct schema_row *row, const struct object *o)
 {
-	const uint8_t *at = (const uint8_t *)o + row->offset;
+	const uint8_t *at = (const uint8_t *)innermost(nest, o) + row->offset;
 	uint32_t v32;
 	uint16_t v16;
 
@@ -282,7 +383,7 @@ static void check_stored(int kind, const struct schema_row *row, const char *val
 	ck_assert_msg(out.o != NULL, "%s=%s: %s", row->path, value, out.err.reason);
 	ck_assert_uint_eq(stored_number(row, out.o), expected);
 	if (row->present)
-		ck_assert(*(const bool *)schema_place_const(out.o, row->present));
+		ck_assert(*(const bool *)schema_place_const(innermost(nest, out.o), row->present));
 	outcome_free(&out);
 }
 
@@ -332,31 +433,127 @@ static void check_text_length(int kind, const struct schema_row *row)
 		check_refused(kind, row->path, "''");
 }
 
+/* Fields that are not required by their row, and yet none of the kind can do without. */
+static bool is_needed(const struct schema_row *row)
+{
+	static const char *const needed[] = {"spec.peerIP", "cidr", "matchOperator"};
+
+	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+		if (strcmp(row->path, needed[i]) == 0)
+			return true;
+	return row->required || (nest && nest->least == least_operation);
+}
+
+/* A list of maps: its length, and each row of its items. */
+static void check_items(int kind, const struct schema_row *row)
+{
+	struct nest inner = {.outer = nest, .list = row};
+	const struct field *some = NULL;
+	struct strbuf one = {0}, two = {0}, many = {0};
+	uint64_t digest[3];
+
+	for (size_t i = 0; i < sizeof item_samples / sizeof *item_samples; i++) {
+		if (strcmp(item_samples[i].list, row->path) != 0)
+			continue;
+		inner.least = item_samples[i].least;
+		some = item_samples[i].some;
+	}
+	ck_assert_msg(some != NULL, "%s: no samples for its items", row->path);
+	render_item(&one, some, NULL, NULL);
+	strbuf_printf(&two, "[%s, %s]", one.s, one.s);
+	strbuf_printf(&many, "[%s", one.s);
+	for (uint64_t n = 0; n < row->max; n++)
+		strbuf_printf(&many, ",%s", one.s);
+	strbuf_puts(&many, "]");
+	check_taken(kind, row->path, "[]", &digest[0]);
+	check_taken(kind, row->path, two.s, &digest[2]);
+	strbuf_reset(&two);
+	strbuf_printf(&two, "[%s]", one.s);
+	check_taken(kind, row->path, two.s, &digest[1]);
+	ck_assert(digest[0] != digest[1] && digest[1] != digest[2]);
+	if (row->max)
+		check_refused(kind, row->path, many.s);
+	check_refused(kind, row->path, "[x]");
+	check_refused(kind, row->path, "[[]]");
+	check_refused(kind, row->path, "[null]");
+	nest = &inner;
+	for (unsigned i = 0; i < row->items->row_count; i++)
+		check_row(kind, &row->items->rows[i]);
+	nest = inner.outer;
+	strbuf_free(&one);
+	strbuf_free(&two);
+	strbuf_free(&many);
+}
+
+/* {"calidris.io/NAME": "VALUE"} for a field of ours. */
+static char *annotation_of(const char *path, const char *value)
+{
+	struct strbuf text = {0};
+
+	strbuf_printf(&text, "{\"calidris.io/%s\": \"", path + strlen("spec."));
+	for (const char *c = value; *c; c++)
+		strbuf_printf(&text, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+	strbuf_puts(&text, "\"}");
+	return text.s;
+}
+
+/* What a field of ours says, an annotation of its name says, too. */
+static void check_annotation(int kind, const struct schema_row *row, const char *value)
+{
+	struct outcome field = try_field(kind, row->path, value), annotation;
+	bool is_identity = strncmp(row->path, "spec.peerRange", 14) == 0 || strcmp(row->path, "spec.interface") == 0;
+	char *text = annotation_of(row->path, value);
+
+	/* These cannot stand beside the peerIP of the least document. */
+	if (!is_identity) {
+		annotation = try_field(kind, "metadata.annotations", text);
+		ck_assert_msg(!field.o == !annotation.o, "%s: %s", text, annotation.err.reason);
+		if (field.o) {
+			ck_assert_msg(field.o->digest == annotation.o->digest, "%s", text);
+			ck_assert_str_eq(annotation.reported.s, "");
+		} else {
+			ck_assert_msg(strstr(annotation.err.field, "metadata.annotations[calidris.io/") != NULL, "%s",
+				      annotation.err.field);
+		}
+		outcome_free(&annotation);
+	}
+	outcome_free(&field);
+	free(text);
+}
+
 /* Everything that a decoded field owes: two values that are told apart, and nothing else accepted. */
 static void check_taken_row(int kind, const struct schema_row *row)
 {
 	struct outcome absent = try_field(kind, row->path, NULL), null = try_field(kind, row->path, "null");
-	/* A BGPPeer needs peerIP or peerSelector, which no row can say. */
-	bool needed = row->required || strcmp(row->path, "spec.peerIP") == 0;
+	bool needed = is_needed(row);
+	struct strbuf named = {0};
 	uint64_t digest[2];
 
 	ck_assert_msg(!absent.o == needed && !null.o == needed, "%s absent", row->path);
+	full_path(&named, nest, nest && nest->least == least_operation ? "" : row->path);
 	if (needed)
-		ck_assert_str_eq(absent.err.field, row->path);
+		ck_assert_str_eq(absent.err.field, named.s);
+	strbuf_free(&named);
 	check_refused(kind, row->path, row->type->takes == YAML_LIST ? "{}" : "[]");
 	check_refused(kind, row->path, row->type->takes == YAML_SCALAR ? "[x]" : "x");
 	if (row->type == &schema_enum) {
 		check_enum(kind, row);
+	} else if (row->items) {
+		check_items(kind, row);
 	} else {
 		const struct type_samples *s = samples_of(row);
 		for (int i = 0; i < 2; i++) {
 			check_taken(kind, row->path, s->good[i], &digest[i]);
+			if (row->ours)
+				check_annotation(kind, row, s->good[i]);
 			if (absent.o && row->type != &schema_bool && row->type != &schema_loose_bool)
 				ck_assert_msg(digest[i] != absent.o->digest, "%s=%s", row->path, s->good[i]);
 		}
 		ck_assert_msg(digest[0] != digest[1], "%s", row->path);
 		for (const char *const *bad = s->bad; *bad; bad++)
 			check_refused(kind, row->path, *bad);
+		if (row->ours && s->bad[0])
+			check_annotation(kind, row, s->bad[0]);
 	}
 	if (row->type == &schema_uint || row->type == &schema_seconds)
 		check_range(kind, row);
@@ -393,7 +590,10 @@ static void check_row(int kind, const struct schema_row *row)
 		bool special = strcmp(row->path, "status") == 0 || strcmp(row->path, "spec.allocations") == 0 ||
 			       strcmp(row->path, "spec.attributes") == 0;
 		if (!special)
-			check_not_taken(kind, row->path, values[i], later ? "not honoured yet" : "");
+			check_not_taken(kind, row->path, values[i],
+					!later	   ? ""
+					: row->why ? row->why
+						   : "not honoured yet");
 	}
 	check_not_taken(kind, row->path, "null", "");
 	if (!later)
@@ -442,6 +642,61 @@ START_TEST(test_tables)
 }
 END_TEST
 
+/* Annotations: maps and lists, who wins beside a field, what is none of ours, and where a wrong one stands. */
+START_TEST(test_annotations)
+{
+	struct outcome out =
+	    decode("apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata:\n  name: x\n"
+		   "  annotations:\n    calidris.io/bfd: '{\"enabled\": true, \"detectMultiplier\": 5}'\n"
+		   "    calidris.io/families: ipv4, ipv6\n    calidris.io/holdTime: 9s\n"
+		   "    calidris.io/asNumber: '5'\n    calidris.io/nonsense: x\n    example.org/y: z\n"
+		   "    calidris.io/prefixLimit.maximum: '7'\n    calidris.io/passive: ''\n"
+		   "    calidris.io/password: '{secretKeyRef: {name: a, key: b}}'\n"
+		   "spec: {peerIP: 10.0.0.1, holdTime: 30}\n");
+	const struct obj_bgp_peer *p = (const void *)out.o;
+
+	ck_assert_msg(out.o != NULL, "%s: %s", out.err.field, out.err.reason);
+	ck_assert(p->bfd.enabled && p->bfd.multiplier == 5);
+	ck_assert_uint_eq(p->opt.families, 3);
+	ck_assert_uint_eq(p->opt.prefix_limit, 7);
+	ck_assert_uint_eq(p->hold_time, 30);
+	ck_assert_uint_eq(p->as_number, 0);
+	ck_assert(!p->passive && !p->password && !p->secret.name);
+	ck_assert_str_eq(out.reported.s,
+			 "calidris.io/holdTime 8 the field of that name is there, too, and counts;"
+			 "calidris.io/asNumber 9 not a known annotation;calidris.io/nonsense 10 not a known annotation;"
+			 "calidris.io/password 14 not a known field;");
+	outcome_free(&out);
+	out = decode("apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata:\n  name: x\n  annotations:\n"
+		     "    calidris.io/bfd: '{detectMultiplier: 500}'\nspec: {peerIP: 10.0.0.1}\n");
+	ck_assert_ptr_null(out.o);
+	ck_assert_str_eq(out.err.field, "metadata.annotations[calidris.io/bfd]");
+	ck_assert_uint_eq(out.err.line, 6);
+	ck_assert_str_eq(out.err.reason, "500 is out of range: 1 to 255");
+	outcome_free(&out);
+	out = decode("{apiVersion: projectcalico.org/v3, kind: BGPPeer, metadata: {name: x, annotations: "
+		     "{calidris.io/bfd: '{'}}, spec: {peerIP: 10.0.0.1}}");
+	ck_assert_ptr_null(out.o);
+	ck_assert_str_eq(out.err.field, "metadata.annotations[calidris.io/bfd]");
+	outcome_free(&out);
+}
+END_TEST
+
+/* A condition that is not known must not be left out: the rule would match what it was not meant for. */
+START_TEST(test_filter_is_strict)
+{
+	struct outcome out = decode("apiVersion: projectcalico.org/v3\nkind: BGPFilter\nmetadata: {name: x}\nspec:\n"
+				    "  importV4: []\n  exportV6:\n  - action: Accept\n"
+				    "  - {action: Accept, vrf: blue}\n");
+
+	ck_assert_ptr_null(out.o);
+	ck_assert_str_eq(out.err.field, "spec.exportV6[1].vrf");
+	ck_assert_uint_eq(out.err.line, 8);
+	ck_assert_str_eq(out.err.reason, "not a known field");
+	outcome_free(&out);
+}
+END_TEST
+
 START_TEST(test_unknown_fields)
 {
 	struct outcome out = decode("apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: x, nmae: y}\n"
@@ -475,7 +730,6 @@ static const struct {
     {"{}\n", "1:1 kind", "missing", NULL, -1},
     {"kind: [Node]\n", "1:7 kind", "missing", NULL, -1},
     {"kind: Pod\nmetadata: {name: x}\n", "1:7 kind", "'Pod' is not a known kind", NULL, -1},
-    {"kind: BGPFilter\n", "1:7 kind", "not honoured yet", NULL, -1},
     {"kind: Node\nmetadata: {name: x}\n", "1:1 apiVersion", "expected projectcalico.org/v3", "x", OBJ_NODE},
     {"kind: Node\napiVersion: v2\nmetadata: {name: x}\n", "2:13 apiVersion", "not 'v2'", "x", OBJ_NODE},
     {"kind: Node\napiVersion: projectcalico.org/v3\n", "1:1 metadata.name", "missing: expected a name", NULL, OBJ_NODE},
@@ -502,6 +756,21 @@ static const struct {
     {"kind: BGPPeer\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n"
      "spec: {peerIP: 10.0.0.1, peerSelector: all()}\n",
      "4:16 spec.peerIP", "excludes spec.peerSelector", "x", OBJ_BGP_PEER},
+    {"kind: BGPFilter\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n"
+     "spec: {exportV4: [{action: Accept}, {action: Accept, cidr: 10.0.0.0/8}]}\n",
+     "4:37 spec.exportV4[1].matchOperator", "missing", "x", OBJ_BGP_FILTER},
+    {"kind: BGPFilter\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n"
+     "spec: {exportV4: [{action: Accept, prefixLength: {min: 8}}]}\n",
+     "4:50 spec.exportV4[0].prefixLength", "needs a cidr", "x", OBJ_BGP_FILTER},
+    {"kind: BGPFilter\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n"
+     "spec: {exportV4: [{action: Accept, cidr: 10.0.0.0/8, matchOperator: In, prefixLength: {min: 9, max: 8}}]}\n",
+     "4:93 spec.exportV4[0].prefixLength.min", "is above", "x", OBJ_BGP_FILTER},
+    {"kind: BGPFilter\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n"
+     "spec: {importV6: [{action: Reject, operations: [{setPriority: {value: 5}}]}]}\n",
+     "4:48 spec.importV6[0].operations", "are for rules with the action Accept", "x", OBJ_BGP_FILTER},
+    {"kind: BGPFilter\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n"
+     "spec: {importV6: [{action: Accept, operations: [{setPriority: {value: 5}, addCommunity: {value: '1:2'}}]}]}\n",
+     "4:49 spec.importV6[0].operations[0]", "expected one of", "x", OBJ_BGP_FILTER},
     {"kind: BGPPeer\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n"
      "spec: {asNumber: 1, peerSelector: all()}\n",
      "4:18 spec.asNumber", "excludes spec.peerSelector", "x", OBJ_BGP_PEER},
@@ -904,6 +1173,8 @@ int main(void)
 	tcase_add_loop_test(t, test_tables, 0, OBJ_KIND_COUNT);
 	tcase_add_loop_test(t, test_every_row, 0, OBJ_KIND_COUNT);
 	tcase_add_test(t, test_unknown_fields);
+	tcase_add_test(t, test_annotations);
+	tcase_add_test(t, test_filter_is_strict);
 	tcase_add_loop_test(t, test_refused, 0, sizeof refused / sizeof *refused);
 	tcase_add_test(t, test_node);
 	tcase_add_test(t, test_ip_pool);

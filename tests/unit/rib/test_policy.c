@@ -67,6 +67,79 @@ START_TEST(test_lengths)
 }
 END_TEST
 
+/* With a prefix the operator asks for a range of prefixes, and its opposites for all that is not in it. */
+static const struct {
+	enum match_operator op;
+	uint8_t min, max;
+	const char *prefix;
+	bool match;
+} ranges[] = {
+    {MATCH_IN, 24, 26, "10.0.1.0/24", true},	    {MATCH_IN, 24, 26, "10.0.1.0/27", false},
+    {MATCH_NOT_IN, 24, 26, "10.0.1.0/27", true},    {MATCH_NOT_IN, 24, 26, "10.0.1.0/26", false},
+    {MATCH_NOT_IN, 24, 26, "10.1.1.0/26", true},    {MATCH_EQUAL, 16, 16, "10.0.0.0/16", true},
+    {MATCH_EQUAL, 24, 0, "10.0.0.0/16", false},	    {MATCH_NOT_EQUAL, 24, 0, "10.0.0.0/16", true},
+    {MATCH_NOT_EQUAL, 8, 16, "10.0.0.0/16", false}, {MATCH_IN, 255, 0, "10.0.0.0/32", false},
+    {MATCH_NOT_IN, 255, 0, "10.0.0.0/32", true},
+};
+
+START_TEST(test_ranges)
+{
+	struct policy_rule r = {.has_prefix = true,
+				.prefix = prefix_of("10.0.0.0/16"),
+				.op = ranges[_i].op,
+				.min_len = ranges[_i].min,
+				.max_len = ranges[_i].max};
+
+	ck_assert(accepts(&r, input(ranges[_i].prefix)) == ranges[_i].match);
+}
+END_TEST
+
+START_TEST(test_families)
+{
+	for (uint8_t families = 0; families < 4; families++) {
+		struct policy_rule r = {.families = families};
+
+		ck_assert(accepts(&r, input("10.0.0.0/8")) == (families != 2));
+		ck_assert(accepts(&r, input("fd00::/64")) == (families != 1));
+	}
+}
+END_TEST
+
+static const struct {
+	const char *pattern, *interface;
+	bool match;
+} interfaces[] = {
+    {"eth0", "eth0", true},
+    {"eth0", "eth01", false},
+    {"eth0", "eth", false},
+    {"eth*", "eth0", true},
+    {"eth*", "eth", true},
+    {"eth*", "xeth0", false},
+    {"*", "", true},
+    {"*", NULL, true},
+    {"eth0", NULL, false},
+    {"eth?", "eth0", true},
+    {"eth?", "eth", false},
+    {"*.cali", "bpf.cali", true},
+    {"*.cali", ".cali", true},
+    {"*.cali", "x.calico", false},
+    {"a*b*c", "a1b2b3c", true},
+    {"a*b*c", "a1b2b3", false},
+    {"**", "x", true},
+    {"bpf*.cali", "bpfin.cali", true},
+};
+
+START_TEST(test_interfaces)
+{
+	struct policy_rule r = {.interface = interfaces[_i].pattern};
+	struct policy_input in = input("10.0.0.0/26");
+
+	in.interface = interfaces[_i].interface;
+	ck_assert_msg(accepts(&r, in) == interfaces[_i].match, "%s %s", interfaces[_i].pattern,
+		      interfaces[_i].interface);
+}
+END_TEST
+
 START_TEST(test_sources)
 {
 	for (unsigned mask = 0; mask < 1u << SOURCE_COUNT; mask++) {
@@ -436,6 +509,7 @@ static struct policy_rule full_rule(void)
 	static const struct policy_op ops[2] = {{OP_SET_LOCAL_PREF, {3}}, {OP_ADD_LARGE_COMMUNITY, {1, 2, 3}}};
 
 	return (struct policy_rule){
+	    .families = 1,
 	    .has_prefix = true,
 	    .prefix = prefix_of("10.0.0.0/16"),
 	    .op = MATCH_IN,
@@ -450,6 +524,7 @@ static struct policy_rule full_rule(void)
 	    .large_community = {1, 2, 3},
 	    .as_path = path,
 	    .as_path_len = 2,
+	    .interface = "eth*",
 	    .action = RULE_ACCEPT,
 	    .ops = ops,
 	    .op_count = 2,
@@ -466,6 +541,9 @@ static struct policy_rule full_rule(void)
 static const uint32_t other_path[2] = {65001, 65003};
 static const struct policy_op other_ops[2] = {{OP_SET_LOCAL_PREF, {3}}, {OP_ADD_LARGE_COMMUNITY, {1, 2, 4}}};
 static const struct policy_op other_kind[2] = {{OP_SET_LOCAL_PREF, {3}}, {OP_ADD_COMMUNITY, {1, 2, 3}}};
+CHANGE(change_families, r->families = 3)
+CHANGE(change_interface, r->interface = "eth?")
+CHANGE(change_no_interface, r->interface = NULL)
 CHANGE(change_has_prefix, r->has_prefix = false)
 CHANGE(change_prefix, r->prefix = prefix_of("10.0.0.0/17"))
 CHANGE(change_op, r->op = MATCH_NOT_IN)
@@ -492,7 +570,7 @@ static void (*const changes[])(struct policy_rule *r) = {
     change_sources,	  change_ibgp,	    change_ebgp,      change_priority_match, change_priority,
     change_has_community, change_has_large, change_community, change_large,	     change_path,
     change_path_len,	  change_action,    change_ops,	      change_op_kind,	     change_op_count,
-    change_why,
+    change_why,		  change_families,  change_interface, change_no_interface,
 };
 #define CHANGES (sizeof changes / sizeof *changes)
 
@@ -645,6 +723,9 @@ int main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, test_prefix, 0, sizeof prefixes / sizeof *prefixes);
+	tcase_add_loop_test(tc, test_ranges, 0, sizeof ranges / sizeof *ranges);
+	tcase_add_test(tc, test_families);
+	tcase_add_loop_test(tc, test_interfaces, 0, sizeof interfaces / sizeof *interfaces);
 	tcase_add_test(tc, test_lengths);
 	tcase_add_test(tc, test_sources);
 	tcase_add_test(tc, test_session);
