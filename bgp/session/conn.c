@@ -417,6 +417,10 @@ uint64_t conn_queued(const struct conn *c)
  * does: when it fires it compares with the clock, and is set again. */
 
 #define SEND_HOLD_MIN (480 * MONO_SEC)
+/* How often, at most, within the send hold time it is asked what the peer has acknowledged. */
+#define PROGRESS_LOOKS 8
+#define KEEPALIVE_SLOTS 64
+#define KEEPALIVE_LONG (2 * MONO_SEC)
 
 static uint64_t send_hold(const struct conn *c)
 {
@@ -457,12 +461,15 @@ void conn_timer_arm(struct conn *c)
 		loop_timer_set(c->session->engine->loop, &c->timer, at > now ? at - now : 0, conn_timer, c);
 }
 
-/* RFC 4271 4.4: not more often than once per second; 10: jittered. */
+/* RFC 4271 4.4: not more often than once per second; 10: jittered. The keepalives of many sessions go out together, in
+ * so many turns of the loop between two of a session: waking up costs more than sending does. */
 void conn_keepalive_sent(struct conn *c)
 {
 	uint64_t gap = session_jitter(c->keepalive);
 
 	c->sent = mono_now();
+	if (gap > KEEPALIVE_LONG)
+		gap -= (c->sent + gap) % (c->keepalive / KEEPALIVE_SLOTS);
 	c->keepalive_gap = gap > MONO_SEC ? gap : MONO_SEC;
 }
 
@@ -515,7 +522,8 @@ static void conn_timer(void *arg)
 	}
 	/* With UPDATEs waiting for a full socket a KEEPALIVE would only wait behind them. */
 	if (c->keepalive && now >= c->sent + c->keepalive_gap) {
-		note_progress(c, now);
+		if (now >= c->progress + send_hold(c) / PROGRESS_LOOKS)
+			note_progress(c, now);
 		if (c->blocked)
 			conn_keepalive_sent(c);
 		else

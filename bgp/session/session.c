@@ -1,7 +1,6 @@
 /* A session's life: start, dial, back off, end; and what it tells its owner. */
 #include "bgp/session/session.h"
 
-#include <bsd/stdlib.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include "bgp/session/fsm.h"
 #include "bgp/session/internal.h"
 #include "bgp/session/socket.h"
+#include "daemon/base/hash.h"
 #include "daemon/base/mono.h"
 
 /* A restart that nobody's error caused waits at most this long; one after a lost collision much less. */
@@ -49,7 +49,10 @@ const char *session_endpoint(const struct addr *a, uint16_t port, char buf[stati
 
 uint64_t session_jitter(uint64_t ns)
 {
-	return ns / 4 * 3 + ns / 4 * arc4random_uniform(1024) / 1023;
+	/* Nobody can foresee it without the process's key; the system's own random numbers cost a system call. */
+	uint64_t now = mono_now(), chance = hash_bytes(&now, sizeof now) % 1024;
+
+	return ns / 4 * 3 + ns / 4 * chance / 1023;
 }
 
 struct log_limits *session_logs(struct bgp_session *s)
