@@ -66,7 +66,8 @@ def main():
     parser.add_argument("--results", type=Path, default=TOP / "build/bench.json")
     options = parser.parse_args()
     subjects = [kind for kind in ALL if kind.present() and re.search(options.subjects, kind.name)]
-    record = {"machine": machine(), "versions": {kind.name: kind.version() for kind in subjects}, "scenarios": {}, "growth": {}}
+    record = {"machine": machine(), "versions": {kind.name: kind.version() for kind in subjects}, "scenarios": {}, "growth": {},
+              "power": {}}
     ns.enter()
     for scenario in SCENARIOS:
         if not re.search(options.only, scenario.name):
@@ -78,6 +79,7 @@ def main():
                 print(f"{scenario.name} × {factor}", flush=True)
                 record["growth"].setdefault(scenario.name, {})[factor] = run(scenario.scaled(factor), subjects, options.runs)
             record["growth"][scenario.name][1] = record["scenarios"][scenario.name]["results"]
+            record["power"][scenario.name] = scenario.power
         options.results.parent.mkdir(parents=True, exist_ok=True)
         options.results.write_text(json.dumps(record, indent=1))
 

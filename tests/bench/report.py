@@ -57,14 +57,14 @@ def text(scenario):
 
 # Growth: cost per unit over size; a flat line is what is wanted.
 
-def points_of(runs):
-    """{subject: [(factor, CPU seconds divided by factor)]}"""
+def points_of(runs, power):
+    """{subject: [(factor, CPU seconds divided by the work, which goes with this power of the factor)]}"""
     points = {}
     for factor, results in sorted(runs.items(), key=lambda item: float(item[0])):
         for name, found in results.items():
             cpu = middle(found, "cpu")
             if cpu is not None and name != FLOOR:
-                points.setdefault(name, []).append((float(factor), cpu / float(factor)))
+                points.setdefault(name, []).append((float(factor), cpu / float(factor) ** power))
     return points
 
 
@@ -73,7 +73,7 @@ def plot(title, points):
     wide, high = WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH + 110} {HEIGHT}" font-family="sans-serif" '
            f'font-size="12"><rect width="100%" height="100%" fill="white"/>',
-           f'<text x="{MARGIN}" y="24" font-size="14">{title}: CPU for the size, divided by the size</text>',
+           f'<text x="{MARGIN}" y="24" font-size="14">{title}: CPU, divided by the work there is to do</text>',
            f'<path d="M{MARGIN} {MARGIN}V{MARGIN + high}H{MARGIN + wide}" fill="none" stroke="black"/>']
     for step in range(5):
         y = MARGIN + high - high * step / 4
@@ -103,7 +103,7 @@ def main():
         print(text(scenario))
     (directory / "report.md").write_text(head + "\n\n" + "\n".join(map(markdown, record["scenarios"].values())))
     for name, runs in record["growth"].items():
-        (directory / f"growth-{name}.svg").write_text(plot(name, points_of(runs)))
+        (directory / f"growth-{name}.svg").write_text(plot(name, points_of(runs, record["power"][name])))
 
 
 if __name__ == "__main__":

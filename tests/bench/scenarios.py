@@ -31,6 +31,7 @@ class Scenario:
     changes: int = 0
     idle: int = 0  # s
     figure: str = "complete"  # which of the times is the one that counts
+    power: int = 1  # of its size, that its work is proportional to: every client of a reflector gets what all others say
 
     def scaled(self, factor):
         """With so much less of what its cost should be proportional to."""
@@ -42,8 +43,8 @@ class Scenario:
 SCENARIOS = [
     Scenario("mesh-4", "mesh of 1,000 peers × 4 /26 → kernel", "kernel", 1000, 4),
     Scenario("mesh-100", "mesh of 1,000 peers × 100 /26 → kernel", "kernel", 1000, 100),
-    Scenario("reflector-500", "reflector, 500 clients × 4", "reflector", 500, 4),
-    Scenario("reflector-1000", "reflector, 1,000 clients × 4", "reflector", 1000, 4),
+    Scenario("reflector-500", "reflector, 500 clients × 4", "reflector", 500, 4, power=2),
+    Scenario("reflector-1000", "reflector, 1,000 clients × 4", "reflector", 1000, 4, power=2),
     Scenario("table", "1,000,000 prefixes, 5 for each set of attributes, reflected to one", "reflector", 2, 1000000, 5, 1),
     Scenario("kernel", "200,000 such prefixes → kernel", "kernel", 1, 200000, 5),
     Scenario("churn", "churn through a reflector with 100 clients", "reflector", 100, 4, 1, changes=1000, figure="changed"),
