@@ -249,6 +249,9 @@ class Etcd:
         self.written.pop(key, None)
         self.remove(key)
 
+    def close(self):
+        """Its members are the cluster's processes."""
+
     def leader(self):
         """The member that leads."""
         for member in self.members:

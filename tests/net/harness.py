@@ -352,6 +352,9 @@ class Files:
     def delete(self, thing):
         self.file_of(thing).unlink(missing_ok=True)
 
+    def close(self):
+        """Nothing of it runs."""
+
 
 class Cluster:
     """Hosts on a fabric, and the directory of objects that they share."""
@@ -388,6 +391,7 @@ class Cluster:
                 process.kill()
         for process in self.processes:
             process.wait()
+        self.datastore.close()
         for namespace in reversed(self.namespaces):
             namespace.delete()
         self.processes, self.namespaces, self.hosts = [], [], []

@@ -5,9 +5,10 @@ import pytest
 
 from etcd import Etcd
 from harness import Files, wait_for
+from kube import Kube
 from objects import bgp_configuration, bgp_peer, ip_pool, thing
 
-BACKENDS = [Files, Etcd]
+BACKENDS = [Files, Etcd, Kube]
 
 
 @pytest.fixture(scope="module", params=BACKENDS, ids=lambda backend: backend.kind)

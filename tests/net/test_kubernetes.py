@@ -2,12 +2,12 @@
 
 import pytest
 
-from kube_cluster import KubeCluster
+from kube import Kube
 
 
 @pytest.fixture(scope="module")
 def cluster(new_shared_cluster):
-    cluster = new_shared_cluster(kind=KubeCluster)
+    cluster = new_shared_cluster(datastore=Kube)
     cluster.add_node("node-1")
     cluster.add_node("node-2")
     cluster.start()

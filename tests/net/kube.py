@@ -1,6 +1,12 @@
-"""A cluster whose objects are kept by a Kubernetes API server: the stand-in (kube_api.py), or a real one that KUBECONFIG
-names (make check-kubernetes). Nodes reach either through a proxy at the fabric's router, which can fail in all ways in
-which networks fail."""
+"""A Kubernetes API server as the datastore: the stand-in (kube_api.py), or a real one that KUBECONFIG names (make
+check-kubernetes). Nodes reach either through a proxy at the fabric's router, which can fail in all ways in which networks
+fail.
+
+    cluster = new_cluster(datastore=Kube)
+    cluster.write(bgp_peer(...))                   # as with files
+    cluster.datastore.proxy.stop()
+    cluster.datastore.api.fail("GET /api/v1/nodes", status=429)
+"""
 
 import base64
 import contextlib
@@ -12,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from harness import Cluster, run
+from netns import run, wait_for
 from kube_api import KubeApi
 from kube_client import CALICO_KINDS, ApiError, KubeClient, as_kept, client_context, definition
 
@@ -105,34 +111,50 @@ def make_certificates(directory):
                 "-out", f"{directory}/{name}.crt")
 
 
-class KubeCluster(Cluster):
-    """Objects go to the API server. real: is it one?"""
+class Kube:
+    """A datastore as harness.Cluster takes it."""
 
-    def __init__(self, *arguments, crds=("crd.projectcalico.org", "v1"), rbac=True, **options):
-        self.kube = self.api = self.proxy = None
-        self.pending = []
-        super().__init__(*arguments, **options)
-        self.group, self.version = crds
+    kind = "kubernetes"
+
+    def __init__(self, cluster, group="crd.projectcalico.org/v1", rbac=True):
+        self.cluster, self.version, self.directory = cluster, group, cluster.directory
+        self.api = None
         self.real = bool(RELAY)
         if self.real:
             self.use_real_server()
         else:
             self.use_stand_in()
-        self.prepare(rbac)
-        waiting, self.pending = self.pending, None
-        self.write(*waiting)
+        for kind in CALICO_KINDS:
+            self.client.apply(definition(kind, *group.split("/")))
+        for kind in CALICO_KINDS:
+            self.wait_defined(kind)
+        self.clean()
+        if rbac:
+            self.client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ACCOUNT[0]}})
+            for thing in yaml.safe_load_all(RBAC.read_text()):
+                self.client.apply(thing)
+            self.token = self.client.token_for(*ACCOUNT)
+        # The address is the segment's.
+        cluster.segment()
+        self.proxy = Proxy(cluster.fabric, ADDRESS, PORT, self.target)
+
+    def close(self):
+        if self.proxy.listener:
+            self.proxy.stop()
+        if self.api:
+            self.api.close()
+        self.api = None
 
     def use_stand_in(self):
         make_certificates(self.directory)
-        target = self.directory / "api.sock"
+        self.target = self.directory / "api.sock"
         listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(target))
+        listener.bind(str(self.target))
         listener.listen(64)
         self.api = KubeApi(listener, (f"{self.directory}/server.crt", f"{self.directory}/server.key"),
                            f"{self.directory}/ca.crt", {"the-admin": "admin"})
         self.authorities, self.server_name = (self.directory / "ca.crt").read_text(), "kubernetes"
-        self.target = target
-        self.kube = KubeClient(self.connect, self.server_name, client_context(self.authorities), "the-admin")
+        self.client = KubeClient(self.connect, self.server_name, client_context(self.authorities), "the-admin")
 
     def use_real_server(self):
         """As the administrator whom KUBECONFIG's current context names."""
@@ -144,77 +166,32 @@ class KubeCluster(Cluster):
             for name in ("cert", "key"):
                 (self.directory / f"admin.{name}").write_text(access[name])
             certificate = (self.directory / "admin.cert", self.directory / "admin.key")
-        self.kube = KubeClient(self.connect, self.server_name, client_context(self.authorities, certificate),
-                               access.get("token"))
+        self.client = KubeClient(self.connect, self.server_name, client_context(self.authorities, certificate),
+                                 access.get("token"))
 
     def connect(self):
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(str(self.target))
         return connection
 
-    def prepare(self, rbac):
-        """What a cluster with Calico has: its definitions, and the role of its nodes."""
-        for kind in CALICO_KINDS:
-            self.kube.apply(definition(kind, self.group, self.version))
-        for kind in CALICO_KINDS:
-            self.wait_defined(kind)
-        self.clean()
-        if rbac:
-            for thing in yaml.safe_load_all(RBAC.read_text()):
-                self.kube.apply(thing)
-            self.token = self.kube.token_for(*ACCOUNT)
-
     def wait_defined(self, kind):
-        from netns import wait_for
-
         def is_there():
             try:
-                self.kube.request("GET", self.kube.path(kind, version=f"{self.group}/{self.version}"))
-                return True
+                return self.client.request("GET", self.client.path(kind, version=self.version))
             except ApiError as error:
                 if error.status == 404:
-                    return False
+                    return None
                 raise
         wait_for(is_there, f"the resource of {kind}")
 
     def clean(self):
         """What an earlier test left in a real server."""
-        if not self.real:
-            return
-        for kind in [*CALICO_KINDS, "Node", "Pod"]:
-            version = f"{self.group}/{self.version}" if kind in CALICO_KINDS else None
-            for thing in self.kube.request("GET", self.kube.path(kind, version=version))["items"]:
-                thing.setdefault("kind", kind)
-                thing.setdefault("apiVersion", version or "v1")
+        for kind in [*CALICO_KINDS, "Node", "Pod"] if self.real else ():
+            version = self.version if kind in CALICO_KINDS else None
+            for thing in self.client.request("GET", self.client.path(kind, version=version))["items"]:
+                thing.update(kind=kind, apiVersion=version or "v1")
                 if kind != "Pod" or thing["metadata"]["namespace"] == "default":
-                    self.kube.delete(thing)
-
-    def close(self):
-        super().close()
-        if self.proxy and self.proxy.listener:
-            self.proxy.stop()
-        if self.api:
-            self.api.close()
-
-    # Objects
-
-    def write(self, *things):
-        if self.pending is not None and not self.kube:
-            self.pending += things
-            return
-        for thing in things:
-            self.kube.apply(as_kept(thing, f"{self.group}/{self.version}"))
-
-    def delete(self, thing):
-        self.kube.delete(as_kept(thing, f"{self.group}/{self.version}"))
-
-    # Nodes
-
-    def segment(self, *arguments, **options):
-        segment = super().segment(*arguments, **options)
-        if not self.proxy:
-            self.proxy = Proxy(self.fabric, ADDRESS, PORT, self.target)
-        return segment
+                    self.client.delete(thing)
 
     def kubeconfig(self, user, **cluster):
         """The text of a kubeconfig; user: what stands there about the user."""
@@ -226,12 +203,18 @@ class KubeCluster(Cluster):
                 "certificate-authority-data": base64.b64encode(self.authorities.encode()).decode(), **cluster}}],
             "users": [{"name": "u", "user": user}]})
 
-    def add_node(self, name, user=None, config=None, **options):
-        node = super().add_node(name, config=config, **options)
+    # As harness.Cluster has it
+
+    def config(self, node):
+        """The section `datastore` of a node's configuration."""
         path = node.directory / "kubeconfig"
-        path.write_text(self.kubeconfig(user or {"token": self.token}))
-        node.configure({"datastore": {"type": "kubernetes", "directory": None, "cache": str(node.directory / "cache"),
-                                      "kubernetes": {"kubeconfig": str(path), **(config or {}).get("kubernetes", {})}}})
-        return node
+        path.write_text(self.kubeconfig({"token": self.token}))
+        return {"type": self.kind, "cache": str(node.directory / "datastore.cache"),
+                "kubernetes": {"kubeconfig": str(path)}}
 
+    def write(self, *things):
+        for thing in things:
+            self.client.apply(as_kept(thing, self.version))
 
+    def delete(self, thing):
+        self.client.delete(as_kept(thing, self.version))
