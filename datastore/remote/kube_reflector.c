@@ -41,6 +41,7 @@ struct kube_reflector {
 	struct json_stream stream;
 	struct strbuf error; /* the body of an answer that is an error */
 	const char *broken;  /* what is wrong with the stream */
+	bool established;    /* the watch that is going on was accepted */
 	bool has_end;	     /* the listing's own metadata came; the watch said that it is over */
 	int stream_status;   /* of an ERROR event; 0 none */
 	uint64_t started;
@@ -134,6 +135,9 @@ static void take_event(struct kube_reflector *r, const char *type, struct yaml_n
 {
 	const char *code;
 
+	/* It works: whatever breaks next is tried again soon. */
+	if (strcmp(type, "ERROR") != 0)
+		backoff_reset(&r->backoff);
 	if (strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0) {
 		r->ops->on_object(r->arg, object, a);
 		take_version(r, object);
@@ -199,8 +203,10 @@ static void on_answer(void *arg, int status)
 	struct kube_reflector *r = arg;
 
 	/* A watch that nothing happens on says so only by its headers. */
-	if (r->phase == PHASE_WATCH && status == 200)
-		set_state(r, KUBE_WATCHING, "");
+	if (r->phase != PHASE_WATCH || status != 200)
+		return;
+	r->established = true;
+	set_state(r, KUBE_WATCHING, "");
 }
 
 static void on_end(void *arg, const struct http_result *result);
@@ -224,6 +230,7 @@ static void prepare(struct kube_reflector *r, enum phase phase)
 	r->stream.arg = r;
 	strbuf_reset(&r->error);
 	r->broken = NULL;
+	r->established = false;
 	r->has_end = false;
 	r->stream_status = 0;
 	r->started = mono_now();
@@ -332,6 +339,14 @@ static void on_refused(struct kube_reflector *r, int status, const char *problem
 	set_state(r, KUBE_REFUSED, problem);
 }
 
+/* Servers restart: only what cannot be taken up again is lost. */
+static void on_watch_broken(struct kube_reflector *r)
+{
+	if (mono_now() - r->started >= SHORT_WATCH)
+		backoff_reset(&r->backoff);
+	retry(r, KUBE_WATCHING, "", 0);
+}
+
 static void on_failed(struct kube_reflector *r, const struct http_result *result)
 {
 	int status = r->stream_status ? r->stream_status : result->status;
@@ -345,6 +360,8 @@ static void on_failed(struct kube_reflector *r, const struct http_result *result
 		on_expired(r, problem);
 	else if (status == 403 || status == 404)
 		on_refused(r, status, problem);
+	else if (r->established)
+		on_watch_broken(r);
 	else
 		retry(r, KUBE_LOST, problem, result->retry_after * MONO_SEC);
 }

@@ -19,7 +19,7 @@
 #include "datastore/remote/plugin.h"
 
 #define CACHE_DELAY (5 * MONO_SEC)   /* so long a start waits for the server before the cache stands in */
-#define REFUSAL_GRACE (8 * MONO_SEC) /* and so long for what is refused */
+#define REFUSAL_GRACE (3 * MONO_SEC) /* and so long for what is refused */
 #define DISCOVERY_TIME (20 * MONO_SEC)
 #define DISCOVERY_SIZE (1u << 20)
 #define DEFAULT_NAMESPACE "kube-system"
@@ -46,7 +46,7 @@ struct backend {
 	struct watched *watched; /* one per row of the table */
 	char *node, *namespace, *calico_api;
 	bool use_pod_cidr, advertise_services, has_cache;
-	bool was_synced;
+	bool in_sync, was_synced; /* now; ever */
 	uint64_t started;
 	/* Discovery: */
 	struct http_request *request;
@@ -343,19 +343,31 @@ static void sum_up(struct watched *w, struct summary *s)
 	s->where = w->path;
 }
 
+/* What the cache knew of what we may not read any more stays in force. */
+static void keep_refused(struct backend *b)
+{
+	for (unsigned i = 0; !b->was_synced && i < kube_resource_count; i++) {
+		const struct watched *w = &b->watched[i];
+		if (w->reflector && kube_reflector_state(w->reflector) == KUBE_REFUSED)
+			mirror_keep(b->mirror, w->prefix);
+	}
+}
+
 static void tell(struct backend *b, const struct summary *s)
 {
 	char *problem;
 
 	if (s->problem) {
 		problem = mem_printf("%s: %s", s->where, s->problem);
+		b->in_sync = false;
 		mirror_lost(b->mirror, problem);
 		free(problem);
 	} else if (s->settled) {
+		keep_refused(b);
 		/* There is no revision of all: a resource's own means nothing beside another's. */
-		if (!mirror_is_synced(b->mirror))
+		if (!b->in_sync)
 			mirror_synced(b->mirror, NULL);
-		b->was_synced = true;
+		b->in_sync = b->was_synced = true;
 		mirror_heard(b->mirror, NULL);
 	}
 }

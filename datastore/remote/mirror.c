@@ -440,6 +440,16 @@ void mirror_list_end(struct mirror *m, const char *prefix, uint32_t begun)
 	sweep(m, prefix, begun);
 }
 
+void mirror_keep(struct mirror *m, const char *prefix)
+{
+	struct document *d;
+	uint32_t pos = 0;
+
+	while ((d = htab_next(&m->documents, &pos)))
+		if (!d->seen && strncmp(d->key, prefix, strlen(prefix)) == 0)
+			d->seen = 1;
+}
+
 /* Is every text that belongs into the cache in the file that is being written? */
 static bool is_cache_whole(const struct mirror *m)
 {

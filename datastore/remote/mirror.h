@@ -55,6 +55,9 @@ uint32_t mirror_list_begin(struct mirror *m);
 /* It is complete: what begins with prefix and was not put since is deleted. */
 void mirror_list_end(struct mirror *m, const char *prefix, uint32_t begun);
 
+/* What begins with prefix cannot be listed, but what the cache knew of it shall stay when the rest is in sync. */
+void mirror_keep(struct mirror *m, const char *prefix);
+
 /* All listings that there are have been completed: the store is in sync, and the cache a known state. Also after each
  * reconnection. revision: for status; NULL none. */
 void mirror_synced(struct mirror *m, const char *revision);

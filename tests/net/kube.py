@@ -153,6 +153,8 @@ class Kube:
         listener.listen(64)
         self.api = KubeApi(listener, (f"{self.directory}/server.crt", f"{self.directory}/server.key"),
                            f"{self.directory}/ca.crt", {"the-admin": "admin"})
+        # More often than real servers have them, as everything here happens more often.
+        self.api.bookmark_seconds = 0.3
         self.authorities, self.server_name = (self.directory / "ca.crt").read_text(), "kubernetes"
         self.client = KubeClient(self.connect, self.server_name, client_context(self.authorities), "the-admin")
 

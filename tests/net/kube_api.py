@@ -257,11 +257,12 @@ class KubeApi:
         self.tokens = dict(tokens or {})
         self.faults, self.requests = [], []
         self.page_seconds, self.bookmark_seconds = page_seconds, 60
+        self.most = 10000  # objects on a page, whatever is asked for
         self.pages = {}
         self.changed = threading.Condition()
         self.sequence, self.oldest = secrets.randbelow(1000) + 100, 0
         self.history = []  # (sequence, resource, before, after)
-        self.breaks = 0
+        self.breaks = self.bookmarks = 0
         self.rbac = Rbac(self)
         self.stopping = False
         with self.changed:
@@ -317,13 +318,6 @@ class KubeApi:
             self.oldest = self.sequence
             self.history.clear()
             self.pages.clear()
-
-    def bookmark(self):
-        """Each watch that takes bookmarks gets one now."""
-        with self.changed:
-            self.sequence += 1
-            self.history.append((self.sequence, None, None, None))
-            self.changed.notify_all()
 
     def count(self, pattern):
         return sum(1 for line in list(self.requests) if re.search(pattern, line))
@@ -473,6 +467,7 @@ class KubeApi:
     def list(self, call):
         query, resource = call.query, call.resource
         limit = int(query.get("limit") or 0)
+        limit = min(limit, self.most) if limit else 0
         if query.get("continue"):
             if query.get("resourceVersion") not in (None, "", "0"):
                 raise Refusal(400, "resourceVersion is forbidden: specifying resource version is not allowed when using "
@@ -536,6 +531,7 @@ class KubeApi:
     def bookmark_of(self, call, number):
         if call.query.get("allowWatchBookmarks") not in ("true", "1"):
             return None
+        self.bookmarks += 1
         return {"type": "BOOKMARK", "object": {"kind": call.resource.kind, "apiVersion": call.resource.api_version,
                                                "metadata": {"resourceVersion": version_of(number), "creationTimestamp": None}}}
 
@@ -559,9 +555,7 @@ class KubeApi:
                     raise ConnectionAbortedError
             for number, resource, before, after in reversed(fresh):
                 sequence = number
-                if resource is None:
-                    yield self.bookmark_of(call, number)
-                elif resource is call.resource:
+                if resource is call.resource:
                     yield self.event_of(call, number, before, after)
             if time.monotonic() > next_bookmark:
                 next_bookmark += self.bookmark_seconds
