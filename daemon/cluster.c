@@ -23,6 +23,7 @@
 #include "daemon/service.h"
 #include "daemon/speaker.h"
 #include "datastore/pod.h"
+#include "datastore/secrets.h"
 
 #define LISTEN_RETRY (5 * MONO_SEC)
 
@@ -54,6 +55,7 @@ struct cluster {
 	bool synced, dirty_self, announced_sync;
 	struct strbuf peering_notes;
 	struct policies *policies;
+	struct secrets *secrets;
 	bool has_peers;
 	char listen_problem[200]; /* "" if we listen where we should */
 	struct loop_timer listen_timer;
@@ -220,6 +222,14 @@ void cluster_on_change(void *arg, const struct object *before, const struct obje
 		c->dirty_self = true;
 		loop_work_schedule(c->d->loop, &c->work);
 	}
+}
+
+static void on_secrets(void *arg)
+{
+	struct cluster *c = arg;
+
+	c->dirty_self = true;
+	loop_work_schedule(c->d->loop, &c->work);
 }
 
 void cluster_on_refusals(void *arg)
@@ -467,6 +477,8 @@ static void apply_self(struct cluster *c)
 		mark_all_dirty(c);
 	dataplane_apply(c->d, &c->self);
 	service_apply(c->d->service, &c->self);
+	secrets_begin(c->secrets);
+	c->self.secrets = c->secrets;
 	p = peering_compute(c->d->store, &c->d->config, &c->self);
 	strbuf_free(&c->peering_notes);
 	c->peering_notes = p.notes;
@@ -484,6 +496,7 @@ static void apply_self(struct cluster *c)
 		bmp_identity(c->d->bmp, c->self.as, c->self.router_id);
 	speaker_apply(c->d->speaker, &p, &c->self, c->policies);
 	policies_sweep(c->policies);
+	secrets_sweep(c->secrets);
 }
 
 static bool cluster_work(void *arg, uint64_t deadline)
@@ -516,6 +529,7 @@ struct cluster *cluster_new(struct daemon *d)
 
 	c->d = d;
 	STAILQ_INIT(&c->dirty);
+	c->secrets = secrets_new(d->loop, d->config.datastore_secrets, on_secrets, c);
 	c->work = (struct loop_work){.run = cluster_work, .arg = c, .rank = LOOP_RANK_CLUSTER};
 	node_address_init(&c->address, d, on_address_change, c);
 	return c;
@@ -550,6 +564,7 @@ void cluster_free(struct cluster *c)
 	strbuf_free(&c->peering_notes);
 	if (c->policies)
 		policies_free(c->policies);
+	secrets_free(c->secrets);
 	free(c);
 }
 
@@ -622,6 +637,7 @@ void cluster_problems(const struct cluster *c, struct strbuf *out)
 	overlay_problems(c->d->overlay, out);
 	if (c->policies)
 		policies_problems(c->policies, out);
+	secrets_problems(c->secrets, out);
 	if (c->peering_notes.len)
 		strbuf_add(out, c->peering_notes.s, c->peering_notes.len);
 }

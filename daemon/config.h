@@ -33,6 +33,7 @@ struct config {
 	/* datastore.* */
 	char *datastore_type;	   /* datastore.type, DATASTORE_TYPE: "file", "etcdv3", "kubernetes" */
 	char *datastore_directory; /* datastore.directory */
+	char *datastore_secrets;   /* datastore.secrets */
 	char *datastore_cache;	   /* datastore.cache; "" none */
 	char *etcd_endpoints;	   /* datastore.etcd.endpoints; and so on, "" unset */
 	char *etcd_ca_file, *etcd_cert_file, *etcd_key_file, *etcd_username, *etcd_password;

@@ -48,6 +48,11 @@ const struct config_row config_schema[] = {
      CONFIG_RESTART,
      "The directory of the file datastore: its *.yaml, *.yml and *.json hold the objects as calicoctl prints them, and "
      "are watched. It may appear later."},
+    {"datastore.secrets", &config_path, .max = 4000, .default_text = "/etc/calidris/secrets", AT(datastore_secrets),
+     CONFIG_RESTART,
+     "The directory that stands for Kubernetes' Secrets where the datastore has none: its file NAME/KEY holds the "
+     "password "
+     "that a secretKeyRef with that name and key refers to, on one line. It is watched."},
     {"datastore.cache", &config_path_or_none, .max = 4000, .default_text = "/var/lib/calidris/datastore.cache",
      AT(datastore_cache), CONFIG_RESTART,
      "File that keeps what is known of a remote datastore, so that a node which starts while the datastore cannot be "

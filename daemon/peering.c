@@ -10,6 +10,7 @@
 #include "daemon/base/hash.h"
 #include "daemon/base/mem.h"
 #include "daemon/peering_rule.h"
+#include "datastore/secrets.h"
 
 #define DEFAULT_RANGE_LIMIT 100u
 #define BOTH_FAMILIES ((uint8_t)(1u << FAM_IPV4 | 1u << FAM_IPV6))
@@ -135,6 +136,14 @@ static struct peer_want defaults(const struct build *b)
 	};
 }
 
+/* The text itself, or what the Secret holds; a copy. NULL: none. */
+static char *password(const char *text, struct secrets *secrets, const struct secret_ref *ref)
+{
+	if (!text && ref)
+		text = secrets_get(secrets, ref);
+	return text ? mem_strdup(text) : NULL;
+}
+
 static char *join_filters(const struct obj_bgp_peer *p)
 {
 	struct strbuf names = {0};
@@ -145,10 +154,10 @@ static char *join_filters(const struct obj_bgp_peer *p)
 }
 
 /* The texts that each session of the BGPPeer has for itself. */
-static void take_texts(struct peer_want *w, const struct obj_bgp_peer *p, const char *origin)
+static void take_texts(const struct self *self, struct peer_want *w, const struct obj_bgp_peer *p, const char *origin)
 {
 	w->origin = mem_strdup(origin);
-	w->password = p->password ? mem_strdup(p->password) : NULL;
+	w->password = password(p->password, self->secrets, &p->secret);
 	w->interface = p->interface ? mem_strdup(p->interface) : NULL;
 	w->shutdown_text = p->shutdown_text ? mem_strdup(p->shutdown_text) : NULL;
 	w->filters = join_filters(p);
@@ -214,10 +223,10 @@ static void add_node_sessions(struct build *b, const struct obj_node *peer, cons
 					    (!peer->has_cluster_id || peer->cluster_id != b->self->cluster_id));
 		w.node = mem_strdup(peer->o.name);
 		if (p) {
-			take_texts(&w, p, origin);
+			take_texts(b->self, &w, p, origin);
 		} else {
 			w.origin = mem_strdup(origin);
-			w.password = b->self->mesh_password ? mem_strdup(b->self->mesh_password) : NULL;
+			w.password = password(b->self->mesh_password, b->self->secrets, b->self->mesh_secret);
 		}
 		add(b, &w);
 	}
@@ -326,7 +335,7 @@ static void add_by_address(struct build *b, const struct obj_bgp_peer *p, enum p
 	if (kind == PEER_GLOBAL && node)
 		w.passive = w.passive || passive_towards(&p->peer_ip, &b->self->ip[f].addr);
 	w.rr_client = is_client(b, &w, b->self->cluster_id && may_be_internal(&w));
-	take_texts(&w, p, origin);
+	take_texts(b->self, &w, p, origin);
 	add(b, &w);
 }
 
@@ -363,7 +372,7 @@ static void add_range(struct build *b, const struct obj_bgp_peer *p, const char 
 		w.opt.range_limit = DEFAULT_RANGE_LIMIT;
 	w.families = p->opt.families ? p->opt.families : range_families(b, &p->opt.range);
 	w.rr_client = is_client(b, &w, b->self->cluster_id && may_be_internal(&w));
-	take_texts(&w, p, origin);
+	take_texts(b->self, &w, p, origin);
 	for (unsigned i = 0; i < b->out->range_count; i++) {
 		if (peer_range_cmp(&b->out->ranges[i], &w) != 0)
 			continue;

@@ -171,6 +171,7 @@ struct self self_from(const struct store *s, const struct config *c, const struc
 	self.cluster_routes = global->cluster_routes;
 	self.mesh = !global->has_mesh || global->mesh_enabled;
 	self.mesh_password = global->mesh_password;
+	self.mesh_secret = &global->mesh_secret;
 	if (global->mesh_restart_time)
 		self.mesh_restart_time = (uint16_t)global->mesh_restart_time;
 	if (global->ipv4_priority)

@@ -26,11 +26,13 @@ struct self {
 	uint32_t cluster_id; /* 0: no reflector */
 	uint16_t listen_port;
 	bool bind_node_ip;
-	bool mesh;		      /* node-to-node mesh is on (for nodes that are no reflectors) */
-	uint16_t mesh_restart_time;   /* s */
-	const char *mesh_password;    /* NULL none */
-	const char *log_severity;     /* logSeverityScreen; NULL: nothing is said */
-	uint32_t priority[FAM_COUNT]; /* normal route priority, 1024 */
+	bool mesh;			      /* node-to-node mesh is on (for nodes that are no reflectors) */
+	uint16_t mesh_restart_time;	      /* s */
+	const char *mesh_password;	      /* NULL none */
+	const struct secret_ref *mesh_secret; /* that may hold it */
+	struct secrets *secrets;	      /* secrets.h; NULL: none are known */
+	const char *log_severity;	      /* logSeverityScreen; NULL: nothing is said */
+	uint32_t priority[FAM_COUNT];	      /* normal route priority, 1024 */
 	struct service_conf services;
 	unsigned max_paths; /* ECMP width */
 	enum cluster_routes cluster_routes;

@@ -35,6 +35,11 @@ static const struct schema_name cluster_routes_names[] = {
 	{"EnabledIPIPOnly", ROUTES_IPIP}, {0},
 };
 
+#define SECRET(at, structure, member)                                                                                  \
+	{.path = at ".secretKeyRef.name", .type = &schema_text, .max = 253, TAKEN(structure, member.name)},            \
+	{.path = at ".secretKeyRef.key", .type = &schema_text, .max = 253, TAKEN(structure, member.key)},              \
+	QUIET(at ".secretKeyRef.optional")
+
 static const struct schema_row bgp_configuration_rows[] = {
 	ROWS_OF_ALL(QUIET("metadata.namespace")),
 	{.path = "spec.nodeToNodeMeshEnabled", .type = &schema_bool, .def = "true",
@@ -46,7 +51,7 @@ static const struct schema_row bgp_configuration_rows[] = {
 	{.path = "spec.nodeMeshMaxRestartTime", .type = &schema_seconds, .min = 1, .max = 4095,
 	 TAKEN(obj_bgp_configuration, mesh_restart_time)},
 	{.path = "spec.logSeverityScreen", .type = &schema_text, .max = 32, TAKEN(obj_bgp_configuration, log_severity)},
-	LATER("spec.nodeMeshPassword.secretKeyRef"),
+	SECRET("spec.nodeMeshPassword", obj_bgp_configuration, mesh_secret),
 	/* Ours: the text itself. */
 	{.path = "spec.nodeMeshPassword", .type = &schema_text, .min = 1, .max = 80,
 	 OURS(obj_bgp_configuration, mesh_password)},
@@ -121,7 +126,7 @@ static const struct schema_row bgp_peer_rows[] = {
 	 .second = offsetof(struct obj_bgp_peer, filter_count)},
 	LATER("spec.localWorkloadSelector"),
 	LATER("spec.reachableBy"),
-	LATER("spec.password.secretKeyRef"),
+	SECRET("spec.password", obj_bgp_peer, secret),
 	/* Calico Enterprise's. */
 	LATER("spec.failureDetectionMode", .def = "None", .why = "Calico Enterprise's: bfd says it here"),
 	LATER("spec.restartMode", .def = "GracefulRestart",

@@ -21,7 +21,9 @@ class Fabric:
 
     def __init__(self, cluster):
         self.cluster = cluster
-        self.node, self.other = (cluster.add_node(f"node-{index}") for index in (1, 2))
+        self.secrets = cluster.directory / "secrets"
+        self.node, self.other = (cluster.add_node(f"node-{index}", config={"datastore": {"secrets": str(self.secrets)}})
+                                 for index in (1, 2))
         self.tors = [cluster.add_host(Tor, f"tor-{index}", blocks=[], publish=False) for index in (3, 4)]
         self.specs = [{"node": "node-1", "peerIP": tor.ip4, "asNumber": tor.own} for tor in self.tors]
         self.block = self.node.blocks[0]
@@ -233,8 +235,21 @@ def test_settings_of_a_peer(fabric):
         fabric.say(holdTime="33s", keepaliveTime="11s", maxRestartTime="99s", numAllowedLocalASNumbers=2)
     with fabric.change():
         fabric.say(nextHopMode="Self", reversePeering="Manual", addPathLimit=3)
-    with fabric.change(kernel=4, resets=(fabric.tors[0],)):
-        fabric.tors[0].change(options="password \"secret\";")
-        fabric.say(password="secret")
-        wait_for(lambda: fabric.node.show("peers", fabric.tors[0].ip4)["peer"]["state"] == "Established",
-                 lambda: fabric.node.calidris("show", "peers"), 40)
+
+
+def test_password_from_a_secret(fabric):
+    """A file that stands for a Secret: without it there is no password, its change is another session's."""
+    tor = fabric.tors[0]
+    established = lambda: fabric.node.show("peers", tor.ip4)["peer"]["state"] == "Established"
+    with fabric.change():
+        fabric.say(password={"secretKeyRef": {"name": "bgp", "key": "tor"}})
+        wait_for(lambda: "bgp/tor: No such file" in fabric.node.calidris("show", "problems"), "the missing Secret is told")
+    with fabric.change(kernel=4, resets=(tor,)):
+        tor.change(options='password "s3cret";')
+        (fabric.secrets / "bgp").mkdir(parents=True)
+        (fabric.secrets / "bgp" / "tor").write_text("s3cret\n")
+        wait_for(lambda: "bgp/tor" not in fabric.node.calidris("show", "problems"), lambda: fabric.node.calidris("show", "problems"), 5)
+        wait_for(established, lambda: fabric.node.calidris("show", "peers"), 40)
+    with fabric.change():
+        # The same in another way.
+        fabric.say(password="s3cret")

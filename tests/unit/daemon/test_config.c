@@ -130,6 +130,7 @@ static const struct {
     {"node.as", "1.14", "65550", {"4294967296", "1.65536", "-1", "65536.1"}},
     {"datastore.type", "etcd", "etcdv3", {"File", "etcdv2"}},
     {"datastore.directory", "/srv/objects", "/srv/objects", {"objects", "\"/a\\tb\""}},
+    {"datastore.secrets", "/srv/objects", "/srv/objects", {"objects", "\"/a\\tb\""}},
     {"datastore.cache", "None", "none", {"cache", "\"/a\\tb\""}},
     {"datastore.etcd.endpoints",
      "https://a:2379,http://[fd00::1]:2379/",
@@ -597,7 +598,7 @@ static void note_restart(void *arg, const char *key, const char *before, const c
 START_TEST(what_needs_a_restart_stays)
 {
 	static const char *const text =
-	    "node: {name: a, as: 65001}\nuser: somebody\nbgp: {max_paths: 2, hold_time: 9}\n"
+	    "node: {name: a, as: 65001}\nuser: somebody\nbgp: {hold_time: 9}\ncontrol: {group: g}\n"
 	    "datastore: {directory: /a, etcd: {password: p}}\n";
 	struct config running = load_good(text), same = load_good(text), fresh = load_good("");
 	struct strbuf out = {0};
@@ -608,7 +609,7 @@ START_TEST(what_needs_a_restart_stays)
 	ck_assert_uint_eq(changes, 2);
 	ck_assert_str_eq(fresh.node_name, "a");
 	ck_assert_str_eq(fresh.etcd_password, "p");
-	ck_assert_uint_eq(fresh.max_paths, 2);
+	ck_assert_str_eq(fresh.control_group, "g");
 	ck_assert_uint_eq(fresh.hold_time, 90);
 	config_dump(&fresh, &out);
 	ck_assert_ptr_nonnull(strstr(out.s, "c.yaml:1\n"));
