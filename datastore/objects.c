@@ -80,7 +80,11 @@ static const struct schema_name state_names[] = {
 	{"", AFFINITY_CONFIRMED}, {"confirmed", AFFINITY_CONFIRMED}, {"pending", AFFINITY_PENDING},
 	{"pendingDeletion", AFFINITY_PENDING_DELETION}, {0},
 };
-static const struct schema_name affinity_type_names[] = {{"", false}, {"host", false}, {"virtual", true}, {0}};
+/* Ours: podCIDR, a block that no IPAM gave out (USE_POD_CIDR). */
+#define POD_CIDR "podCIDR"
+static const struct schema_name affinity_type_names[] = {
+	{"", false}, {"host", false}, {"virtual", true}, {POD_CIDR, false}, {0},
+};
 
 static const struct schema_row block_affinity_rows[] = {
 	ROWS_OF_ALL(QUIET("metadata.namespace")),
@@ -128,6 +132,12 @@ static bool workload_endpoint_finish(void *object, const struct yaml_node *doc, 
 
 static bool block_affinity_finish(void *object, const struct yaml_node *doc, struct object_error *err)
 {
+	const struct yaml_node *type = schema_at(doc, "spec.type");
+
+	/* Of any size, but not everything. */
+	if (type && strcmp(type->text, POD_CIDR) == 0)
+		return ((struct obj_block_affinity *)object)->cidr.len >= 8 ||
+		       schema_refuse_field(err, doc, "spec.cidr", "a podCIDR is /8 or longer");
 	return ipam_check_block(&((struct obj_block_affinity *)object)->cidr, doc, err);
 }
 
