@@ -465,8 +465,8 @@ NODES = 1000
 
 @stand_in
 def test_a_node_among_a_thousand(new_cluster):
-    """Stays below 20 MB resident: Nodes as kubelets keep them, an affinity and a block each."""
-    cluster = new_cluster(datastore=Kube, mesh=False, families=(4,))
+    """Stays below 20 MB resident: Nodes as kubelets keep them, an affinity and a block each, and a mesh of all of them."""
+    cluster = new_cluster(datastore=Kube, families=(4,))
     api = cluster.datastore.api
     status = {"images": [{"names": [f"registry.example.org/image-{number}@sha256:{'0' * 64}"], "sizeBytes": number}
                          for number in range(40)],
