@@ -65,6 +65,7 @@ struct backend {
 	char reason[300];
 	struct arena arena;
 	struct etcd_kv kv;
+	struct log_limit nonsense;
 
 	char *token;
 	bool token_is_fresh; /* nothing has been asked with it yet */
@@ -220,11 +221,12 @@ static void take_event(struct backend *b, const struct etcd_kv *kv)
 static bool on_element(struct backend *b, const struct yaml_node *n)
 {
 	const char *reason;
+	uint32_t left_out;
 
 	if (!etcd_read_kv(&b->kv, n, &reason)) {
 		if (b->kv.key.len && range_of(b, b->kv.key.s))
 			mirror_put_bad(b->mirror, b->kv.key.s, reason);
-		else
+		else if (log_allowed(&b->nonsense, 1, MONO_SEC * 60, &left_out))
 			log_warn("datastore", "%s: %s; it is left out", b->endpoints[b->endpoint], reason);
 		return true;
 	}
@@ -570,7 +572,9 @@ static void watch(struct backend *b)
 		struct range *r = &b->ranges[i];
 		r->watched = false;
 		r->newest = r->revision;
-		etcd_write_watch(&body, r->prefix, i + 1, r->revision + 1);
+		/* The last one again: a compaction up to the next one may have taken it away, and then it is refused.
+		 */
+		etcd_write_watch(&body, r->prefix, i + 1, r->revision);
 	}
 	ask(b, WATCH, "watch", &body);
 	strbuf_free(&body);

@@ -90,10 +90,11 @@ bool etcd_key_is_others(unsigned row, const char *key, const char *node)
 /* NAMESPACE/NAME, and the name's first segment is the node's, with dashes inside doubled. */
 static bool workload_is_others(const char *rest, const char *node)
 {
-	const char *at = strchr(rest, '/');
+	const char *slash = strchr(rest, '/'), *at;
 
-	if (!at++)
+	if (!slash)
 		return false;
+	at = slash + 1;
 	for (; *node; node++) {
 		if (*at++ != *node || (*node == '-' && *at++ != '-'))
 			return true;

@@ -90,8 +90,10 @@ bool etcd_read_kv(struct etcd_kv *kv, const struct yaml_node *n, const char **re
 	if (!key || !base64_decode(&kv->key, key, strlen(key)) || !kv->key.len)
 		return false;
 	*reason = "a key that is no text, or too long";
-	if (kv->key.len > ETCD_MAX_KEY || memchr(kv->key.s, '\0', kv->key.len))
+	if (kv->key.len > ETCD_MAX_KEY || memchr(kv->key.s, '\0', kv->key.len)) {
+		strbuf_reset(&kv->key);
 		return false;
+	}
 	*reason = "its value is not base64";
 	return base64_decode(&kv->value, value ? value : "", value ? strlen(value) : 0);
 }

@@ -22,8 +22,8 @@ struct etcd_kv {
 	uint64_t revision;	  /* of the last change */
 	bool deleted;		  /* an event: the key is no more */
 };
-/* Reads an element into *kv (zero-initialise it once; it is reused). False, with *reason (a constant): it is none, or a
- * key holds a NUL or is too long. */
+/* Reads an element into *kv (zero-initialise it once; it is reused). False, with *reason (a constant): it is none (the
+ * key is empty then: also if it holds a NUL, or is too long), or its value cannot be read. */
 bool etcd_read_kv(struct etcd_kv *kv, const struct yaml_node *n, const char **reason);
 /* The key of an element that is cut off at the end: appends it. False if that is not in what is there. */
 bool etcd_read_cut_key(struct strbuf *key, const char *text, size_t len);

@@ -116,9 +116,12 @@ class Member:
 
     def wait_up(self):
         def is_up():
-            with contextlib.suppress(OSError, EtcdError, http.client.HTTPException):
+            try:
                 return self.call("kv/range", {"key": text64("up")})
-            return None
+            except EtcdError as error:
+                return "user name is empty" in str(error)
+            except (OSError, http.client.HTTPException):
+                return False
         wait_for(is_up, lambda: f"etcd {self.name} answers\n{self.log_tail()}", 20)
 
     def log_tail(self):
@@ -211,11 +214,11 @@ class Etcd:
         return int(self.call("kv/deleterange", {"key": text64(key)})["header"]["revision"])
 
     def put_many(self, pairs):
-        """128 in a transaction, which is what etcd takes."""
+        """128 in a transaction, which is what etcd takes. Values are texts."""
         pairs = list(pairs)
         for at in range(0, len(pairs), 128):
-            self.call("kv/txn", {"success": [{"request_put": {"key": text64(key), "value": text64(json.dumps(value))}}
-                                             for key, value in pairs[at:at + 128]]})
+            self.call("kv/txn", {"success": [{"request_put": {"key": text64(key), "value": text64(text)}}
+                                             for key, text in pairs[at:at + 128]]})
 
     def revision(self):
         return int(self.call("kv/range", {"key": text64("up")})["header"]["revision"])
