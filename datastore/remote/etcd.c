@@ -79,6 +79,7 @@ struct backend {
 	uint64_t list_revision; /* 0: that of the first page */
 	struct strbuf last_key;
 	bool page_is_whole, more;
+	bool had_events; /* the message that comes now */
 };
 
 static void attempt(struct backend *b);
@@ -231,6 +232,7 @@ static bool on_element(struct backend *b, const struct yaml_node *n)
 		return true;
 	}
 	if (b->step == WATCH) {
+		b->had_events = true;
 		take_event(b, &b->kv);
 		return true;
 	}
@@ -316,6 +318,10 @@ static bool on_canceled(struct backend *b, const struct etcd_head *h, struct ran
 {
 	if (h->compacted && r) {
 		relist(b, r);
+		/* The others that it concerns would be told so one by one. */
+		for (unsigned i = 0; i < b->range_count; i++)
+			if (b->ranges[i].revision < h->compacted)
+				relist(b, &b->ranges[i]);
 		set_reason(b, AGAIN, "what happened meanwhile is compacted");
 	} else {
 		set_reason(b, FAILED, "the watch ended: %s", h->error);
@@ -337,8 +343,9 @@ static bool on_message(struct backend *b, const struct etcd_head *h)
 		return on_created(b, h, r);
 	if (h->fragment)
 		return true;
-	if (r && r->newest <= r->revision && h->revision > r->revision)
-		r->revision = h->revision; /* progress: nothing was there to be told */
+	if (r && !b->had_events && h->revision > r->revision)
+		r->revision = r->newest = h->revision; /* progress: there was nothing to be told */
+	b->had_events = false;
 	for (unsigned i = 0; i < b->range_count; i++)
 		if (b->ranges[i].newest > b->ranges[i].revision)
 			b->ranges[i].revision = b->ranges[i].newest;
@@ -512,6 +519,7 @@ static void ask(struct backend *b, enum step step, const char *path, const struc
 
 	b->step = step;
 	b->verdict = GO_ON;
+	b->had_events = false;
 	b->stream = (struct json_stream){.member = step == WATCH  ? "result.events"
 						   : step == LIST ? "kvs"
 								  : NULL,

@@ -43,6 +43,7 @@ struct http_request {
 	void *arg;
 	enum state state;
 	bool cancelled;
+	CURLcode code; /* why it cannot go on after a pause; libcurl tells of that nowhere else */
 	char *body;
 	size_t received, max_body;
 	uint64_t idle_timeout;
@@ -236,10 +237,15 @@ static bool reap(struct http *h)
 		if (!finish(r, words(r, code)))
 			return false;
 	}
-	TAILQ_FOREACH_SAFE(r, &h->requests, link, next)
-	{
-		if (r->cancelled)
+	for (r = TAILQ_FIRST(&h->requests); r; r = next) {
+		next = TAILQ_NEXT(r, link);
+		if (r->cancelled) {
 			request_free(r);
+		} else if (r->code != CURLE_OK) {
+			if (!finish(r, words(r, r->code)))
+				return false;
+			next = TAILQ_FIRST(&h->requests); /* whoever was told may have cancelled any */
+		}
 	}
 	return true;
 }
@@ -396,7 +402,7 @@ static bool run(void *arg, uint64_t deadline)
 		if (was == QUEUED)
 			curl_multi_add_handle(h->multi, r->easy);
 		else
-			curl_easy_pause(r->easy, CURLPAUSE_CONT);
+			r->code = curl_easy_pause(r->easy, CURLPAUSE_CONT);
 	}
 	h->in_curl--;
 	reap(h);

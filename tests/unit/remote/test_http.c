@@ -16,6 +16,7 @@
 #include "datastore/remote/http.h"
 
 #define LARGE (32u << 20)
+#define CHUNKS 300u
 
 static unsigned port;
 static pid_t server;
@@ -43,6 +44,22 @@ static void say_large(int fd)
 	}
 }
 
+/* Chunks in ones, twos and threes, now and then; each is a line. */
+static void say_chunks(int fd)
+{
+	char text[200];
+
+	say(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+	for (unsigned i = 0; i < CHUNKS;) {
+		size_t n = 0;
+		for (unsigned k = 0; k <= i % 3; k++, i++)
+			n += (size_t)snprintf(text + n, sizeof text - n, "8\r\n%07u\n\r\n", i);
+		say(fd, text);
+		usleep(i % 5 ? 500 : 12000);
+	}
+	pause(); /* a stream has no end */
+}
+
 /* The body of a request, which has a length, comes back as the answer's. */
 static void echo(int fd, const char *request)
 {
@@ -57,6 +74,11 @@ static void answer_to(int fd, const char *request)
 {
 	if (strstr(request, "/large"))
 		say_large(fd);
+	else if (strstr(request, "/chunks"))
+		say_chunks(fd);
+	else if (strstr(request, "/burst"))
+		say(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n2\r\nef\r\n"),
+		    pause();
 	else if (strstr(request, "/echo"))
 		echo(fd, request);
 	else if (strstr(request, "/missing"))
@@ -128,7 +150,7 @@ struct test {
 	int status;
 	char error[200];
 	unsigned retry_after;
-	bool free_at_end, cancel_in_data;
+	bool free_at_end, cancel_in_data, is_slow;
 	struct http_request *request;
 };
 
@@ -145,6 +167,8 @@ static bool on_data(void *arg, int status, const char *data, size_t len)
 		http_cancel(t->request);
 		t->ends = 1;
 	}
+	if (t->is_slow)
+		usleep(5000);
 	return !t->give_up_after || ++t->pieces < t->give_up_after;
 }
 
@@ -259,6 +283,40 @@ START_TEST(a_large_answer_comes_in_slices)
 }
 END_TEST
 
+/* A stream whose every piece takes more than a slice: no piece is forgotten, though others wait behind it. */
+START_TEST(a_stream_is_taken_slowly)
+{
+	struct test t = test_new();
+	uint64_t until = mono_now() + 30 * MONO_SEC;
+
+	t.is_slow = true;
+	start(&t, "/chunks", (struct http_conf){0});
+	on_tick(&t);
+	while (t.octets < CHUNKS * 8) {
+		ck_assert_msg(mono_now() < until, "stuck after %zu octets", t.octets);
+		loop_turn(t.loop, true);
+	}
+	for (unsigned i = 0; i < CHUNKS; i++)
+		ck_assert_int_eq(atoi(t.body.s + i * 8), (int)i);
+	ck_assert_uint_eq(t.ends, 0);
+	test_free(&t);
+}
+END_TEST
+
+/* What is given up at the end of a pause ends, too, though nothing more comes. */
+START_TEST(a_slow_stream_is_given_up)
+{
+	for (unsigned after = 1; after <= 2; after++) {
+		struct test t = test_new();
+		t.is_slow = true;
+		t.give_up_after = after;
+		ask(&t, "/burst", (struct http_conf){0});
+		ck_assert_str_eq(t.error, "given up");
+		test_free(&t);
+	}
+}
+END_TEST
+
 static const struct {
 	const char *path, *error;
 	struct http_conf conf;
@@ -354,6 +412,8 @@ int main(void)
 	tcase_add_test(t, a_body_goes_and_comes);
 	tcase_add_test(t, an_error_status_is_an_answer);
 	tcase_add_test(t, a_large_answer_comes_in_slices);
+	tcase_add_test(t, a_stream_is_taken_slowly);
+	tcase_add_test(t, a_slow_stream_is_given_up);
 	tcase_add_loop_test(t, failures_are_said, 0, (int)(sizeof failures / sizeof *failures));
 	tcase_add_test(t, nobody_answers);
 	tcase_add_test(t, requests_are_cancelled);
