@@ -204,6 +204,19 @@ static bool take(struct walk *w, const struct schema_row *row, const struct yaml
 	return true;
 }
 
+/* Said, or refused where the rest would mean something else without it. */
+static bool leave_out(struct walk *w, const struct schema_row *row, const struct yaml_node *n)
+{
+	const char *why = row->why ? row->why : "not honoured yet";
+
+	if (!w->schema->strict) {
+		report(w, n, why);
+		return true;
+	}
+	snprintf(w->err->field, sizeof w->err->field, "%s", row->path);
+	return schema_refuse(w->err, n, "%s", why);
+}
+
 static bool take_field(struct walk *w, const struct schema_row *row, const struct yaml_node *n)
 {
 	if (yaml_is_null(n))
@@ -216,7 +229,7 @@ static bool take_field(struct walk *w, const struct schema_row *row, const struc
 	if (row->use == SCHEMA_TAKEN)
 		return take(w, row, n);
 	if (row->use == SCHEMA_LATER && !(n->type == YAML_SCALAR ? is_default(row->def, n->text) : n->count == 0))
-		report(w, n, row->why ? row->why : "not honoured yet");
+		return leave_out(w, row, n);
 	return true;
 }
 

@@ -585,6 +585,10 @@ static void check_row(int kind, const struct schema_row *row)
 		check_taken_row(kind, row);
 		return;
 	}
+	if (later && nest && nest->list->items->strict) {
+		check_refused(kind, row->path, "x");
+		return;
+	}
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
 		/* Node's status has fields of its own; allocations and attributes have a form. */
 		bool special = strcmp(row->path, "status") == 0 || strcmp(row->path, "spec.allocations") == 0 ||
@@ -694,6 +698,45 @@ START_TEST(test_filter_is_strict)
 	ck_assert_uint_eq(out.err.line, 8);
 	ck_assert_str_eq(out.err.reason, "not a known field");
 	outcome_free(&out);
+}
+END_TEST
+
+/* The fields of Calico's API (and of its Enterprise edition's BGPPeer): each is known, whatever is done with it. */
+static const struct {
+	enum object_kind kind;
+	const char *fields;
+} calicos[] = {
+    {OBJ_NODE, "bgp.asNumber bgp.ipv4Address bgp.ipv4IPIPTunnelAddr bgp.ipv6Address bgp.routeReflectorClusterID "
+	       "ipv4VXLANTunnelAddr ipv6VXLANTunnelAddr vxlanTunnelMACAddr vxlanTunnelMACAddrV6 orchRefs wireguard "
+	       "addresses interfaces"},
+    {OBJ_IP_POOL, "cidr vxlanMode ipipMode natOutgoing disabled disableBGPExport blockSize nodeSelector "
+		  "namespaceSelector allowedUses assignmentMode ipip nat-outgoing"},
+    {OBJ_BGP_CONFIGURATION,
+     "logSeverityScreen nodeToNodeMeshEnabled asNumber serviceClusterIPs serviceExternalIPs serviceLoadBalancerIPs "
+     "serviceLoadBalancerAggregation communities prefixAdvertisements listenPort nodeMeshPassword.secretKeyRef.name "
+     "nodeMeshPassword.secretKeyRef.key nodeMeshMaxRestartTime bindMode ignoredInterfaces localWorkloadPeeringIPV4 "
+     "localWorkloadPeeringIPV6 programClusterRoutes ipv4NormalRoutePriority ipv6NormalRoutePriority"},
+    {OBJ_BGP_PEER, "node nodeSelector peerIP asNumber peerSelector localASNumber keepOriginalNextHop nextHopMode "
+		   "password.secretKeyRef.name password.secretKeyRef.key sourceAddress maxRestartTime keepaliveTime "
+		   "numAllowedLocalASNumbers ttlSecurity reachableBy filters localWorkloadSelector reversePeering "
+		   "failureDetectionMode restartMode birdGatewayMode externalNetwork"},
+    {OBJ_BGP_FILTER, "exportV4 importV4 exportV6 importV6"},
+};
+
+START_TEST(test_calicos_fields)
+{
+	const struct schema *s = object_schema(calicos[_i].kind);
+	char fields[1024], path[80], *save = NULL;
+
+	snprintf(fields, sizeof fields, "%s", calicos[_i].fields);
+	for (char *field = strtok_r(fields, " ", &save); field; field = strtok_r(NULL, " ", &save)) {
+		bool known = false;
+
+		snprintf(path, sizeof path, "spec.%s", field);
+		for (unsigned i = 0; i < s->row_count; i++)
+			known = known || (strcmp(s->rows[i].path, path) == 0 && !s->rows[i].ours);
+		ck_assert_msg(known, "%s: %s", s->kind, path);
+	}
 }
 END_TEST
 
@@ -1172,6 +1215,7 @@ int main(void)
 	tcase_add_loop_test(t, test_tables, 0, OBJ_KIND_COUNT);
 	tcase_add_loop_test(t, test_every_row, 0, OBJ_KIND_COUNT);
 	tcase_add_test(t, test_unknown_fields);
+	tcase_add_loop_test(t, test_calicos_fields, 0, sizeof calicos / sizeof *calicos);
 	tcase_add_test(t, test_annotations);
 	tcase_add_test(t, test_filter_is_strict);
 	tcase_add_loop_test(t, test_refused, 0, sizeof refused / sizeof *refused);
