@@ -168,8 +168,26 @@ def judge(event, losses, moment):
     return problems, cells
 
 
+STRAYS = 2
+
+
+def is_stray(event, losses):
+    """Whether all that is lost of what the event does not touch are one or two single pings."""
+    gaps = [gap for kind, (_judged, gaps) in losses.items() if kind not in event.touches for gap in gaps]
+    return 0 < len(gaps) <= STRAYS and all(gap.lost == 1 for gap in gaps)
+
+
 def happen(world, event):
-    """Does it, waits until all is as it was, and judges."""
+    """Does it, waits until all is as it was, and judges. One ping of some 100,000 is lost to a machine that has more to do
+    than it can: what loses one or two is done again, and what blinks, blinks again."""
+    problems, losses = attempt(world, event)
+    if problems and is_stray(event, losses):
+        print("again:", *problems)
+        problems, _losses = attempt(world, event)
+    assert not problems, "\n".join(problems) + "\n" + world.one.log_tail()
+
+
+def attempt(world, event):
     world.floods.report()
     world.watch.events.clear()
     moment = event.act(world)
@@ -178,7 +196,8 @@ def happen(world, event):
         stack.callback(world.floods.wait_flowing, time.monotonic())
         world.settle()
         world.floods.wait_flowing(time.monotonic())
-    problems, cells = judge(event, world.floods.report(), moment)
+    losses = world.floods.report()
+    problems, cells = judge(event, losses, moment)
     written, removed = (world.watch.times(kind, moment or 0) for kind in (RouteWatch.NEW, RouteWatch.DELETED))
     if written and moment:
         cells.append(f"routes written +{(written[-1] - moment) * 1000:.0f} ms")
@@ -189,4 +208,4 @@ def happen(world, event):
     if "CALIDRIS_LOSSES" in os.environ:
         with open(os.environ["CALIDRIS_LOSSES"], "a", encoding="utf-8") as table:
             table.write(row + "\n")
-    assert not problems, "\n".join(problems) + "\n" + world.one.log_tail()
+    return problems, losses

@@ -398,6 +398,10 @@ def renumber(world, addresses, order):
     node.addresses, moment = addresses, None
     if order == "beside":
         node.ip(*add)
+        # An IPv6 address answers only when the kernel's workers have been through with it, a moment later.
+        for address in addresses:
+            wait_for(lambda address=address: not world.two.run("ping", "-c", 1, "-W", 1, address.split("/")[0],
+                                                               check=False).returncode, f"{address} answers")
         node.publish()
         wait_for(lambda: renumbered(world), lambda: f"everybody uses the new addresses: {sorted(world.picture(world.two))}", 40)
         node.ip(*remove)
