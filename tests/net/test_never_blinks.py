@@ -335,6 +335,7 @@ def fight(world):
     moment = time.monotonic()
     problems = "\n".join(node.show("problems")["problems"])
     assert re.search(r"others keep removing or changing \d of our routes", problems), problems
+    # The log tells a few, and how many more; the event before may have had its share.
     node.wait_log(r"metric 1024: others have removed or changed our route \d+ times")
     world.settle()
     written = world.counters()["writes"] - before["writes"]
