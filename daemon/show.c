@@ -5,6 +5,7 @@
 
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/speaker.h"
 
 void show_rows_add(struct show_rows *s, const struct prefix *p, uint64_t pos)
 {
@@ -33,6 +34,27 @@ void show_rows_free(struct show_rows *s)
 {
 	free(s->rows);
 	*s = (struct show_rows){0};
+}
+
+void show_peers_begin(struct request *r)
+{
+	r->state = mem_calloc(1, sizeof(unsigned));
+	r->free_state = free;
+}
+
+bool show_peers_more(struct request *r, void (*put)(struct request *r, const struct peer *p))
+{
+	unsigned *next = r->state;
+
+	for (unsigned n = 0; n < SHOW_PIECE; n++) {
+		const struct peer *p = speaker_peer(r->d->speaker, *next);
+
+		if (!p)
+			return false;
+		++*next;
+		put(r, p);
+	}
+	return true;
 }
 
 void show_object_name(struct strbuf *out, const struct object *o)

@@ -32,8 +32,11 @@ void show_route(struct request *r, const struct rib_view *v, bool verbose);
 const char *show_route_from(const struct request *r, const struct rib_route *route);
 /* A kernel route or intent as values of the open row. */
 void show_kernel_route(struct request *r, const struct fib_view *v);
-/* A section with what BFD says of the peer. */
+/* A row for each peer, a piece at a time: begin at the start, more until it is false. */
 struct peer;
+void show_peers_begin(struct request *r);
+bool show_peers_more(struct request *r, void (*put)(struct request *r, const struct peer *p));
+/* A section with what BFD says of the peer. */
 void show_bfd_of_peer(struct request *r, const struct peer *p);
 /* "namespace/name", or the name alone. */
 void show_object_name(struct strbuf *out, const struct object *o);

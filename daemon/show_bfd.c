@@ -59,22 +59,6 @@ static void put_row(struct request *r, const struct peer *p)
 	out_end(o);
 }
 
-static bool table_more(struct request *r)
-{
-	unsigned *next = r->state;
-	const struct peer *p;
-
-	for (unsigned n = 0; n < SHOW_PIECE; n++) {
-		p = speaker_peer(r->d->speaker, *next);
-		if (!p)
-			return false;
-		++*next;
-		if (p->lifeline)
-			put_row(r, p);
-	}
-	return true;
-}
-
 /* ---- One session ---- */
 
 static void detail_local(struct out *o, const struct lifeline *w, const struct bfd_session_info *i)
@@ -160,12 +144,17 @@ static bool one_session(struct request *r, const char *name)
 	return true;
 }
 
+static void put_watched(struct request *r, const struct peer *p)
+{
+	if (p->lifeline)
+		put_row(r, p);
+}
+
 static bool bfd_start(struct request *r)
 {
 	if (r->argc)
 		return one_session(r, r->argv[0]);
-	r->state = mem_calloc(1, sizeof(unsigned));
-	r->free_state = free;
+	show_peers_begin(r);
 	out_table(&r->out, "bfd", NULL, "no peer is watched by BFD");
 	return true;
 }
@@ -197,7 +186,7 @@ static bool bfd_more(struct request *r)
 
 	if (!r->state)
 		return false;
-	more = table_more(r);
+	more = show_peers_more(r, put_watched);
 	if (!more)
 		put_totals(r);
 	return more;

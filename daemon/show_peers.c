@@ -98,21 +98,6 @@ static void put_peer(struct request *r, const struct peer *p)
 	strbuf_free(&info);
 }
 
-static bool peers_more(struct request *r)
-{
-	unsigned *next = r->state;
-	const struct peer *p;
-
-	for (unsigned n = 0; n < SHOW_PIECE; n++) {
-		p = speaker_peer(r->d->speaker, *next);
-		if (!p)
-			return false;
-		++*next;
-		put_peer(r, p);
-	}
-	return true;
-}
-
 /* ---- One peer ---- */
 
 static void put_families(struct strbuf *out, uint8_t families)
@@ -335,15 +320,14 @@ static bool peers_start(struct request *r)
 {
 	if (r->argc)
 		return one_peer(r, r->argv[0]);
-	r->state = mem_calloc(1, sizeof(unsigned));
-	r->free_state = free;
+	show_peers_begin(r);
 	out_table(&r->out, "peers", NULL, "no peers");
 	return true;
 }
 
 static bool peers_continue(struct request *r)
 {
-	return r->state && peers_more(r);
+	return r->state && show_peers_more(r, put_peer);
 }
 const struct command_ops command_show_peers = {.start = peers_start, .more = peers_continue};
 

@@ -1,5 +1,5 @@
-/* The joint between sessions and the RIB. What is kept of peers that restart is helper.c's, our own restart
- * restart.c's. */
+/* The list of peers: who is there, and with which configuration. What sessions say is peer_events.c's, what is kept of
+ * peers that restart helper.c's, our own restart restart.c's. */
 #include "daemon/speaker.h"
 
 #include <stdlib.h>
@@ -9,7 +9,6 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
-#include "daemon/bmp.h"
 #include "daemon/dynamic.h"
 #include "daemon/link.h"
 #include "daemon/liveness.h"
@@ -164,9 +163,9 @@ static void siblings_link(struct speaker *s)
 	}
 }
 
-static void siblings_check(struct speaker *s, struct peer *changed)
+void speaker_sibling_check(struct peer *changed)
 {
-	if (!s->applying)
+	if (!changed->speaker->applying)
 		sibling_check(changed);
 }
 
@@ -177,7 +176,7 @@ static void on_held_timer(void *arg)
 	struct peer *p = arg;
 
 	p->held_long = true;
-	siblings_check(p->speaker, p);
+	speaker_sibling_check(p);
 }
 
 /* Peers by range, after the ranges have changed: those of one that is gone go too, unless another one has them. */
@@ -294,7 +293,7 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 	log_problems(s);
 	s->applying = false;
 	for (unsigned n = 0; n < s->count; n++)
-		siblings_check(s, s->peers[n]);
+		speaker_sibling_check(s->peers[n]);
 	recheck(s);
 }
 
@@ -378,182 +377,7 @@ void speaker_reset(struct peer *p)
 	bgp_session_reset(p->session, BGP_ERR_CEASE, BGP_CEASE_RESET, "reset by an operator");
 }
 
-/* ---- What sessions say ---- */
-
-/* Of a peer that may have any AS. */
-static void peer_is_in_as(struct peer *p, uint32_t as)
-{
-	struct rib_peer_conf conf;
-
-	/* Routes of one that was in another AS are somebody else's. */
-	helper_end(p, p->stale);
-	p->as = as;
-	conf = peer_rib_conf(p, &p->speaker->common);
-	rib_peer_configure(p->rib, &conf);
-}
-
-static void on_established(void *arg, struct bgp_session *session)
-{
-	struct peer *p = arg;
-	struct speaker *s = p->speaker;
-	const struct bgp_open *open = bgp_session_peer(session);
-	const struct bgp_codec *codec = bgp_session_codec(session);
-	struct bgp_nexthop self[FAM_COUNT];
-
-	peer_self(p, &p->speaker->common, self);
-	if (p->as != open->as)
-		peer_is_in_as(p, open->as);
-	if (p->range)
-		dynamic_established(p);
-	p->eor = p->refreshing = 0;
-	p->heard = mono_now();
-	p->tried = true;
-	helper_up(p, open, codec);
-	if (s->d->bmp)
-		bmp_peer_up(s->d->bmp, p);
-	rib_peer_up(p->rib, codec, open->router_id, self);
-	/* A session that comes up again and again is no sign of others that will. */
-	if (bgp_session_info(session).established == 1)
-		restart_session_up(s->restart);
-	liveness_established(p);
-	siblings_check(s, p);
-	recheck(s);
-}
-
-static void on_end(void *arg, struct bgp_session *session, const struct bgp_end *end)
-{
-	struct peer *p = arg;
-	struct daemon *d = p->speaker->d;
-
-	(void)session;
-	if (d->bmp)
-		bmp_peer_end(d->bmp, p, end);
-}
-
-static void on_down(void *arg, struct bgp_session *session, const struct bgp_down *why)
-{
-	struct peer *p = arg;
-	struct speaker *s = p->speaker;
-	uint8_t stand_in = !p->limit.down && sibling_will_deliver(p) ? 1u << FAM_IPV6 : 0;
-	struct bgp_down none = {.reason = why->reason};
-
-	(void)session;
-	helper_down(p, s->d->config.graceful_restart ? why : &none, p->moving ? p->want.families | stand_in : stand_in);
-	p->eor = p->refreshing = 0;
-	if (p->stale)
-		liveness_restarting(p);
-	siblings_check(s, p);
-	recheck(s);
-}
-
-static void on_end_of_rib(struct peer *p, enum family f)
-{
-	p->eor |= (uint8_t)(1u << f);
-	if (p->speaker->d->bmp)
-		bmp_end_of_rib(p->speaker->d->bmp, p, f);
-	if (p->stale & 1u << f)
-		helper_end(p, (uint8_t)(1u << f));
-	siblings_check(p->speaker, p);
-	recheck(p->speaker);
-}
-
-/* Families the session has given up on (RFC 4760 7). The RIB has dropped their routes; nothing more will come. */
-static void on_disable(struct peer *p, uint8_t families)
-{
-	helper_end(p, families);
-	p->eor |= families;
-	siblings_check(p->speaker, p);
-	recheck(p->speaker);
-}
-
-static void on_update(void *arg, struct bgp_session *session, const struct bgp_update *u, const struct bgp_error *e)
-{
-	struct peer *p = arg;
-
-	(void)session;
-	p->heard = mono_now();
-	if (u->end_of_rib >= 0) {
-		on_end_of_rib(p, (enum family)u->end_of_rib);
-		return;
-	}
-	rib_update(p->rib, u, e->action == BGP_TREAT_AS_WITHDRAW);
-	if (u->disable)
-		on_disable(p, u->disable);
-	if (p->want.opt.prefix_limit)
-		prefix_limit_check(p);
-}
-
-/* RFC 7313 4: before End-of-RIB a restarting peer's BoRR is not heard, nor is an EoRR whose BoRR was not: what is stale
- * then is so for another reason. */
-static void on_refresh_begin(struct peer *p, const struct bgp_open *open, enum family f)
-{
-	if (open->gr && !(p->eor >> f & 1)) {
-		log_info("bgp", "%s: beginning of a route refresh (%s) before End-of-RIB: ignored", p->want.name,
-			 family_name(f));
-		return;
-	}
-	p->refreshing |= (uint8_t)(1u << f);
-	rib_peer_mark_stale(p->rib, f);
-}
-
-static void on_refresh_end(struct peer *p, enum family f)
-{
-	if (!(p->refreshing >> f & 1))
-		return;
-	p->refreshing &= (uint8_t) ~(1u << f);
-	rib_peer_sweep(p->rib, f);
-}
-
-static void on_refresh(void *arg, struct bgp_session *session, enum family f, uint8_t subtype)
-{
-	struct peer *p = arg;
-	const struct bgp_open *open = bgp_session_peer(session);
-
-	/* To those who know RFC 2918 alone the octet means nothing. */
-	if (subtype == BGP_REFRESH_NORMAL || !open->enhanced_refresh)
-		rib_peer_resend(p->rib, f, open->enhanced_refresh);
-	else if (subtype == BGP_REFRESH_BEGIN)
-		on_refresh_begin(p, open, f);
-	else if (subtype == BGP_REFRESH_END)
-		on_refresh_end(p, f);
-}
-
-static void on_state(void *arg, struct bgp_session *session)
-{
-	struct peer *p = arg;
-
-	if (p->range)
-		dynamic_check(p);
-	if (!p->tried && bgp_session_info(session).attempts_failed) {
-		p->tried = true;
-		siblings_check(p->speaker, p);
-	}
-}
-
-static unsigned pull(void *arg, struct bgp_session *session, struct slice *out, unsigned max)
-{
-	(void)session;
-	return rib_pull(((struct peer *)arg)->rib, out, max);
-}
-
-const struct bgp_session_ops speaker_session_ops = {
-    .on_established = on_established,
-    .on_end = on_end,
-    .on_down = on_down,
-    .on_update = on_update,
-    .on_refresh = on_refresh,
-    .on_state = on_state,
-    .pull = pull,
-};
-
-void speaker_on_ready(void *arg, struct rib_peer *rib)
-{
-	struct peer *p = rib_peer_arg(rib);
-
-	(void)arg;
-	if (p)
-		bgp_session_kick(p->session);
-}
+/* ---- Our own restart ---- */
 
 static struct restart_peers restart_peers(const struct speaker *s)
 {
@@ -580,6 +404,17 @@ static void recheck(void *arg)
 	loop_timer_set(s->d->loop, &s->recheck_timer, 0, on_recheck, s);
 }
 
+void speaker_recheck(struct peer *changed)
+{
+	speaker_sibling_check(changed);
+	recheck(changed->speaker);
+}
+
+void speaker_came_up(struct peer *p)
+{
+	restart_session_up(p->speaker->restart);
+}
+
 void speaker_datastore_synced(struct speaker *s)
 {
 	restart_datastore_synced(s->restart);
@@ -591,6 +426,16 @@ struct restart_status speaker_restart(const struct speaker *s)
 	struct restart_peers peers = restart_peers(s);
 
 	return restart_status(s->restart, &peers);
+}
+
+struct daemon *peer_daemon(const struct peer *p)
+{
+	return p->speaker->d;
+}
+
+const struct peer_common *peer_common(const struct peer *p)
+{
+	return &p->speaker->common;
 }
 
 struct loop *peer_loop(const struct peer *p)

@@ -54,10 +54,14 @@ struct peer {
 };
 
 struct loop *peer_loop(const struct peer *p);
+struct daemon *peer_daemon(const struct peer *p);
+/* What all peers' configurations have in common (peer_conf.h). */
+struct peer_common;
+const struct peer_common *peer_common(const struct peer *p);
 /* Hands the peer's present configuration to session and RIB; both find out what really changed. */
 void peer_configure(struct peer *p);
 
-/* For bgp_engine_new() and the RIB's sink: sessions' and RIB peers' arg is a struct peer. */
+/* peer_events.c, for bgp_engine_new() and the RIB's sink: sessions' and RIB peers' arg is a struct peer. */
 extern const struct bgp_session_ops speaker_session_ops;
 void speaker_on_ready(void *arg, struct rib_peer *rib);
 
@@ -82,6 +86,12 @@ void speaker_reset(struct peer *p);
 void speaker_problems(const struct speaker *s, struct strbuf *out);
 /* By session name or remote address; NULL if none. */
 struct peer *speaker_find(const struct speaker *s, const char *name);
+
+/* For peer_events.c: the session came up for the first time; the peer has changed in a way that its sibling, and with
+ * speaker_recheck() also our own restart, may wait for. */
+void speaker_came_up(struct peer *p);
+void speaker_sibling_check(struct peer *changed);
+void speaker_recheck(struct peer *changed);
 
 /* For dynamic.c: a peer of this range more, which takes the want's texts; and one less. cease as in bgp_session_free().
  */

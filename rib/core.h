@@ -2,8 +2,8 @@
  *
  * rib.c owns the queue of dirty nodes and the work items, update.c and local.c change routes, crowd.c
  * finds them where there are many, decide.c selects, peer.c
- * owns peers, ages.c how old their routes are and the walks over them; want.c, group.c, adjout.c, entries.c, encode.c
- * and send.c are what goes out. */
+ * owns peers, ages.c how old their routes are and the walks over them; want.c, group.c, adjout.c, entries.c, encode.c,
+ * chunk.c and send.c are what goes out. */
 #ifndef RIB_CORE_H
 #define RIB_CORE_H
 

@@ -48,6 +48,16 @@ struct chunk *chunk_sent(struct stream *s, uint64_t place, uint64_t limit);
 /* End-of-RIB and the markers of RFC 7313, in this order if several. */
 struct chunk *chunk_markers(enum family f, bool borr, bool eorr, bool eor);
 void chunk_unref(struct chunk *c);
+
+/* chunk.c */
+
+/* The shared chunk that starts here (a reference for the caller), or NULL and where an encoder must stop at the latest
+ * to fall into step with one. */
+struct chunk *chunk_find(struct stream *s, enum chunk_kind kind, uint64_t start, uint64_t *limit);
+/* Others may come by here: keeps it for them, if there are any. */
+void chunk_share(struct stream *s, struct chunk *c);
+/* It is of no use to others any more. */
+void chunk_remove(struct stream *s, struct chunk *c);
 /* Frees shared chunks: those of no more use, those of a kind, or all. */
 void chunks_expire(struct stream *s);
 void chunks_forget_kind(struct stream *s, enum chunk_kind kind);

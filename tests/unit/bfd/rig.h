@@ -24,6 +24,8 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/log.h"
 #include "daemon/base/mono.h"
+#include "tests/unit/namespace.h"
+#include "tests/unit/turns.h"
 
 #define FAST 50000 /* microseconds */
 #define CHANGES 64
@@ -80,26 +82,6 @@ static void rig_tick(void *arg)
 	loop_timer_set(rig.loop, &rig.tick, 5 * MONO_MSEC, rig_tick, NULL);
 }
 
-/* Turns the loop until cond; fails the test after so many seconds. */
-#define TURN_UNTIL(cond, seconds)                                                                              \
-	do {                                                                                                   \
-		uint64_t deadline_ = mono_now() + (uint64_t)((seconds) * (double)MONO_SEC);                    \
-		while (!(cond)) {                                                                              \
-			ck_assert_msg(mono_now() < deadline_, "did not happen within " #seconds " s: " #cond); \
-			loop_turn(rig.loop, true);                                                             \
-		}                                                                                              \
-	} while (0)
-
-/* Turns the loop for that long, and checks all the while that cond holds. */
-#define TURN_WHILE(cond, seconds)                                                           \
-	do {                                                                                \
-		uint64_t deadline_ = mono_now() + (uint64_t)((seconds) * (double)MONO_SEC); \
-		while (mono_now() < deadline_) {                                            \
-			ck_assert(cond);                                                    \
-			loop_turn(rig.loop, true);                                          \
-		}                                                                           \
-	} while (0)
-
 static inline struct addr rig_addr(const char *text)
 {
 	struct addr a = {0};
@@ -125,33 +107,6 @@ static inline unsigned rig_logged(const char *text)
 	for (const char *at = rig.log.s; at && (at = strstr(at, text)); at++)
 		n++;
 	return n;
-}
-
-static void rig_write(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	ck_assert_msg(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "%s: %s", path,
-		      strerror(errno));
-	close(fd);
-}
-
-/* Root makes network namespaces; anybody else makes a user namespace first and is root in it. */
-static void rig_unshare(void)
-{
-	char map[32];
-	unsigned uid = getuid(), gid = getgid();
-
-	if (unshare(CLONE_NEWNET) == 0)
-		return;
-	ck_assert_msg(errno == EPERM, "unshare(CLONE_NEWNET): %s", strerror(errno));
-	ck_assert_msg(unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0,
-		      "no network namespace to test in: %s: run as root, or allow user namespaces", strerror(errno));
-	rig_write("/proc/self/setgroups", "deny");
-	snprintf(map, sizeof map, "0 %u 1", uid);
-	rig_write("/proc/self/uid_map", map);
-	snprintf(map, sizeof map, "0 %u 1", gid);
-	rig_write("/proc/self/gid_map", map);
 }
 
 /* From here on in this side's namespace. Side 0's is where the loop turns. */
@@ -197,11 +152,11 @@ static void rig_wait_carrier(int side)
 static void rig_namespaces(void)
 {
 	for (int side = 0; side < 2; side++) {
-		rig_unshare();
+		namespace_unshare();
 		rig.ns[side] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 		ck_assert_int_ge(rig.ns[side], 0);
-		rig_write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
-		rig_write("/proc/sys/net/ipv6/conf/all/accept_dad", "0");
+		namespace_write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
+		namespace_write("/proc/sys/net/ipv6/conf/all/accept_dad", "0");
 	}
 	rig_ip(0, "link set lo up\nlink add v0 type veth peer name v1 netns /proc/%d/fd/%d\n", getpid(), rig.ns[1]);
 	for (int side = 0; side < 2; side++)

@@ -18,6 +18,7 @@
 #include "daemon/base/mono.h"
 #include "fib/fib.h"
 #include "fib/state.h"
+#include "tests/unit/namespace.h"
 
 #define NET_DEADLINE (30 * MONO_SEC)
 
@@ -34,33 +35,6 @@ struct net {
 	struct addr nexthop;
 	unsigned workloads_told;
 };
-
-static void net_write(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	ck_assert_msg(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "%s: %s", path,
-		      strerror(errno));
-	close(fd);
-}
-
-/* Root makes a network namespace; anybody else makes a user namespace first and is root in it. */
-static void net_unshare(void)
-{
-	char map[32];
-	unsigned uid = getuid(), gid = getgid();
-
-	if (unshare(CLONE_NEWNET) == 0)
-		return;
-	ck_assert_msg(errno == EPERM, "unshare(CLONE_NEWNET): %s", strerror(errno));
-	ck_assert_msg(unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0,
-		      "no network namespace to test in: %s: run as root, or allow user namespaces", strerror(errno));
-	net_write("/proc/self/setgroups", "deny");
-	snprintf(map, sizeof map, "0 %u 1", uid);
-	net_write("/proc/self/uid_map", map);
-	snprintf(map, sizeof map, "0 %u 1", gid);
-	net_write("/proc/self/gid_map", map);
-}
 
 /* Runs a shell command, which must succeed. */
 static void __attribute__((format(printf, 1, 2))) run(const char *fmt, ...)
@@ -160,7 +134,7 @@ static __attribute__((unused)) struct net *net_new(void)
 {
 	struct net *n = mem_calloc(1, sizeof *n);
 
-	net_unshare();
+	namespace_unshare();
 	run("ip link set lo up");
 	for (int i = 0; i < 2; i++) {
 		run("ip link add eth%d type veth peer name eth%dp", i, i);

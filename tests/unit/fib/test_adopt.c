@@ -274,7 +274,7 @@ START_TEST(no_privilege)
 	struct fib *f;
 
 	/* A fresh network namespace whose owner we are not: root of another user namespace may nothing here. */
-	net_unshare();
+	namespace_unshare();
 	snprintf(text, sizeof text, "%u", getuid());
 	ck_assert_msg(unshare(CLONE_NEWUSER) == 0, "no user namespace: %s", strerror(errno));
 	f = fib_new(loop, &conf, &net_ops, NULL, err, sizeof err);

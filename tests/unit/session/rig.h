@@ -20,6 +20,7 @@
 #include "bgp/session/session.h"
 #include "daemon/base/log.h"
 #include "daemon/base/mono.h"
+#include "tests/unit/turns.h"
 
 /* What the owner of a session saw. */
 struct end {
@@ -188,26 +189,6 @@ static void rig_tick(void *arg)
 	(void)arg;
 	loop_timer_set(rig.loop, &rig.tick, 5 * MONO_MSEC, rig_tick, NULL);
 }
-
-/* Turns the loop until cond; fails the test after so many seconds. */
-#define TURN_UNTIL(cond, seconds)                                                                              \
-	do {                                                                                                   \
-		uint64_t deadline_ = mono_now() + (uint64_t)((seconds) * (double)MONO_SEC);                    \
-		while (!(cond)) {                                                                              \
-			ck_assert_msg(mono_now() < deadline_, "did not happen within " #seconds " s: " #cond); \
-			loop_turn(rig.loop, true);                                                             \
-		}                                                                                              \
-	} while (0)
-
-/* Turns the loop for that long, and checks all the while that cond holds. */
-#define TURN_WHILE(cond, seconds)                                                           \
-	do {                                                                                \
-		uint64_t deadline_ = mono_now() + (uint64_t)((seconds) * (double)MONO_SEC); \
-		while (mono_now() < deadline_) {                                            \
-			ck_assert(cond);                                                    \
-			loop_turn(rig.loop, true);                                          \
-		}                                                                           \
-	} while (0)
 
 static inline struct addr rig_addr(const char *text)
 {
