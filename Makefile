@@ -155,6 +155,10 @@ unit: check-packages ## Run the unit tests
 	@$(RUN) unit
 net: check-packages ## Run the system tests
 	@$(RUN) net
+.PHONY: check-kubernetes
+check-kubernetes: check-packages ## Run the Kubernetes datastore's tests against the throw-away cluster KUBECONFIG names
+	@+$(MAKE) --no-print-directory all >$(BUILD)/check-kubernetes.log 2>&1 || { cat $(BUILD)/check-kubernetes.log; exit 1; }
+	@CALIDRIS_BUILD=$(abspath $(BUILD)) $(PYTHON) -B tests/kube_relay.py
 lint: check-packages ## Check the architecture, the format, headers, manual pages and scripts
 	@$(RUN) lint
 fuzz: check-packages ## Run each fuzzer for FUZZ_SECONDS
