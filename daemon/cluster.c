@@ -20,6 +20,7 @@
 #include "daemon/overlay.h"
 #include "daemon/peering_rule.h"
 #include "daemon/policies.h"
+#include "daemon/reachable.h"
 #include "daemon/service.h"
 #include "daemon/speaker.h"
 #include "datastore/pod.h"
@@ -56,6 +57,7 @@ struct cluster {
 	struct strbuf peering_notes;
 	struct policies *policies;
 	struct secrets *secrets;
+	struct reachable reachable;
 	bool has_peers;
 	char listen_problem[200]; /* "" if we listen where we should */
 	struct loop_timer listen_timer;
@@ -494,6 +496,7 @@ static void apply_self(struct cluster *c)
 	}
 	if (c->d->bmp)
 		bmp_identity(c->d->bmp, c->self.as, c->self.router_id);
+	reachable_apply(&c->reachable, c->d->fib, &p);
 	speaker_apply(c->d->speaker, &p, &c->self, c->policies);
 	policies_sweep(c->policies);
 	secrets_sweep(c->secrets);
@@ -565,6 +568,7 @@ void cluster_free(struct cluster *c)
 	if (c->policies)
 		policies_free(c->policies);
 	secrets_free(c->secrets);
+	reachable_free(&c->reachable);
 	free(c);
 }
 

@@ -317,6 +317,7 @@ static void add_by_address(struct build *b, const struct obj_bgp_peer *p, enum p
 		return;
 	}
 	w.remote = p->peer_ip;
+	w.reachable_by = p->reachable_by;
 	if (node)
 		w.other = *node_address(node, f == FAM_IPV4 ? FAM_IPV6 : FAM_IPV4);
 	w.local = p->no_source_address || on_link ? (struct addr){0} : b->self->ip[f].addr;

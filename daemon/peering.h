@@ -24,7 +24,8 @@ struct peer_want {
 	enum peer_kind kind;
 	struct addr remote; /* none: unnumbered, known by its interface alone */
 	struct addr local;
-	struct addr other; /* the peer's address of the other family, if it is a node; none if not known */
+	struct addr reachable_by; /* the gateway that leads to it; none: the kernel's routes say */
+	struct addr other;	  /* the peer's address of the other family, if it is a node; none if not known */
 	uint16_t remote_port;
 	uint32_t remote_as; /* 0: any */
 	uint32_t local_as;

@@ -13,10 +13,8 @@ struct kernel_walk {
 static const char *class_name(const struct fib_view *v)
 {
 	static const char *const names[FIB_CLASS_COUNT] = {
-	    [FIB_WORKLOAD] = "workload",
-	    [FIB_OVERLAY] = "overlay",
-	    [FIB_BGP] = "bgp",
-	    [FIB_BLOCK] = "block",
+	    [FIB_WORKLOAD] = "workload", [FIB_OVERLAY] = "overlay", [FIB_REACH] = "peer",
+	    [FIB_BGP] = "bgp",		 [FIB_BLOCK] = "block",
 	};
 
 	return v->state == FIB_STALE || (unsigned)v->class >= FIB_CLASS_COUNT ? NULL : names[v->class];

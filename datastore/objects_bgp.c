@@ -125,7 +125,7 @@ static const struct schema_row bgp_peer_rows[] = {
 	{.path = "spec.filters", .type = &schema_texts, TAKEN(obj_bgp_peer, filters),
 	 .second = offsetof(struct obj_bgp_peer, filter_count)},
 	LATER("spec.localWorkloadSelector"),
-	LATER("spec.reachableBy"),
+	{.path = "spec.reachableBy", .type = &schema_addr, TAKEN(obj_bgp_peer, reachable_by)},
 	SECRET("spec.password", obj_bgp_peer, secret),
 	/* Calico Enterprise's. */
 	LATER("spec.failureDetectionMode", .def = "None", .why = "Calico Enterprise's: bfd says it here"),
@@ -220,6 +220,9 @@ static bool bgp_peer_finish(void *object, const struct yaml_node *doc, struct ob
 	if (!identified)
 		return schema_refuse_field(err, doc, "spec.peerIP",
 					   "missing: expected peerIP, peerSelector, peerRange or interface");
+	if (!addr_is_none(&p->reachable_by) && p->reachable_by.af != p->peer_ip.af)
+		return schema_refuse_field(err, doc, "spec.reachableBy",
+					   "expected an address of the family of spec.peerIP");
 	if (is_ipv6_link_local(&p->peer_ip) && !p->interface)
 		return schema_refuse_field(err, doc, "spec.interface", "missing: a link-local peer needs one");
 	if (p->interface && !addr_is_none(&p->peer_ip) && !is_ipv6_link_local(&p->peer_ip))

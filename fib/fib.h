@@ -87,7 +87,7 @@ void fib_free(struct fib *f);
 void fib_configure(struct fib *f, const struct fib_conf *conf);
 
 /* Lower wins where two classes want the same prefix at the same metric. */
-enum fib_class { FIB_WORKLOAD, FIB_OVERLAY, FIB_BGP, FIB_BLOCK, FIB_CLASS_COUNT };
+enum fib_class { FIB_WORKLOAD, FIB_OVERLAY, FIB_REACH, FIB_BGP, FIB_BLOCK, FIB_CLASS_COUNT };
 enum fib_type { FIB_VIA, FIB_DEV, FIB_BLACKHOLE };
 
 /* Devices for encapsulated routes, one of each kind. */
@@ -115,6 +115,11 @@ struct fib_route {
 void fib_set(struct fib *f, const struct fib_route *r);
 /* No longer wants it. Unknown ones are ignored. */
 void fib_unset(struct fib *f, const struct prefix *p, enum fib_class class);
+
+/* The address is reached by this gateway: it gets a host route (class FIB_REACH), and next hops with the address are
+ * resolved as the gateway is, whatever other routes lead to them. Set again to change the gateway. */
+void fib_reach_set(struct fib *f, const struct addr *to, const struct addr *via);
+void fib_reach_unset(struct fib *f, const struct addr *to);
 
 /* All intents are known now: kernel routes of our protocol that nobody wants are removed from here on. Before this
  * they are left (adopted) in place. Per family. */

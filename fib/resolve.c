@@ -100,10 +100,17 @@ static void find_tunnel(struct fib *f, const struct nexthop *h, struct outcome *
  * link is dead and another route of the same prefix is not. */
 static void find_route(struct fib *f, const struct nexthop *h, struct outcome *o)
 {
+	const struct addr *via = reach_via(&f->reaches, &h->key.gateway);
+	struct nexthop named = {.key.kind = FIB_VIA};
+
 	o->trouble = NEXTHOP_NO_ROUTE;
 	if (links_is_own(&f->links, &h->key.gateway)) {
 		o->trouble = NEXTHOP_OWN;
 		return;
+	}
+	if (via) {
+		named.key.gateway = *via;
+		h = &named;
 	}
 	for (struct foreign *r = foreign_match(&f->foreign, &h->key.gateway); r; r = r->next) {
 		if (r->tos)
@@ -473,12 +480,15 @@ void resolve_all(struct fib *f)
 		want_update(f, w);
 }
 
-static bool is_concerned(const struct resolver *s, const struct nexthop *h)
+static bool is_concerned(const struct fib *f, const struct nexthop *h)
 {
+	const struct addr *via = reach_via(&f->reaches, &h->key.gateway);
+	const struct resolver *s = &f->resolver;
+
 	if (s->change_count > RESOLVER_CHANGES)
 		return true;
 	for (unsigned i = 0; i < s->change_count; i++)
-		if (prefix_contains(&s->changes[i], &h->key.gateway))
+		if (prefix_contains(&s->changes[i], via ? via : &h->key.gateway))
 			return true;
 	return false;
 }
@@ -492,7 +502,7 @@ static void queue_concerned(struct fib *f)
 		return;
 	TAILQ_FOREACH(h, &s->all, all)
 	{
-		if (is_concerned(s, h))
+		if (is_concerned(f, h))
 			nexthop_queue(f, h);
 	}
 	s->change_count = 0;
@@ -611,6 +621,7 @@ void resolver_init(struct fib *f)
 /* The wants are gone already; watched next hops may be left. */
 void resolver_free(struct fib *f)
 {
+	reach_free(&f->reaches);
 	uint32_t pos = 0;
 
 	loop_work_cancel(f->loop, &f->resolve_work);

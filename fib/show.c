@@ -21,10 +21,8 @@ static const char *const state_names[FIB_STATE_COUNT] = {
 };
 
 static const char *const class_names[FIB_CLASS_COUNT] = {
-    [FIB_WORKLOAD] = "workload",
-    [FIB_OVERLAY] = "overlay",
-    [FIB_BGP] = "bgp",
-    [FIB_BLOCK] = "block",
+    [FIB_WORKLOAD] = "workload", [FIB_OVERLAY] = "overlay", [FIB_REACH] = "peer",
+    [FIB_BGP] = "bgp",		 [FIB_BLOCK] = "block",
 };
 
 const char *fib_state_name(enum fib_state s)

@@ -28,6 +28,7 @@
 #include "fib/neigh.h"
 #include "fib/netlink.h"
 #include "fib/nhset.h"
+#include "fib/reach.h"
 #include "fib/resolve.h"
 #include "fib/tunnel.h"
 
@@ -126,6 +127,7 @@ struct fib {
 	struct links links;
 	struct htab nhsets;
 	struct foreign_table foreign;
+	struct reaches reaches;
 	struct resolver resolver;
 	struct neighs neighs;
 	struct tunnels tunnels;

@@ -253,3 +253,20 @@ def test_password_from_a_secret(fabric):
     with fabric.change():
         # The same in another way.
         fabric.say(password="s3cret")
+
+
+def test_reachable_by(fabric):
+    """A host route of the peer's own: next hops with its address lead through the gateway, and back."""
+    tor, gateway = fabric.tors[0], fabric.other  # a node forwards
+    host, prefix = f"{tor.ip4}/32", f"10.50.{tor.index}.0/24"
+    leads = lambda to: (fabric.node.route(to) or {}).get("gateway")
+    wait_for(lambda: leads(prefix) == tor.ip4, lambda: str(fabric.node.route(prefix)), 40)
+    with fabric.change(kernel=3):
+        fabric.say(reachableBy=gateway.ip4)
+        wait_for(lambda: leads(host) == gateway.ip4, lambda: str(fabric.node.route(host)))
+        assert fabric.node.route(host).get("metric", 0) == 0
+        wait_for(lambda: leads(prefix) == gateway.ip4, lambda: str(fabric.node.route(prefix)))
+    with fabric.change(kernel=3):
+        fabric.say(reachableBy=None)
+        wait_for(lambda: not fabric.node.route(host), lambda: str(fabric.node.route(host)))
+        wait_for(lambda: leads(prefix) == tor.ip4, lambda: str(fabric.node.route(prefix)))

@@ -176,6 +176,15 @@ static const struct {
 	 PEER("x", "node: a, peerIP: 10.0.0.2, asNumber: 64512, bfd: {enabled: true, detectMultiplier: 4, "
 		   "passiveMode: true}"),
      "b", "Node_10_0_0_1 10.0.0.1:179 as 64512 local 64512 10.0.0.2 bfd 300/300x4\n"},
+    {"filters in order, and a gateway, on the sessions of the BGPPeer and on none of the mesh; reverse ones have the "
+     "filters",
+     NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") NODE("c", "10.0.0.3", "")
+	 PEER("x", "node: b, peerIP: 10.0.0.1, asNumber: 64512, filters: [f, g]")
+	     PEER("y", "peerIP: 10.9.0.1, asNumber: 65001, filters: [g], reachableBy: 10.0.0.254"),
+     "a",
+     "Node_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 filters f\ng\n"
+     "Mesh_10_0_0_3 10.0.0.3:179 as 64512 local 64512 10.0.0.1 passive\n"
+     "Global_10_9_0_1 10.9.0.1:179 as 65001 local 64512 10.0.0.1 by 10.0.0.254 filters g\n"},
     {"no Node object of this name", THREE, "nobody", ""},
 };
 
@@ -256,6 +265,10 @@ static void describe(struct strbuf *out, const struct peer_want *w)
 	strbuf_puts(out, add_paths[w->opt.add_path]);
 	if (!addr_is_none(&w->other))
 		strbuf_printf(out, " and %s", addr_format(&w->other, s));
+	if (!addr_is_none(&w->reachable_by))
+		strbuf_printf(out, " by %s", addr_format(&w->reachable_by, s));
+	if (w->filters)
+		strbuf_printf(out, " filters %s", w->filters);
 	if (w->interface)
 		strbuf_printf(out, " on %s", w->interface);
 	if (!addr_is_none(&w->sibling))

@@ -798,6 +798,9 @@ static const struct {
     {"kind: BGPPeer\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n"
      "spec: {peerIP: 10.0.0.1, peerSelector: all()}\n",
      "4:16 spec.peerIP", "excludes spec.peerSelector", "x", OBJ_BGP_PEER},
+    {"kind: BGPPeer\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n"
+     "spec: {peerIP: 10.0.0.1, reachableBy: 'fd00::1'}\n",
+     "4:39 spec.reachableBy", "of the family of spec.peerIP", "x", OBJ_BGP_PEER},
     {"kind: BGPFilter\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n"
      "spec: {exportV4: [{action: Accept}, {action: Accept, cidr: 10.0.0.0/8}]}\n",
      "4:37 spec.exportV4[1].matchOperator", "missing", "x", OBJ_BGP_FILTER},
