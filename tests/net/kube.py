@@ -16,9 +16,11 @@ import socket
 import threading
 from pathlib import Path
 
+import pytest
 import yaml
 
 from netns import run, wait_for
+from objects import bgp_peer
 from kube_api import KubeApi
 from kube_client import CALICO_KINDS, ApiError, KubeClient, as_kept, client_context, definition
 
@@ -27,6 +29,9 @@ ACCOUNT = ("kube-system", "calidris")
 ADDRESS, PORT = "172.18.0.254", 6443
 # A real server: where a relay to it listens, and how it wants to be asked (tests/kube_relay.py).
 RELAY = os.environ.get("CALIDRIS_KUBE_RELAY")
+
+# What a real server cannot be told to do.
+stand_in = pytest.mark.skipif(bool(RELAY), reason="needs the stand-in, which fails as it is told")
 
 
 class Proxy:
@@ -220,3 +225,44 @@ class Kube:
 
     def delete(self, thing):
         self.client.delete(as_kept(thing, self.version))
+
+
+# What tests of it look at
+
+def status(node):
+    return node.show("status")["datastore"]
+
+
+def wait_in_sync(node):
+    wait_for(lambda: status(node)["in_sync"], lambda: f"in sync\n{node.log_tail()}")
+
+
+def problems(node):
+    return "\n".join(node.show("status")["problems"])
+
+
+def wait_problem(node, *texts):
+    wait_for(lambda: all(text in problems(node) for text in texts), lambda: f"{texts} among\n{problems(node)}")
+
+
+def wait_no_problem(node, text):
+    wait_for(lambda: text not in problems(node), lambda: f"no {text} among\n{problems(node)}")
+
+
+def routes(node):
+    return {(route["dst"], route.get("gateway"), route.get("dev"), route.get("type"))
+            for route in node.routes() if route.get("protocol") == "bgp"}
+
+
+def marker(name="marker"):
+    """An object by which a test sees that a node hears of changes."""
+    return bgp_peer(name, node="node-1", peerIP="172.18.0.99", asNumber=64999)
+
+
+def hears(cluster, node, name="marker"):
+    """A change reaches the node, now."""
+    cluster.write(marker(name))
+    wait_for(lambda: "172.18.0.99" in {row["address"] for row in node.show("peers")["peers"]},
+             lambda: f"the peer is there\n{node.log_tail()}")
+    cluster.delete(marker(name))
+    wait_for(lambda: "172.18.0.99" not in {row["address"] for row in node.show("peers")["peers"]}, "the peer is gone")

@@ -8,13 +8,10 @@ import time
 import pytest
 
 from harness import wait_for
-from kube import ACCOUNT, ADDRESS, PORT, RELAY, Kube
+from kube import (ACCOUNT, ADDRESS, PORT, Kube, hears, marker, problems, routes, stand_in, status, wait_in_sync, wait_no_problem,
+                  wait_problem)
 from kube_client import as_kept
-from objects import bgp_configuration, bgp_peer, block_affinity, ip_pool, ipam_block, node_object, thing
-
-# What a real server cannot be told to do.
-stand_in = pytest.mark.skipif(bool(RELAY), reason="needs the stand-in, which fails as it is told")
-
+from objects import bgp_configuration, bgp_peer, block_affinity, ip_pool, node_object, thing
 
 @pytest.fixture(scope="module")
 def cluster(new_shared_cluster):
@@ -44,45 +41,6 @@ def api(cluster):
     yield cluster.datastore.api
     if cluster.datastore.api:
         cluster.datastore.api.faults.clear()
-
-
-def status(node):
-    return node.show("status")["datastore"]
-
-
-def wait_in_sync(node):
-    wait_for(lambda: status(node)["in_sync"], lambda: f"in sync\n{node.log_tail()}")
-
-
-def problems(node):
-    return "\n".join(node.show("status")["problems"])
-
-
-def wait_problem(node, *texts):
-    wait_for(lambda: all(text in problems(node) for text in texts), lambda: f"{texts} among\n{problems(node)}")
-
-
-def wait_no_problem(node, text):
-    wait_for(lambda: text not in problems(node), lambda: f"no {text} among\n{problems(node)}")
-
-
-def routes(node):
-    return {(route["dst"], route.get("gateway"), route.get("dev"), route.get("type"))
-            for route in node.routes() if route.get("protocol") == "bgp"}
-
-
-def marker(name="marker"):
-    """An object by which a test sees that a node hears of changes."""
-    return bgp_peer(name, node="node-1", peerIP="172.18.0.99", asNumber=64999)
-
-
-def hears(cluster, node, name="marker"):
-    """A change reaches the node, now."""
-    cluster.write(marker(name))
-    wait_for(lambda: "172.18.0.99" in {row["address"] for row in node.show("peers")["peers"]},
-             lambda: f"the peer is there\n{node.log_tail()}")
-    cluster.delete(marker(name))
-    wait_for(lambda: "172.18.0.99" not in {row["address"] for row in node.show("peers")["peers"]}, "the peer is gone")
 
 
 # ---- Lists and watches ----
@@ -428,61 +386,3 @@ def test_passwords_come_from_secrets(cluster):
     cluster.wait_converged()
     cluster.delete(secret())
     assert "second word" not in first.log_text() + second.log_text()
-
-
-# ---- Other clusters ----
-
-@stand_in
-def test_the_newer_group_of_calicos_objects(new_cluster):
-    cluster = new_cluster(datastore=lambda cluster: Kube(cluster, group="projectcalico.org/v3"))
-    one, two = cluster.add_node("node-1"), cluster.add_node("node-2")
-    cluster.start()
-    cluster.wait_converged()
-    hears(cluster, one)
-    assert "those of projectcalico.org/v3" in two.log_text()
-    assert not cluster.datastore.api.count(r"GET /apis/crd\.")
-
-
-@stand_in
-def test_pod_cidrs_as_blocks(new_cluster):
-    """host-local IPAM: no affinities; a node's blocks are its podCIDRs, of whatever size."""
-    cluster = new_cluster(datastore=Kube)
-    cidrs = {"node-1": ["10.244.1.0/24", "fd00:10:244:1::/64"], "node-2": ["10.244.2.0/24", "fd00:10:244:2::/64"]}
-    for name, blocks in cidrs.items():
-        node = cluster.add_node(name, blocks=[])
-        node.configure({"datastore": {"kubernetes": {**node.config["datastore"]["kubernetes"], "use_pod_cidr": True}}})
-        cluster.write({**node_object(name, node.addresses), "status": {"podCIDRs": blocks}})
-    cluster.start()
-    one, two = cluster.nodes
-    for block in cidrs["node-2"]:
-        wait_for(lambda block=block: one.route(block), lambda: f"the other node's podCIDR is routed\n{one.log_tail()}")
-        assert two.route(block)["type"] == "blackhole"
-    assert not cluster.datastore.api.count(r"blockaffinities\?|ipamblocks\?")
-
-
-NODES = 1000
-
-
-@stand_in
-def test_a_node_among_a_thousand(new_cluster):
-    """Stays below 20 MB resident: Nodes as kubelets keep them, an affinity and a block each, and a mesh of all of them."""
-    cluster = new_cluster(datastore=Kube, families=(4,))
-    api = cluster.datastore.api
-    status = {"images": [{"names": [f"registry.example.org/image-{number}@sha256:{'0' * 64}"], "sizeBytes": number}
-                         for number in range(40)],
-              "conditions": [{"type": f"Condition{number}", "message": "kubelet is fine" * 5} for number in range(5)]}
-    plurals = {plural: resource for (_group, _version, plural), resource in api.resources.items()}
-    with api.changed:
-        for number in range(NODES):
-            name, block = f"other-{number}", f"10.{128 + number // 256}.{number % 256}.0/26"
-            for plural, object in (("nodes", {**as_kept(node_object(name, [f"172.20.{number // 250}.{number % 250 + 1}/16"])),
-                                              "status": status}),
-                                   ("blockaffinities", as_kept(block_affinity(name, block))),
-                                   ("ipamblocks", {**ipam_block(name, block, [])})):
-                api.store(plurals[plural], (None, object["metadata"]["name"]), object, new=True)
-    node = cluster.add_node("node-1")
-    cluster.start()
-    wait_in_sync(node)
-    assert sum(row["kind"] == "Node" for row in node.show("objects", "Node")["objects"]) == NODES + 1
-    wait_for(lambda: node.resident() < 20000, lambda: f"{node.resident()} KiB resident", 5)
-    assert api.count(r"GET /api/v1/nodes\?limit=500&continue=") == 2
