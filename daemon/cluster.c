@@ -17,6 +17,7 @@
 #include "daemon/bmp.h"
 #include "daemon/dataplane.h"
 #include "daemon/node_address.h"
+#include "daemon/node_status.h"
 #include "daemon/overlay.h"
 #include "daemon/peering_rule.h"
 #include "daemon/policies.h"
@@ -295,6 +296,11 @@ static bool workload_priority(const struct cluster *c, const struct local_prefix
 	if (!c->d->config.workload_routes)
 		return fib_workload_find(c->d->fib, &l->prefix, normal, priority);
 	return claim && migration_priority(c, l, claim, priority);
+}
+
+void cluster_on_report(void *arg, unsigned classes, struct strbuf *out)
+{
+	node_status(((struct cluster *)arg)->d, classes, out);
 }
 
 /* ---- Settling a prefix ---- */

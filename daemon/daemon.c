@@ -91,6 +91,7 @@ static void watch_signals(struct daemon *d)
 static const struct store_ops store_callbacks = {
     .on_change = cluster_on_change,
     .on_sync = cluster_on_sync,
+    .on_report = cluster_on_report,
     .on_refusals = cluster_on_refusals,
 };
 

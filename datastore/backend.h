@@ -25,6 +25,8 @@ bool store_delete(struct store *s, enum object_kind k, const char *namespace, co
 
 /* Everything that is there has been put; calls on_sync. */
 void store_synced(struct store *s);
+/* Appends how this node is (JSON, the status of a CalicoNodeStatus); "{}" if nobody says. */
+void store_report(struct store *s, unsigned classes, struct strbuf *out);
 /* The source cannot be read or watched now; everything stays in force. */
 void store_lost(struct store *s, const char *problem);
 /* All that was known at that time (wall clock, s) has been put, from the cache; the source has not been read since the

@@ -313,6 +313,14 @@ void store_heard(struct store *s, const char *revision)
 	s->revision = mem_strdup(revision);
 }
 
+void store_report(struct store *s, unsigned classes, struct strbuf *out)
+{
+	if (s->ops.on_report)
+		s->ops.on_report(s->arg, classes, out);
+	else
+		strbuf_puts(out, "{}");
+}
+
 void store_lost(struct store *s, const char *problem)
 {
 	if (!s->problem || strcmp(s->problem, problem) != 0)

@@ -6,6 +6,7 @@
 #ifndef DATASTORE_STORE_H
 #define DATASTORE_STORE_H
 
+#include "daemon/base/buf.h"
 #include "daemon/base/loop.h"
 #include "datastore/objects.h"
 
@@ -19,7 +20,14 @@ struct store_ops {
 	/* There are other objects that are refused than before (fields that are not honoured do not count). May be
 	 * NULL. */
 	void (*on_refusals)(void *arg);
+	/* How this node is, as JSON, for a datastore where people look for that (STORE_REPORT_*). NULL: nobody says. */
+	void (*on_report)(void *arg, unsigned classes, struct strbuf *out);
 };
+
+/* What a report is about: bits. */
+#define STORE_REPORT_AGENT 1u
+#define STORE_REPORT_BGP 2u
+#define STORE_REPORT_ROUTES 4u
 
 struct store *store_new(struct loop *loop, const struct store_ops *ops, void *arg);
 /* Stops the backend and frees all objects without calling back. */

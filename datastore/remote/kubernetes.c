@@ -15,6 +15,7 @@
 #include "datastore/remote/kube_passwords.h"
 #include "datastore/remote/kube_reflector.h"
 #include "datastore/remote/kube_resource.h"
+#include "datastore/remote/kube_status.h"
 #include "datastore/remote/mirror.h"
 #include "datastore/remote/plugin.h"
 
@@ -43,6 +44,7 @@ struct backend {
 	struct mirror *mirror;
 	struct kube_client *client;
 	struct kube_passwords *passwords;
+	struct kube_status *status;
 	struct watched *watched; /* one per row of the table */
 	char *node, *namespace, *calico_api;
 	bool use_pod_cidr, advertise_services, has_cache;
@@ -419,6 +421,7 @@ static void begin(struct backend *b, const char *calico_api)
 {
 	log_info("datastore", "%s: Calico's objects are those of %s", kube_client_server(b->client), calico_api);
 	b->calico_api = mem_strdup(calico_api);
+	b->status = kube_status_new(b->loop, b->client, b->store, calico_api, b->node);
 	store_set_location(b->store, kube_client_server(b->client));
 	look_again(b);
 }
@@ -565,6 +568,7 @@ static void kubernetes_stop(struct backend *b)
 	}
 	free(b->watched);
 	kube_passwords_free(b->passwords);
+	kube_status_free(b->status);
 	kube_client_free(b->client);
 	mirror_free(b->mirror);
 	strbuf_free(&b->answer);

@@ -386,3 +386,32 @@ def test_passwords_come_from_secrets(cluster):
     cluster.wait_converged()
     cluster.delete(secret())
     assert "second word" not in first.log_text() + second.log_text()
+
+
+# ---- What a node says of itself ----
+
+def test_node_status_is_filled_in(cluster):
+    one = cluster.nodes[0]
+    wanted = thing("CalicoNodeStatus", "about-one", {"node": "node-1", "classes": ["Agent", "BGP", "Routes"],
+                                                     "updatePeriodSeconds": 1})
+    other = thing("CalicoNodeStatus", "about-nobody", {"node": "node-99", "classes": ["BGP"], "updatePeriodSeconds": 1})
+    cluster.write(wanted, other)
+    client, version = cluster.datastore.client, cluster.datastore.version
+
+    def filled():
+        found = client.get("CalicoNodeStatus", "about-one", version=version).get("status") or {}
+        return found if found.get("bgp", {}).get("numberEstablishedV4") else None
+    status = wait_for(filled, lambda: f"the status is filled in\n{one.log_tail()}")
+    assert status["agent"]["birdV4"]["routerID"] == one.ip4 and status["agent"]["birdV4"]["state"] == "Ready"
+    peer = next(row for row in status["bgp"]["peersV4"] if row["peerIP"] == cluster.nodes[1].ip4)
+    assert (peer["type"], peer["state"]) == ("NodeMesh", "Established")
+
+    def rows(status):
+        return {(row["type"], row["destination"], row["gateway"], row["learnedFrom"]["sourceType"])
+                for row in status["routes"]["routesV4"]}
+    way = ("10.244.2.0/26", cluster.nodes[1].ip4)
+    wait_for(lambda: {("RIB", *way, "NodeMesh"), ("FIB", *way, "Kernel")} <= rows(filled()), lambda: f"{way} in {rows(filled())}")
+    wait_for(lambda: filled()["lastUpdated"] != status["lastUpdated"], "it is kept up to date")
+    assert not client.get("CalicoNodeStatus", "about-nobody", version=version).get("status")
+    cluster.delete(wanted)
+    cluster.delete(other)
