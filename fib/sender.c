@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -26,6 +27,7 @@ struct sender {
 struct job {
 	const uint8_t *data;
 	size_t len;
+	int cpu; /* the loop's, when it handed the batch over */
 };
 
 int sender_send_now(int fd, const uint8_t *data, size_t len)
@@ -38,14 +40,31 @@ int sender_send_now(int fd, const uint8_t *data, size_t len)
 	return 0;
 }
 
+/* Of the processors that the process may use. What cannot be set stays as it is: it is no condition. */
+static void stay_off(int cpu)
+{
+	cpu_set_t set;
+
+	if (cpu < 0 || sched_getaffinity(getpid(), sizeof set, &set) < 0 || CPU_COUNT(&set) < 2)
+		return;
+	CPU_CLR((size_t)cpu, &set);
+	sched_setaffinity(0, sizeof set, &set);
+}
+
 /* Ends when the other end of the pair is closed. */
 static void *work(void *arg)
 {
 	const struct sender *s = arg;
 	struct job job;
+	int off = -1;
 
 	while (recv(s->pair[1], &job, sizeof job, 0) == sizeof job) {
-		int error = sender_send_now(s->fd, job.data, job.len);
+		int error;
+
+		if (job.cpu != off)
+			stay_off(job.cpu);
+		off = job.cpu;
+		error = sender_send_now(s->fd, job.data, job.len);
 
 		if (send(s->pair[1], &error, sizeof error, MSG_NOSIGNAL) < 0)
 			break;
@@ -117,7 +136,7 @@ void sender_free(struct sender *s)
 
 void sender_send(struct sender *s, const uint8_t *data, size_t len)
 {
-	struct job job = {data, len};
+	struct job job = {data, len, sched_getcpu()};
 
 	/* There is never more than one in the queue: it has room. */
 	if (send(s->pair[0], &job, sizeof job, MSG_NOSIGNAL) != sizeof job)

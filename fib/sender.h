@@ -4,7 +4,9 @@
  * a single one was measured to take 100 ms (at 260,000 routes, doubling with each doubling). A loop that waits for that
  * serves nobody: BFD sessions of 3 x 50 ms end, all over a table that somebody else is loading. So large tables are
  * written from here. The thread shares nothing with the loop: a batch is its own while it is sent, then it is given
- * back. It exists only once it is needed; the tables of ordinary nodes are not worth it. */
+ * back. Kernels without preemption let nobody else onto the processor meanwhile, and the scheduler knows nothing of
+ * that: so the thread keeps away from the one that the loop is on. It exists only once it is needed; the tables of
+ * ordinary nodes are not worth it. */
 #ifndef FIB_SENDER_H
 #define FIB_SENDER_H
 
