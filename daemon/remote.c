@@ -289,7 +289,9 @@ struct remotes *remotes_new(struct daemon *d, const struct overlay *o)
 	r->d = d;
 	r->overlay = o;
 	STAILQ_INIT(&r->dirty);
-	r->work = (struct loop_work){.run = on_work, .arg = r, .rank = LOOP_RANK_CLUSTER};
+	/* In the turn in which the RIB decides again after a pool's change: the one route takes the place of the other.
+	 */
+	r->work = (struct loop_work){.run = on_work, .arg = r, .rank = LOOP_RANK_DECIDE};
 	for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		unsigned pos = 0;
 		while ((object = store_next(d->store, kinds[i], &pos)))

@@ -66,6 +66,7 @@ class World:
 
     def __init__(self, cluster, encapsulation):
         self.cluster, self.encapsulation = cluster, encapsulation
+        self.broken_by = None  # the event after which not all was as before
         cluster.write(*encapsulation.pools())
         self.one, self.two = (self.add_node(index) for index in (1, 2))
         self.here, self.there = (node.add_pod(f"here-{node.index}", self.addresses(node, 244, 1)) for node in (self.one, self.two))
@@ -188,6 +189,8 @@ def happen(world, event):
 
 
 def attempt(world, event):
+    assert not world.broken_by, f"{world.broken_by} did not leave the cluster as it was: nothing can be said of what follows"
+    world.broken_by = event.name
     world.floods.report()
     world.watch.events.clear()
     moment = event.act(world)
@@ -196,6 +199,7 @@ def attempt(world, event):
         stack.callback(world.floods.wait_flowing, time.monotonic())
         world.settle()
         world.floods.wait_flowing(time.monotonic())
+    world.broken_by = None
     losses = world.floods.report()
     problems, cells = judge(event, losses, moment)
     written, removed = (world.watch.times(kind, moment or 0) for kind in (RouteWatch.NEW, RouteWatch.DELETED))
