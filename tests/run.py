@@ -39,6 +39,9 @@ SANITIZERS = {
     "CK_TIMEOUT_MULTIPLIER": "8",
 }
 UNIT_SECONDS, NET_SECONDS, BUILD_SECONDS = 480, 840, 900
+# Unit tests that mostly wait, and those that compute longest.
+UNIT_WAITS = re.compile("/bfd/|/session/|datastore/test_(file|directory)|daemon/test_(control|helper|speaker_review)")
+UNIT_LONG = re.compile("bgp/test_update$|rib/test_(groups|observe|random)|datastore/test_yaml")
 NICE = 5
 
 
@@ -194,7 +197,8 @@ def unit_jobs(context, group):
     for source in (path.relative_to(TOP) for path in sources):
         name = f"{group}/{source.relative_to('tests/unit').with_suffix('')}"
         yield Job(name, lambda source=source: unit_program(context, compiler, group, source),
-                  [(compiler, "unit-tests")], only_whole=False)
+                  [(compiler, "unit-tests")], only_whole=False, waits=bool(UNIT_WAITS.search(name)),
+                  seconds=30 if UNIT_LONG.search(name) or "/bfd/" in name else 0)
 
 
 # Fuzzers: each is run over its corpus, then for some seconds from there.
