@@ -219,6 +219,8 @@ void cluster_on_change(void *arg, const struct object *before, const struct obje
 		kinds[kind].claims(c, after, claim_add);
 	if (before && kinds[kind].claims)
 		kinds[kind].claims(c, before, claim_drop);
+	if (kind == OBJ_WORKLOAD_ENDPOINT)
+		rib_interfaces_changed(c->d->rib);
 	overlay_on_change(c->d->overlay, before, after);
 	service_on_change(c->d->service, before, after);
 	if (!c->dirty_self && c->synced && (concerns_self(c, before) || concerns_self(c, after))) {
@@ -599,6 +601,15 @@ void cluster_reconfigure(struct cluster *c)
 bool cluster_is_settled(const struct cluster *c)
 {
 	return c->announced_sync;
+}
+
+void cluster_interface(const struct cluster *c, const struct prefix *p, char name[static 16])
+{
+	const struct local_prefix *l = htab_find(&c->prefixes, prefix_hash(p), local_prefix_eq, p);
+	const struct claim *claim = l ? find_claim(l, CLAIM_WORKLOAD) : NULL;
+	const struct obj_workload_endpoint *w = claim ? (const void *)claim->object : NULL;
+
+	snprintf(name, 16, "%s", w && w->o.kind == OBJ_WORKLOAD_ENDPOINT ? w->interface : "");
 }
 
 const struct self *cluster_self(const struct cluster *c)

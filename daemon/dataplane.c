@@ -59,6 +59,7 @@ static void on_fib_nexthop(void *arg, const struct addr *nh, bool reachable, uin
 	struct daemon *d = arg;
 
 	rib_nexthop_update(d->rib, nh, reachable, metric);
+	rib_interfaces_changed(d->rib);
 	cluster_address_changed(d->cluster, nh);
 	if (d->liveness)
 		liveness_place_changed(d->liveness, nh);
@@ -80,6 +81,8 @@ static void on_fib_link(void *arg, const struct fib_link *l, const char *old_nam
 	/* The first ones are read before there are peers. */
 	if (!d->speaker)
 		return;
+	if (old_name)
+		rib_interfaces_changed(d->rib);
 	link_changed(speaker_links(d->speaker), l, old_name);
 	dynamic_link_changed(speaker_dynamic(d->speaker));
 }
@@ -93,7 +96,18 @@ static void on_fib_workload(void *arg, const struct prefix *p)
 		cluster_workload_changed(d->cluster, p);
 }
 
+static void on_interface(void *arg, const struct prefix *p, const struct addr *next_hop, char name[static 16])
+{
+	struct daemon *d = arg;
+
+	if (next_hop)
+		fib_nexthop_interface(d->fib, next_hop, name);
+	else
+		cluster_interface(d->cluster, p, name);
+}
+
 const struct rib_sink dataplane_rib_sink = {
+    .interface = on_interface,
     .on_best = on_best,
     .on_ready = speaker_on_ready,
     .on_nexthop = on_rib_nexthop,

@@ -160,12 +160,15 @@ static void put_import(struct request *r, const struct rib_view *v)
 	    .ibgp = !conf->ebgp,
 	    .attrs = v->route.attrs,
 	};
+	const struct nexthop *nh = v->route.attrs->next_hop;
 	const char *outcome = v->route.rejected ? "rejected" : "accepted", *why = v->route.why;
 
 	if (v->route.source != SOURCE_BGP) {
 		out_text(&r->out, NULL, "IMPORT", NULL);
 		return;
 	}
+	if (nh)
+		fib_nexthop_interface(r->d->fib, &nh->addr.addr, in.interface);
 	if (!v->route.rejected)
 		why = conf->import ? policy_eval(conf->import, &in).why : "no policy";
 	out_text(&r->out, "import", NULL, outcome);

@@ -54,7 +54,7 @@ static const struct schema operation_schema = {
 	{.path = "prefixLength.max", .type = &schema_uint, .max = bits, TAKEN(filter_rule, max_length),                \
 	 .present = offsetof(struct filter_rule, has_max)},                                                            \
 	{.path = "source", .type = &schema_enum, .names = filter_source_names, TAKEN(filter_rule, remote_peers)},      \
-	LATER("interface", .why = "conditions on interfaces are not honoured"),                                        \
+	{.path = "interface", .type = &schema_text, .max = 15, TAKEN(filter_rule, interface)},                                        \
 	{.path = "peerType", .type = &schema_enum, .names = peer_type_names, TAKEN(filter_rule, peer_type)},           \
 	{.path = "communities.values", .type = &schema_communities, .max = 1, TAKEN(filter_rule, communities),         \
 	 .second = offsetof(struct filter_rule, community_count)},                                                     \

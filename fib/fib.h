@@ -156,6 +156,9 @@ bool fib_workload_find(const struct fib *f, const struct prefix *p, uint32_t nor
 /* Calls on_workload() for each that is there. */
 void fib_each_workload(const struct fib *f);
 
+/* The interface that a watched next hop leads over, the first if there are several; "" if it leads nowhere. Whoever
+ * watches it is told when it changes. */
+void fib_nexthop_interface(const struct fib *f, const struct addr *nh, char name[static 16]);
 /* Asks to be told whether a next hop can be reached, until unwatched as often as watched. */
 void fib_nexthop_watch(struct fib *f, const struct addr *nh);
 void fib_nexthop_unwatch(struct fib *f, const struct addr *nh);

@@ -518,11 +518,13 @@ static void tell(struct fib *f, struct nexthop *h)
 	if (!h->watches)
 		return;
 	place = (uint8_t)fib_place_of(f, &h->key.gateway);
-	if (h->told && h->told_reachable == reachable && h->told_metric == metric && h->told_place == place)
+	if (h->told && h->told_reachable == reachable && h->told_metric == metric && h->told_place == place &&
+	    h->told_ifindex == (reachable ? h->hops[0].ifindex : 0))
 		return;
 	h->told = true;
 	h->told_reachable = reachable;
 	h->told_metric = metric;
+	h->told_ifindex = reachable ? h->hops[0].ifindex : 0;
 	h->told_place = place;
 	if (f->ops && f->ops->on_nexthop)
 		f->ops->on_nexthop(f->arg, &h->key.gateway, reachable, metric);
@@ -552,6 +554,15 @@ static bool on_resolve_work(void *arg, uint64_t deadline)
 	(void)deadline;
 	resolve_run(arg);
 	return false;
+}
+
+void fib_nexthop_interface(const struct fib *f, const struct addr *nh, char name[static 16])
+{
+	struct nexthop_key key = {.gateway = *nh, .kind = FIB_VIA};
+	const struct nexthop *h = nexthop_find(f, &key);
+	const struct link *l = h && h->count ? links_by_index(&f->links, h->hops[0].ifindex) : NULL;
+
+	snprintf(name, 16, "%s", l ? l->name : "");
 }
 
 void fib_nexthop_watch(struct fib *f, const struct addr *nh)

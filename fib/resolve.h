@@ -59,7 +59,7 @@ struct nexthop {
 	TAILQ_ENTRY(nexthop) all; /* of those with kind FIB_VIA */
 	TAILQ_ENTRY(nexthop) queue;
 	bool queued, workload, told, told_reachable;
-	uint32_t told_metric;
+	uint32_t told_metric, told_ifindex;
 	uint8_t told_place; /* enum fib_place */
 	/* The outcome. */
 	uint8_t trouble;	    /* enum nexthop_trouble */

@@ -206,6 +206,7 @@ bool peer_scan_run(void *arg, uint64_t deadline)
 	struct rib *r = arg;
 	struct rib_peer *p;
 
+	interfaces_settle(r);
 	if (scan_next_hops(r, deadline))
 		return true;
 	while ((p = TAILQ_FIRST(&r->scans))) {

@@ -177,7 +177,9 @@ struct rib {
 
 	struct fifo dirty[FAM_COUNT];
 	struct loop_work scan_work, run_work, reap_work;
-	bool notify; /* somebody may have become ready */
+	bool interfaces;	 /* some policy asks, or asked, for interfaces */
+	bool interfaces_changed; /* such policies are to be evaluated again */
+	bool notify;		 /* somebody may have become ready */
 
 	LIST_HEAD(, group) groups;
 	LIST_HEAD(, stream) dying;
@@ -201,6 +203,10 @@ static inline struct rib_peer *peer_at(const struct rib *r, uint16_t index)
 }
 
 /* rib.c */
+/* Fills in the interface, if the policy asks for it. */
+void policy_input_interface(const struct rib *r, const struct policy *p, struct policy_input *in);
+/* What rib_interfaces_changed() put off. */
+void interfaces_settle(struct rib *r);
 void node_mark_dirty(struct rib *r, enum family f, uint32_t id);
 /* Frees the node if nothing needs it any more. */
 void node_release(struct rib *r, enum family f, uint32_t id);

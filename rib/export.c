@@ -26,7 +26,7 @@ static unsigned as_count(const struct export *x)
 
 static struct policy_input policy_input(const struct export *x)
 {
-	return (struct policy_input){
+	struct policy_input in = {
 	    .prefix = x->prefix,
 	    .source = x->kind,
 	    .local_pref = x->attrs->local_pref,
@@ -35,6 +35,9 @@ static struct policy_input policy_input(const struct export *x)
 	    .put_as = x->key->local_as,
 	    .put_count = as_count(x),
 	};
+
+	policy_input_interface(x->rib, x->key->export, &in);
+	return in;
 }
 
 /* ---- May it go? ---- */

@@ -8,6 +8,7 @@
 #include "daemon/base/mem.h"
 #include "rib/core.h"
 #include "rib/group.h"
+#include "rib/policy_ops.h"
 
 /* ---- Addresses: ours, and theirs ---- */
 
@@ -133,6 +134,7 @@ static void addresses_settle(struct rib_peer *p)
 static void conf_take(struct rib_peer *p, const struct rib_peer_conf *conf)
 {
 	p->conf = *conf;
+	p->rib->interfaces |= policy_has_interfaces(conf->import) || policy_has_interfaces(conf->export);
 	policy_ref(p->conf.import);
 	policy_ref(p->conf.export);
 }

@@ -22,7 +22,7 @@ struct policy {
 	char *name;
 	enum rule_action fallback;
 	uint32_t count;
-	bool has_ops, indexed;
+	bool has_ops, has_interfaces, indexed;
 	struct policy_rule *rules;
 	/* The index: rules by prefix. next[i] is the next rule with the prefix of rule i, or for the others the next
 	 * one that is not in the hash. */
@@ -201,6 +201,7 @@ struct policy *policy_new(const char *name, const struct policy_rule *rules, uns
 	for (unsigned i = 0; i < count; i++) {
 		rule_copy(&p->rules[i], &rules[i]);
 		p->has_ops = p->has_ops || rules[i].op_count;
+		p->has_interfaces = p->has_interfaces || rules[i].interface;
 		p->hash = rule_hash(&p->rules[i], p->hash);
 	}
 	if (count >= INDEX_MIN)
@@ -279,6 +280,11 @@ void policy_apply(const struct policy *p, const struct policy_input *in, struct 
 		if (r->action != RULE_CONTINUE)
 			return;
 	}
+}
+
+bool policy_has_interfaces(const struct policy *p)
+{
+	return p && p->has_interfaces;
 }
 
 bool policy_has_ops(const struct policy *p)

@@ -90,7 +90,7 @@ struct policy_input {
 	const struct attrs *attrs; /* NULL: without communities and AS_PATH */
 	uint32_t put_as;	   /* on export: what will stand in front of AS_PATH, put_count times */
 	unsigned put_count;
-	const char *interface; /* that the route leads over; NULL or "": none, or it is not known */
+	char interface[16]; /* that the route leads over; "": none, or it is not known */
 };
 struct policy_result {
 	bool accept;

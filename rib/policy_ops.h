@@ -5,6 +5,8 @@
 
 #include "rib/policy.h"
 
+/* Does any rule ask for the interface? False for NULL. */
+bool policy_has_interfaces(const struct policy *p);
 /* Does any rule change attributes? False for NULL. */
 bool policy_has_ops(const struct policy *p);
 /* Identifies the operations that policy_apply() would do: equal numbers do the same to equal attributes; 0 is none. */

@@ -81,7 +81,7 @@ static bool matches_pattern(const char *pattern, const char *text)
 
 static bool match_interface(const struct policy_rule *r, struct match *m)
 {
-	return !r->interface || matches_pattern(r->interface, m->in->interface ? m->in->interface : "");
+	return !r->interface || matches_pattern(r->interface, m->in->interface);
 }
 
 static bool match_source(const struct policy_rule *r, struct match *m)

@@ -10,6 +10,7 @@
 #include "rib/decide.h"
 #include "rib/encode.h"
 #include "rib/group.h"
+#include "rib/policy_ops.h"
 #include "rib/want.h"
 
 /* How many nodes are decided between two looks at the clock. */
@@ -238,6 +239,52 @@ void rib_reselect(struct rib *r, const struct prefix *within)
 		n->flags |= NODE_SINK;
 		node_mark_dirty(r, f, id);
 	}
+}
+
+void policy_input_interface(const struct rib *r, const struct policy *p, struct policy_input *in)
+{
+	const struct nexthop *nh = in->attrs->next_hop;
+
+	if (policy_has_interfaces(p) && r->sink.interface)
+		r->sink.interface(r->arg, &in->prefix, nh ? &nh->addr.addr : NULL, in->interface);
+}
+
+/* Next hops change by the dozen: once for all of them, and only if a policy asks for interfaces. */
+void rib_interfaces_changed(struct rib *r)
+{
+	if (!r->interfaces || r->interfaces_changed)
+		return;
+	r->interfaces_changed = true;
+	loop_work_schedule(r->loop, &r->scan_work);
+}
+
+static void all_decide(struct rib *r, enum family f)
+{
+	for (uint32_t id = 0; id < r->table[f].nodes.bound; id++) {
+		const struct node *n = table_node(&r->table[f], id);
+
+		if (n->flags & NODE_USED && n->routes != ID_NONE)
+			node_mark_dirty(r, f, id);
+	}
+}
+
+/* What is decided again is compared with what was sent. */
+void interfaces_settle(struct rib *r)
+{
+	bool exports = false;
+
+	if (!r->interfaces_changed)
+		return;
+	r->interfaces_changed = false;
+	for (unsigned i = LOCAL_PEER + 1; i < r->n_peers; i++) {
+		struct rib_peer *p = r->peers[i];
+
+		exports = exports || (p && policy_has_interfaces(p->conf.export));
+		for (int f = 0; p && policy_has_interfaces(p->conf.import) && f < FAM_COUNT; f++)
+			peer_scan(p, (enum family)f, SCAN_REEVALUATE);
+	}
+	for (int f = 0; exports && f < FAM_COUNT; f++)
+		all_decide(r, (enum family)f);
 }
 
 void rib_set_max_paths(struct rib *r, unsigned max_paths)

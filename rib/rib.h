@@ -39,6 +39,9 @@ struct rib_sink {
 	void (*on_best)(void *arg, const struct prefix *p, const struct rib_route *routes, unsigned n);
 	/* rib_pull() has something for this peer. */
 	void (*on_ready)(void *arg, struct rib_peer *peer);
+	/* The interface that a route leads over: by the next hop, or (NULL) of a local route of this prefix. "": none
+	 * is known. Asked for only where a policy has such conditions; see rib_interfaces_changed(). May be NULL. */
+	void (*interface)(void *arg, const struct prefix *p, const struct addr *next_hop, char name[static 16]);
 	/* A next hop came into or went out of use. */
 	void (*on_nexthop)(void *arg, const struct addr *nh, bool used);
 };
@@ -128,6 +131,8 @@ void rib_local_unset(struct rib *r, const struct prefix *p);
 /* What is known about a next hop changed: routes over it are decided again. */
 void rib_nexthop_update(struct rib *r, const struct addr *nh, bool reachable, uint32_t metric);
 
+/* Routes may lead over other interfaces now: policies that ask for them are evaluated again, the others not. */
+void rib_interfaces_changed(struct rib *r);
 /* Another ECMP width. */
 void rib_set_max_paths(struct rib *r, unsigned max_paths);
 

@@ -34,8 +34,10 @@ static const char *policy_why(const struct rib *r, const struct route *rt, const
 				  .local_pref = rt->attrs->local_pref,
 				  .ibgp = !conf->ebgp,
 				  .attrs = rt->attrs};
-	struct policy_result res = policy_eval(conf->import, &in);
+	struct policy_result res;
 
+	policy_input_interface(r, conf->import, &in);
+	res = policy_eval(conf->import, &in);
 	/* A policy that has just changed may not have come to this route yet. */
 	return res.accept || !*res.why ? reject_texts[REJECT_POLICY] : res.why;
 }

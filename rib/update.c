@@ -245,6 +245,7 @@ static struct attrs *import(struct rib *r, const struct route_change *c, const s
 		return set;
 	in.attrs = set;
 	in.local_pref = set->local_pref;
+	policy_input_interface(r, policy, &in);
 	res = policy_eval(policy, &in);
 	if (!res.accept)
 		*reason = REJECT_POLICY;

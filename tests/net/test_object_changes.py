@@ -145,6 +145,32 @@ def test_import_filter(fabric):
         wait_for(lambda: fabric.route(OUTSIDE, tor)["local_pref"] == 100, "as it was")
 
 
+def test_interface_condition(fabric):
+    """Of what is received by the way to its next hop, of what is announced by the workload's interface; it follows both."""
+    tor = fabric.tors[0]
+    pod = fabric.node.pods[0]
+    rules = [{"action": "Reject", "interface": "eth1"}, {"action": "Accept", "interface": "eth*"}, {"action": "Reject"}]
+    export = [{"action": "Accept", "interface": "cali*"}, {"action": "Reject"}]
+    with fabric.change(kernel=4):
+        fabric.cluster.write(bgp_filter("by-interface", importV4=rules, exportV4=export))
+        fabric.say(filters=["by-interface"])
+        fabric.there(tor, f"{pod.ip4}/32")
+        fabric.gone(tor, fabric.block)
+        wait_for(lambda: "rejected" not in fabric.route(OUTSIDE, tor)["state"], lambda: str(fabric.route(OUTSIDE, tor)))
+        assert "BGPFilter by-interface, importV4[1]" in fabric.explain("10.60.0.1")
+    # The router's two routes go and come back, and where they go in between is of no interest.
+    with fabric.change(kernel=10):
+        fabric.node.ip("link add eth1 type veth peer name eth2", "link set eth1 up", "link set eth2 up",
+                       f"route add {tor.ip4}/32 dev eth1")
+        wait_for(lambda: "rejected" in fabric.route(OUTSIDE, tor)["state"], lambda: str(fabric.route(OUTSIDE, tor)))
+        fabric.node.ip("link del eth1")
+        wait_for(lambda: "rejected" not in fabric.route(OUTSIDE, tor)["state"], lambda: str(fabric.route(OUTSIDE, tor)))
+    with fabric.change(kernel=4):
+        fabric.say(filters=None)
+        fabric.cluster.delete(bgp_filter("by-interface"))
+        fabric.there(tor, fabric.block)
+
+
 def test_prefix_advertisements(fabric):
     """Communities of the default object, and of the node's own in its place."""
     tor = fabric.tors[0]

@@ -116,6 +116,10 @@ static const struct test {
      "f", FILTER_IMPORT, "10.1.5.0/26", 100, "ebgp", "path 65001", "accept: no rule matched"},
     {"priority", CLUSTER FILTER("f", "exportV4: [{action: Reject, priority: 512}]"), "f", FILTER_EXPORT, "10.1.5.7/32",
      ELEVATED, "ibgp", "own", "reject: BGPFilter f, exportV4[0]"},
+    {"interface", FILTER("f", "importV4: [{action: Reject, interface: 'eth*'}]"), "f", FILTER_IMPORT, "10.1.5.0/26",
+     100, "ebgp", "over eth1", "reject: BGPFilter f, importV4[0]"},
+    {"interface: another", FILTER("f", "importV4: [{action: Reject, interface: 'eth*'}]"), "f", FILTER_IMPORT,
+     "10.1.5.0/26", 100, "ebgp", "over bond0", "accept: no rule matched"},
     {"all conditions together",
      FILTER("f", "importV4: [{action: Reject, cidr: 10.0.0.0/8, matchOperator: In, communities: {values: ['1:2']}}]"),
      "f", FILTER_IMPORT, "10.1.5.0/26", 100, "ebgp", "", "accept: no rule matched"},
@@ -263,7 +267,7 @@ static struct bgp_attrs make_route(const char *text, struct policy_input *in)
 		else if (*about == 'c')
 			put_community(&a, word);
 		else
-			in->interface = word;
+			strcpy(in->interface, word);
 	}
 	while (n)
 		a.as_path = as_path_prepend(a.as_path, path[--n], 1, &arena);

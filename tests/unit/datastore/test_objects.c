@@ -585,10 +585,6 @@ static void check_row(int kind, const struct schema_row *row)
 		check_taken_row(kind, row);
 		return;
 	}
-	if (later && nest && nest->list->items->strict) {
-		check_refused(kind, row->path, "x");
-		return;
-	}
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
 		/* Node's status has fields of its own; allocations and attributes have a form. */
 		bool special = strcmp(row->path, "status") == 0 || strcmp(row->path, "spec.allocations") == 0 ||

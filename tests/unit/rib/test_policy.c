@@ -134,7 +134,8 @@ START_TEST(test_interfaces)
 	struct policy_rule r = {.interface = interfaces[_i].pattern};
 	struct policy_input in = input("10.0.0.0/26");
 
-	in.interface = interfaces[_i].interface;
+	if (interfaces[_i].interface)
+		strcpy(in.interface, interfaces[_i].interface);
 	ck_assert_msg(accepts(&r, in) == interfaces[_i].match, "%s %s", interfaces[_i].pattern,
 		      interfaces[_i].interface);
 }
