@@ -20,6 +20,31 @@ START_TEST(test_shutdown_text)
 }
 END_TEST
 
+/* RFC 9003: 255 octets at most, and no half character at the end. */
+START_TEST(test_long_shutdown_text)
+{
+	struct bgp_session_conf ca = rig_conf(0);
+	char text[300], want[400];
+
+	come_up();
+	memset(text, 'x', sizeof text);
+	/* The octets before the limit and behind it are one letter. */
+	memcpy(text + 254, "\xc3\xa9", 2);
+	text[sizeof text - 1] = '\0';
+	ca.admin_down = true;
+	ca.shutdown_text = text;
+	ck_assert(bgp_session_configure(a.s, &ca));
+	TURN_UNTIL(b.down == 1, 3);
+	text[254] = '\0';
+	snprintf(want, sizeof want, "received Cease/Administrative Shutdown: \"%s\"", text);
+	ck_assert_str_eq(b.reason, want);
+	ca.admin_down = false;
+	ca.shutdown_text = NULL;
+	bgp_session_configure(a.s, &ca);
+	TURN_UNTIL(is_up(&a) && is_up(&b), 3);
+}
+END_TEST
+
 /* Who dials a session that is administratively down hears why. */
 START_TEST(test_admin_down_refuses)
 {
@@ -345,6 +370,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, test_shutdown_text);
+	tcase_add_test(t, test_long_shutdown_text);
 	tcase_add_test(t, test_admin_down_refuses);
 	tcase_add_loop_test(t, test_reconfigure, 0, sizeof changes / sizeof changes[0]);
 	tcase_add_test(t, test_reconfigure_unshared_family);
