@@ -149,11 +149,13 @@ class Fault:
         self.error = error    # a watch gets an event ERROR with this code, and ends
         self.count = count
         self.met = 0
+        self.first = None     # when it was met first
 
     def take(self, line):
         if self.met == self.count or not self.pattern.search(line):
             return False
         self.met += 1
+        self.first = self.first or time.monotonic()
         return True
 
 
