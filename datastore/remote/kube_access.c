@@ -103,12 +103,16 @@ static bool take_pem(struct reading *r, const struct yaml_node *map, const char 
 
 	snprintf(data_key, sizeof data_key, "%s-data", key);
 	data = text_of(map, data_key);
-	if (data && !base64_decode(&text, data, strlen(data)))
+	if (data && !base64_decode(&text, data, strlen(data))) {
+		strbuf_free(&text);
 		return refuse(r, yaml_get(map, data_key), data_key, "is not base64");
-	if (data)
+	}
+	if (data) {
+		strbuf_puts(&text, ""); /* empty data is a text, too */
 		pem->text = text.s;
-	else if (file)
+	} else if (file) {
 		pem->file = path_from(r->file, file);
+	}
 	return true;
 }
 
