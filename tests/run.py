@@ -406,6 +406,8 @@ def main():
     os.chdir(TOP)
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # of the make that may have started us: ours has its own
         os.environ.pop(name, None)
+    # Who is started in the background of a shell ignores SIGINT, and so would all programs that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     context = Context(options)
     try:

@@ -98,8 +98,10 @@ class GobgpNode(Foreign):
         wait_for(lambda: self.run("gobgp", "global", check=False).returncode == 0, f"{self.name}: gobgpd answers")
 
     def originate(self, prefix, next_hop=None):
-        self.gobgp("global", "rib", "add", prefix, *(["nexthop", next_hop] if next_hop else []), "-a",
-                   f"ipv{6 if is6(prefix) else 4}")
+        """Its API answers before it has read its configuration, and then takes no routes yet."""
+        words = ["gobgp", "global", "rib", "add", prefix, *(["nexthop", next_hop] if next_hop else []), "-a",
+                 f"ipv{6 if is6(prefix) else 4}"]
+        wait_for(lambda: self.run(*words, check=False).returncode == 0, f"{self.name} takes {prefix}")
 
     def neighbor_text(self, session):
         text = "[[neighbors]]\n" + toml(

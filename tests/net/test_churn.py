@@ -533,8 +533,8 @@ class Changing(Cluster):
             (each.directory / "peers").write_text(each.calidris("-o", "json", "show", "peers"))
         return "".join(f"\n\n{each.name}:\n{each.calidris('explain', address)}{each.log_tail(15)}" for each in (node, *others))
 
-    def sessions(self):
-        """{(node, peer's address): when it came up} of the established ones. An IPv6 session between two nodes ends when the
+    def sessions(self, earliest=False):
+        """{(node, peer's address): when it came up at the latest, or at the earliest} of the established ones. An IPv6 session between two nodes ends when the
         IPv4 one has taken its place: once no start is going on, that is over."""
         for node in self.nodes:
             wait_for(lambda node=node: not node.show("status")["restart"]["in_progress"],
@@ -542,15 +542,17 @@ class Changing(Cluster):
         found = {}
         for node in self.nodes:
             asked = time.monotonic()
-            for peer in node.show("peers")["peers"]:
+            peers = node.show("peers")["peers"]
+            now = asked if earliest else time.monotonic()
+            for peer in peers:
                 if peer["state"] == "Established":
-                    found[node.name, peer["address"]] = asked - peer["since"]
+                    found[node.name, peer["address"]] = now - peer["since"]
         return found
 
     def check_sessions(self, before, when):
         """None of those that nothing forced to end has ended."""
         by_address = {address.split("/")[0]: node.name for node in self.nodes for address in node.addresses}
-        after = self.sessions()
+        after = self.sessions(earliest=True)
         reset = []
         kept = 0
         for (name, address), since in before.items():

@@ -163,7 +163,7 @@ def test_a_router_that_leaves_is_used_last(rack):
     leaving.change(export="bgp_community.add((65535, 0));")
     wait_for(lambda: rack.best("10.60.0.0/24") == stays.ip4, "the other router is used")
     name = rack.node.show("peers", leaving.ip4)["peer"]["name"]
-    assert rack.routes("10.60.0.0/24")[name]["local_pref"] == 0
+    wait_for(lambda: rack.routes("10.60.0.0/24").get(name, {}).get("local_pref") == 0, lambda: rack.routes("10.60.0.0/24"))
     rack.node.configure({"bgp": {"graceful_shutdown": {"honour": False}}})
     rack.node.reload()
     wait_for(lambda: rack.best("10.60.0.0/24") == first, "unless we do not honour it")
