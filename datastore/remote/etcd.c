@@ -1,8 +1,10 @@
 /* The etcd v3 backend: Calico's own keys and values, through etcd's JSON gateway.
  *
- * Each range of keys (etcd_keys.h) is listed page by page, all pages at one revision, and then watched from there on;
- * all watches share one connection. Each range remembers up to which revision everything has been told, so that a
- * broken connection is continued elsewhere; what is compacted by then is listed anew, which is a diff (mirror.h). */
+ * Each range of keys (etcd_keys.h) is listed page by page, all pages at one revision, and then watched from there on. A
+ * watch is a request of its own: over HTTP/1.1 the gateway's server drops what it has not read of a request's body when
+ * it begins to answer, so a body holds no more than one. Each range remembers up to which revision everything has been
+ * told, so that a broken connection is continued elsewhere; what is compacted by then is listed anew, which is a diff
+ * (mirror.h). */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,12 +33,26 @@
 #define MAX_ELEMENT (4u << 20)
 #define MAX_ERROR 4096u
 
+struct backend;
+struct range;
+
+/* A request, and what of its answer is there. */
+struct answer {
+	struct backend *owner;
+	struct range *range;	      /* that is watched; NULL: another step */
+	struct http_request *request; /* NULL none */
+	struct json_stream stream;
+	struct strbuf body; /* of an answer that is an error */
+	bool had_events;    /* the message that comes now */
+};
+
 struct range {
 	char *prefix;
 	bool listed;
 	uint64_t revision; /* all up to it has been told */
 	uint64_t newest;   /* the event told last is of this one, and further ones may be */
 	bool watched;
+	struct answer answer;
 };
 
 enum step { IDLE, AUTHENTICATE, LIST, WATCH };
@@ -58,9 +74,7 @@ struct backend {
 	struct loop_timer timer;
 
 	enum step step;
-	struct http_request *request;
-	struct json_stream stream;
-	struct strbuf body; /* of an answer that is an error */
+	struct answer answer; /* of all steps but WATCH */
 	enum verdict verdict;
 	char reason[300];
 	struct arena arena;
@@ -79,10 +93,10 @@ struct backend {
 	uint64_t list_revision; /* 0: that of the first page */
 	struct strbuf last_key;
 	bool page_is_whole, more;
-	bool had_events; /* the message that comes now */
 };
 
 static void attempt(struct backend *b);
+static bool watch_next(struct backend *b);
 
 /* ---- Ends of attempts ---- */
 
@@ -232,7 +246,6 @@ static bool on_element(struct backend *b, const struct yaml_node *n)
 		return true;
 	}
 	if (b->step == WATCH) {
-		b->had_events = true;
 		take_event(b, &b->kv);
 		return true;
 	}
@@ -302,9 +315,8 @@ static bool on_created(struct backend *b, const struct etcd_head *h, struct rang
 		return false;
 	}
 	r->watched = true;
-	for (unsigned i = 0; i < b->range_count; i++)
-		if (!b->ranges[i].watched)
-			return true;
+	if (watch_next(b))
+		return true;
 	loop_timer_stop(b->loop, &b->timer);
 	b->failures = 0;
 	b->token_is_fresh = false;
@@ -316,7 +328,7 @@ static bool on_created(struct backend *b, const struct etcd_head *h, struct rang
 
 static bool on_canceled(struct backend *b, const struct etcd_head *h, struct range *r)
 {
-	if (h->compacted && r) {
+	if (h->compacted) {
 		relist(b, r);
 		/* The others that it concerns would be told so one by one. */
 		for (unsigned i = 0; i < b->range_count; i++)
@@ -330,25 +342,25 @@ static bool on_canceled(struct backend *b, const struct etcd_head *h, struct ran
 	return false;
 }
 
-static bool on_message(struct backend *b, const struct etcd_head *h)
+static bool on_message(struct backend *b, const struct etcd_head *h, struct answer *a)
 {
-	struct range *r = h->id > 0 && h->id <= b->range_count ? &b->ranges[h->id - 1] : NULL;
+	struct range *r = a->range;
+	bool had_events = a->had_events;
 
+	a->had_events = false;
 	if (h->canceled)
 		return on_canceled(b, h, r);
 	if (!check_cluster(b, h))
 		return false;
 	heard(b, h->created ? 0 : h->revision);
-	if (h->created && r)
+	if (h->created)
 		return on_created(b, h, r);
 	if (h->fragment)
 		return true;
-	if (r && !b->had_events && h->revision > r->revision)
-		r->revision = r->newest = h->revision; /* progress: there was nothing to be told */
-	b->had_events = false;
-	for (unsigned i = 0; i < b->range_count; i++)
-		if (b->ranges[i].newest > b->ranges[i].revision)
-			b->ranges[i].revision = b->ranges[i].newest;
+	if (!had_events && h->revision > r->newest)
+		r->newest = h->revision; /* progress: there was nothing to be told */
+	if (r->newest > r->revision)
+		r->revision = r->newest;
 	return true;
 }
 
@@ -364,7 +376,7 @@ static bool on_page(struct backend *b, const struct etcd_head *h)
 	return true;
 }
 
-static bool on_object(struct backend *b, const struct yaml_node *n)
+static bool on_object(struct backend *b, const struct yaml_node *n, struct answer *a)
 {
 	struct etcd_head h = etcd_read_head(n);
 
@@ -373,8 +385,8 @@ static bool on_object(struct backend *b, const struct yaml_node *n)
 		check_token(b, &h);
 		return false;
 	}
-	if (b->step == WATCH)
-		return on_message(b, &h);
+	if (a->range)
+		return on_message(b, &h, a);
 	if (b->step == LIST)
 		return on_page(b, &h);
 	free(b->token);
@@ -385,43 +397,45 @@ static bool on_object(struct backend *b, const struct yaml_node *n)
 
 static bool on_piece(void *arg, enum json_piece what, const char *text, size_t len)
 {
-	struct backend *b = arg;
+	struct answer *a = arg;
+	struct backend *b = a->owner;
 	char error[JSON_ERROR_LEN];
 	struct yaml_node *n;
 	bool good;
 
+	a->had_events = a->had_events || what != JSON_OBJECT;
 	if (what == JSON_TOO_LARGE)
 		return on_large(b, text, len);
 	n = json_parse(text, len, &b->arena, error);
 	if (!n)
 		set_reason(b, FAILED, "the answer %s", error);
-	good = n && (what == JSON_ELEMENT ? on_element(b, n) : on_object(b, n));
+	good = n && (what == JSON_ELEMENT ? on_element(b, n) : on_object(b, n, a));
 	arena_reset(&b->arena);
 	return good;
 }
 
 static bool on_data(void *arg, int status, const char *data, size_t len)
 {
-	struct backend *b = arg;
+	struct answer *a = arg;
 	const char *error;
 
 	if (status != 200) {
-		if (b->body.len < MAX_ERROR)
-			strbuf_add(&b->body, data, len < MAX_ERROR - b->body.len ? len : MAX_ERROR - b->body.len);
+		if (a->body.len < MAX_ERROR)
+			strbuf_add(&a->body, data, len < MAX_ERROR - a->body.len ? len : MAX_ERROR - a->body.len);
 		return true;
 	}
-	if (json_stream_feed(&b->stream, data, len, &error))
+	if (json_stream_feed(&a->stream, data, len, &error))
 		return true;
 	if (error)
-		set_reason(b, FAILED, "the answer %s", error);
+		set_reason(a->owner, FAILED, "the answer %s", error);
 	return false;
 }
 
 /* An answer with an error status. */
-static void read_error(struct backend *b, int status)
+static void read_error(struct backend *b, const struct strbuf *body, int status)
 {
 	char error[JSON_ERROR_LEN], text[64];
-	struct yaml_node *n = json_parse(b->body.s ? b->body.s : "", b->body.len, &b->arena, error);
+	struct yaml_node *n = json_parse(body->s ? body->s : "", body->len, &b->arena, error);
 	struct etcd_head h = {0};
 
 	if (n)
@@ -436,6 +450,24 @@ static void read_error(struct backend *b, int status)
 	}
 	check_token(b, &h);
 	arena_reset(&b->arena);
+}
+
+static void answer_reset(struct answer *a)
+{
+	if (a->request)
+		http_cancel(a->request);
+	a->request = NULL;
+	json_stream_reset(&a->stream);
+	strbuf_free(&a->body);
+}
+
+/* Whatever is being asked is not asked any more. */
+static void hush(struct backend *b)
+{
+	loop_timer_stop(b->loop, &b->timer);
+	answer_reset(&b->answer);
+	for (unsigned i = 0; i < b->range_count; i++)
+		answer_reset(&b->ranges[i].answer);
 }
 
 /* ---- What comes next ---- */
@@ -455,57 +487,51 @@ static void end_range(struct backend *b)
 	in_sync(b);
 }
 
-static void end_step(struct backend *b)
+/* The answer is whole. */
+static void end_step(struct backend *b, bool is_cut)
 {
-	switch (b->step) {
-	case AUTHENTICATE:
-		if (b->token)
-			break;
-		set_reason(b, FAILED, "it gave no token");
-		fail(b);
-		return;
-	case LIST:
-		b->token_is_fresh = false;
-		if (!b->page_is_whole || json_stream_is_open(&b->stream)) {
-			set_reason(b, FAILED, "the answer ends early");
-			fail(b);
-			return;
-		}
-		if (!b->more)
-			end_range(b);
-		break;
-	default:
+	if (b->step == WATCH) {
 		set_reason(b, FAILED, "the watch ended");
-		fail(b);
+	} else if (is_cut || (b->step == LIST && !b->page_is_whole)) {
+		set_reason(b, FAILED, "the answer ends early");
+	} else if (b->step == AUTHENTICATE && !b->token) {
+		set_reason(b, FAILED, "it gave no token");
+	} else {
+		if (b->step == LIST)
+			b->token_is_fresh = false;
+		if (b->step == LIST && !b->more)
+			end_range(b);
+		attempt(b);
 		return;
 	}
-	attempt(b);
+	fail(b);
 }
 
 static void on_end(void *arg, const struct http_result *r)
 {
-	struct backend *b = arg;
+	struct answer *a = arg;
+	struct backend *b = a->owner;
+	bool is_cut = json_stream_is_open(&a->stream);
 
-	b->request = NULL;
-	loop_timer_stop(b->loop, &b->timer);
+	a->request = NULL;
 	if (b->verdict == GO_ON && r->status && r->status != 200)
-		read_error(b, r->status);
+		read_error(b, &a->body, r->status);
 	else if (b->verdict == GO_ON && r->error)
 		set_reason(b, FAILED, "%s%s", b->step == WATCH && r->status ? "the watch broke off: " : "", r->error);
-	json_stream_reset(&b->stream);
+	hush(b);
 	if (b->verdict == FAILED) {
 		fail(b);
 	} else if (b->verdict == AGAIN) {
 		log_info("datastore", "%s: %s; it is asked again", b->endpoints[b->endpoint], b->reason);
 		retry(b);
 	} else {
-		end_step(b);
+		end_step(b, is_cut);
 	}
 }
 
 static const struct http_ops http_ops = {.on_data = on_data, .on_end = on_end};
 
-static void ask(struct backend *b, enum step step, const char *path, const struct strbuf *body)
+static void ask(struct backend *b, struct answer *a, const char *path, const struct strbuf *body)
 {
 	char *url = mem_printf("%s/v3/%s", b->endpoints[b->endpoint], path);
 	char *authorization = b->token ? mem_printf("Authorization: %s", b->token) : NULL;
@@ -515,21 +541,20 @@ static void ask(struct backend *b, enum step step, const char *path, const struc
 	    .body = body->s,
 	    .body_len = body->len,
 	    .connect_timeout = CONNECT_TIMEOUT,
-	    .idle_timeout = step == WATCH ? 0 : ANSWER_TIMEOUT};
+	    .idle_timeout = a->range ? 0 : ANSWER_TIMEOUT};
 
-	b->step = step;
-	b->verdict = GO_ON;
-	b->had_events = false;
-	b->stream = (struct json_stream){.member = step == WATCH  ? "result.events"
-						   : step == LIST ? "kvs"
-								  : NULL,
-					 .max = MAX_ELEMENT,
-					 .on_piece = on_piece,
-					 .arg = b};
-	strbuf_reset(&b->body);
-	b->request = http_start(b->http, &c, &http_ops, b);
+	a->had_events = false;
+	a->stream = (struct json_stream){
+	    .member = a->range ? "result.events" : "kvs", .max = MAX_ELEMENT, .on_piece = on_piece, .arg = a};
+	a->request = http_start(b->http, &c, &http_ops, a);
 	free(url);
 	free(authorization);
+}
+
+static void begin(struct backend *b, enum step step)
+{
+	b->step = step;
+	b->verdict = GO_ON;
 }
 
 static void authenticate(struct backend *b)
@@ -539,7 +564,8 @@ static void authenticate(struct backend *b)
 	free(b->token);
 	b->token = NULL;
 	etcd_write_authenticate(&body, b->username, b->password);
-	ask(b, AUTHENTICATE, "auth/authenticate", &body);
+	begin(b, AUTHENTICATE);
+	ask(b, &b->answer, "auth/authenticate", &body);
 	explicit_bzero(body.s, body.len);
 	strbuf_free(&body);
 }
@@ -557,7 +583,8 @@ static void list(struct backend *b, unsigned row)
 	b->page_is_whole = b->more = false;
 	etcd_write_range(&body, b->ranges[row].prefix, b->last_key.len ? b->last_key.s : NULL, b->list_revision,
 			 b->page);
-	ask(b, LIST, "kv/range", &body);
+	begin(b, LIST);
+	ask(b, &b->answer, "kv/range", &body);
 	strbuf_free(&body);
 }
 
@@ -565,27 +592,35 @@ static void on_silence(void *arg)
 {
 	struct backend *b = arg;
 
-	http_cancel(b->request);
-	b->request = NULL;
-	json_stream_reset(&b->stream);
+	hush(b);
 	set_reason(b, FAILED, "the watch did not begin");
 	fail(b);
 }
 
-static void watch(struct backend *b)
+/* One after the other: by then it is known whether they can share a connection (HTTP/2). False if all are there. */
+static bool watch_next(struct backend *b)
 {
 	struct strbuf body = {0};
+	struct range *r = b->ranges;
 
-	for (unsigned i = 0; i < b->range_count; i++) {
-		struct range *r = &b->ranges[i];
-		r->watched = false;
-		r->newest = r->revision;
-		/* The last one again: a compaction up to the next one may have taken it away, and then it is refused.
-		 */
-		etcd_write_watch(&body, r->prefix, i + 1, r->revision);
-	}
-	ask(b, WATCH, "watch", &body);
+	while (r < b->ranges + b->range_count && r->watched)
+		r++;
+	if (r == b->ranges + b->range_count)
+		return false;
+	r->newest = r->revision;
+	/* The last one again: a compaction up to the next one may have taken it away, and then it is refused. */
+	etcd_write_watch(&body, r->prefix, r->revision);
+	ask(b, &r->answer, "watch", &body);
 	strbuf_free(&body);
+	return true;
+}
+
+static void watch(struct backend *b)
+{
+	begin(b, WATCH);
+	for (unsigned i = 0; i < b->range_count; i++)
+		b->ranges[i].watched = false;
+	watch_next(b);
 	loop_timer_set(b->loop, &b->timer, ANSWER_TIMEOUT, on_silence, b);
 }
 
@@ -625,8 +660,11 @@ static void make_ranges(struct backend *b)
 {
 	b->range_count = etcd_range_count();
 	b->ranges = mem_calloc(b->range_count, sizeof *b->ranges);
-	for (unsigned i = 0; i < b->range_count; i++)
+	for (unsigned i = 0; i < b->range_count; i++) {
 		b->ranges[i].prefix = etcd_range_prefix(i, b->node);
+		b->ranges[i].answer = (struct answer){.owner = b, .range = &b->ranges[i]};
+	}
+	b->answer.owner = b;
 }
 
 static struct mirror *make_mirror(struct backend *b, const struct store_conf *conf)
@@ -672,10 +710,9 @@ static struct backend *etcd_start(struct store *s, struct loop *l, const struct 
 
 static void etcd_stop(struct backend *b)
 {
-	loop_timer_stop(b->loop, &b->timer);
+	hush(b);
 	http_free(b->http);
 	mirror_free(b->mirror);
-	json_stream_reset(&b->stream);
 	for (unsigned i = 0; i < b->range_count; i++)
 		free(b->ranges[i].prefix);
 	for (unsigned i = 0; i < b->endpoint_count; i++)
@@ -683,7 +720,6 @@ static void etcd_stop(struct backend *b)
 	free(b->ranges);
 	free(b->endpoints);
 	etcd_kv_free(&b->kv);
-	strbuf_free(&b->body);
 	strbuf_free(&b->last_key);
 	arena_free(&b->arena);
 	explicit_bzero(b->password, strlen(b->password));

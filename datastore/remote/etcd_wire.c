@@ -37,16 +37,14 @@ void etcd_write_range(struct strbuf *out, const char *prefix, const char *from, 
 	strbuf_printf(out, ",\"limit\":\"%u\"}", limit);
 }
 
-void etcd_write_watch(struct strbuf *out, const char *prefix, uint64_t id, uint64_t revision)
+void etcd_write_watch(struct strbuf *out, const char *prefix, uint64_t revision)
 {
 	strbuf_puts(out, "{\"create_request\":{");
 	put_bytes(out, "key", prefix, strlen(prefix));
 	strbuf_puts(out, ",");
 	put_range_end(out, prefix);
-	strbuf_printf(out,
-		      ",\"start_revision\":\"%" PRIu64 "\",\"watch_id\":\"%" PRIu64
-		      "\",\"progress_notify\":true,\"fragment\":true}}\n",
-		      revision, id);
+	strbuf_printf(out, ",\"start_revision\":\"%" PRIu64 "\",\"progress_notify\":true,\"fragment\":true}}\n",
+		      revision);
 }
 
 void etcd_write_authenticate(struct strbuf *out, const char *user, const char *password)
@@ -135,7 +133,6 @@ struct etcd_head etcd_read_head(const struct yaml_node *n)
 	h.cluster = number_at(n, "header.cluster_id");
 	h.revision = number_at(n, "header.revision");
 	h.compacted = number_at(n, "compact_revision");
-	h.id = number_at(n, "watch_id");
 	h.more = true_at(n, "more");
 	h.created = true_at(n, "created");
 	h.canceled = true_at(n, "canceled");

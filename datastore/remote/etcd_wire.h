@@ -12,8 +12,8 @@
 /* Appends the body of a request for a page of keys from `from` on (which is its own end; up to the last that begins
  * with prefix), as they were at that revision; 0: now. */
 void etcd_write_range(struct strbuf *out, const char *prefix, const char *from, uint64_t revision, unsigned limit);
-/* Appends a message that starts a watch of all keys that begin with prefix, from the revision on. */
-void etcd_write_watch(struct strbuf *out, const char *prefix, uint64_t id, uint64_t revision);
+/* Appends the body of a request for a watch of all keys that begin with prefix, from the revision on. */
+void etcd_write_watch(struct strbuf *out, const char *prefix, uint64_t revision);
 void etcd_write_authenticate(struct strbuf *out, const char *user, const char *password);
 
 /* An element of a list: a key and its value, or (with kv) an event. */
@@ -32,7 +32,6 @@ void etcd_kv_free(struct etcd_kv *kv);
 /* What is around the list. */
 struct etcd_head {
 	uint64_t cluster, revision, compacted; /* 0: not there */
-	uint64_t id;			       /* a watch's */
 	bool more, created, canceled, fragment;
 	const char *error; /* borrowed from the tree; NULL none */
 	const char *token;

@@ -483,7 +483,6 @@ static void set_always(struct http_request *r)
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "calidris/" CALIDRIS_VERSION);
 	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, PIECE);
-	curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1l);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1l);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)PROBE_IDLE);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, (long)PROBE_INTERVAL);
