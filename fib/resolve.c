@@ -255,7 +255,7 @@ void nexthop_queue(struct fib *f, struct nexthop *h)
 static struct nhset *want_collect(struct fib *f, const struct want *w)
 {
 	struct nhset_draft d;
-	unsigned max = f->conf.max_paths ? f->conf.max_paths : 1;
+	unsigned max = !f->conf.max_paths || (f->no_multipath && w->af == AF_INET) ? 1 : f->conf.max_paths;
 
 	memset(&d.key, 0, sizeof d.key);
 	d.key.af = w->af;

@@ -139,6 +139,7 @@ struct fib {
 	struct slab sent_slab;
 	struct backoffs backoffs;
 	struct log_limit refusals, fights;
+	bool no_multipath; /* the kernel said so: IPv4 routes have one hop */
 	struct loop_work resolve_work, write_work;
 
 	struct problem_list problems;
@@ -194,6 +195,8 @@ void write_schedule(struct fib *f);
 void write_repair(struct fib *f, struct route *r);
 /* Removes a route of ours that no struct route stands for. Takes over the reference. */
 void write_surplus(struct fib *f, const struct prefix *p, uint32_t metric, struct nhset *to);
+/* The kernel refused to write or to remove it; text is what it said, or "". It is tried again later. */
+void write_failed(struct fib *f, struct route *r, bool removal, int error, const char *text);
 /* Forgets an earlier failure. */
 void write_forgive(struct fib *f, struct route *r);
 /* What a request for a neighbour carries as its cookie. */

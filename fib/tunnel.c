@@ -221,6 +221,7 @@ static void note(struct fib *f, struct tunnel *t, const struct kind *k, const ch
 {
 	unsigned doublings = t->failures < RETRY_DOUBLINGS ? t->failures : RETRY_DOUBLINGS;
 	bool no_module = error == EOPNOTSUPP || error == EAFNOSUPPORT || error == ENODEV;
+	const char *module = k->af == AF_INET6 && error == EAFNOSUPPORT ? "ipv6" : k->module;
 
 	if (!error) {
 		t->failures = 0;
@@ -229,7 +230,7 @@ static void note(struct fib *f, struct tunnel *t, const struct kind *k, const ch
 	}
 	t->failures++;
 	problem_set(f, k->name, "%s: %s: %s%s%s; routes through it wait (%s)", k->name, doing, strerror(error),
-		    no_module ? ": the kernel has no module " : "", no_module ? k->module : "", t->conf.users);
+		    no_module ? ": the kernel has no module " : "", no_module ? module : "", t->conf.users);
 	loop_timer_set(f->loop, &t->retry, RETRY << doublings, on_retry, t);
 }
 

@@ -86,7 +86,30 @@ static void note_privilege(struct fib *f, int error)
 		    strerror(error));
 }
 
-static void write_failed(struct fib *f, struct route *r, bool removal, int error, const char *text)
+/* What the kernel was built or set without: said once, whatever the number of routes that wait for it. Without
+ * multipath (IPv4 alone can lack it) routes go on with one hop each. */
+static void note_missing(struct fib *f, const struct route *r, int error, const char *text)
+{
+	bool ipv6 = r->prefix.addr.af == AF_INET6;
+
+	if (ipv6 && (error == EOPNOTSUPP || error == EAFNOSUPPORT))
+		problem_set(f, "ipv6",
+			    "the kernel has no IPv6: no module ipv6, or ipv6.disable=1: IPv6 routes wait for it, show "
+			    "kernel lists them");
+	else if (ipv6 && error == EACCES)
+		problem_set(f, "ipv6",
+			    "IPv6 is disabled on interfaces that routes lead to (net.ipv6.conf.*.disable_ipv6): these "
+			    "wait, show kernel lists them");
+	if (ipv6 || error != EINVAL || !text || !strstr(text, "Multipath support") || f->no_multipath)
+		return;
+	f->no_multipath = true;
+	problem_set(
+	    f, "multipath",
+	    "the kernel has no multipath routing (CONFIG_IP_ROUTE_MULTIPATH): IPv4 routes use one next hop each");
+	resolve_all(f);
+}
+
+void write_failed(struct fib *f, struct route *r, bool removal, int error, const char *text)
 {
 	struct route_extra *e = route_extra(r);
 	char prefix[PREFIX_STRLEN];
@@ -94,6 +117,7 @@ static void write_failed(struct fib *f, struct route *r, bool removal, int error
 
 	f->stats.errors++;
 	note_privilege(f, error);
+	note_missing(f, r, error, text);
 	e->error = error;
 	route_count(f, r);
 	free(e->text);
@@ -286,6 +310,8 @@ static void route_done(struct fib *f, struct route *r, const struct sent *s, int
 		if (!(r->flags & ROUTE_ECHO))
 			route_set_have(f, r, s->to ? nhset_ref(s->to) : NULL);
 		problem_clear(f, "privilege");
+		if (r->prefix.addr.af == AF_INET6)
+			problem_clear(f, "ipv6");
 		write_forgive(f, r);
 	}
 	r->flags &= (uint16_t)~ROUTE_ECHO;

@@ -228,7 +228,8 @@ def fuzz_jobs(context):
         yield Job(f"fuzz/{source.stem}", lambda source=source: fuzz_program(context, source), [("clang", "fuzzers")])
 
 
-# System tests: each file in namespaces of its own; those that say KERNEL = "uml" on a kernel of their own.
+# System tests: each file in namespaces of its own; those that say KERNEL = "uml" on a kernel of their own, with all modules
+# or, if they say MODULES = "...", with these alone.
 
 def net_file(context, path):
     name = f"net/{path.stem}"
@@ -238,7 +239,11 @@ def net_file(context, path):
     if context.only and not context.only.search(name):
         names = collected(context, path)
         command += ["--deselect=" + test for test in names if not context.only.search(f"{name}:{test.split('::', 1)[1]}")]
-    if re.search('^KERNEL = "uml"$', path.read_text(encoding="utf-8"), re.MULTILINE):
+    text = path.read_text(encoding="utf-8")
+    modules = re.search('^MODULES = "(.*)"$', text, re.MULTILINE)
+    if modules:
+        env["CALIDRIS_UML_MODULES"] = modules.group(1)
+    if re.search('^KERNEL = "uml"$', text, re.MULTILINE):
         status, output = context.run([sys.executable, "-B", "tests/uml.py", *command], NET_SECONDS, env)
     else:
         status, output = context.run(command, NET_SECONDS, env, isolated=True)

@@ -2,6 +2,8 @@
 
 run(command) boots it in a few seconds, without privilege, and runs the command in there as root, in the same directory;
 what it prints and its exit status come back, or it is shown as it comes (live). As a program:  uml.py COMMAND [ARGUMENT...]
+With CALIDRIS_UML_MODULES in the environment the kernel has these modules and no others; IPv6 is switched off unless it is
+among them.
 
 The host's files are the kernel's root file system, so nothing has to be installed in it; /run and /dev are its own.
 Everything that was started in there ends with it.
@@ -37,10 +39,10 @@ mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm /run/netns
 mount -t devpts devpts /dev/pts
 mount -t tmpfs shm /dev/shm
-echo {scratch}/modprobe >/proc/sys/kernel/modprobe
-{scratch}/modprobe ipv6
+{modules}
 ip link set lo up
 hostname calidris
+export CALIDRIS_UML_MODPROBE={scratch}/modprobe
 cd {directory}
 . {scratch}/environment
 {begin}
@@ -67,6 +69,24 @@ def write_environment(path):
 
 def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+# Modules come as they are needed, IPv6 from the start; or there are only those that somebody names.
+ALL_MODULES = """echo {scratch}/modprobe >/proc/sys/kernel/modprobe
+{scratch}/modprobe ipv6"""
+FEW_MODULES = """{scratch}/modprobe -a {names}
+echo /bin/false >/proc/sys/kernel/modprobe"""
+
+
+def kernel_options():
+    """Other modules load that of IPv6, so that leaving it out is not enough."""
+    names = os.environ.get("CALIDRIS_UML_MODULES")
+    return ["ipv6.disable=1"] if names and "ipv6" not in names.split() else []
+
+
+def load_modules(scratch):
+    names = os.environ.get("CALIDRIS_UML_MODULES")
+    return FEW_MODULES.format(scratch=scratch, names=names) if names else ALL_MODULES.format(scratch=scratch)
 
 
 # What the console shows between these is the command's.
@@ -117,6 +137,7 @@ def run(command, timeout=None, live=None):
         init = scratch / "init"
         init.write_text(INIT.format(
             path=os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            modules=load_modules(scratch),
             begin=f"echo '{BEGIN}' >/dev/console" if live else "", end=f"echo '{END}' >/dev/console" if live else "",
             output="/dev/console" if live else scratch / "output", directory=shlex.quote(os.getcwd()), scratch=scratch, command=shlex.join(map(str, command)),
             python=sys.executable, power_off=POWER_OFF))
@@ -130,7 +151,8 @@ def run(command, timeout=None, live=None):
             # Its console is a file; its own directory for sockets is ours to remove.
             process = subprocess.Popen(
                 [KERNEL, f"mem={MEMORY}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", f"init={init}",
-                 "con=null", "con0=null,fd:1", f"uml_dir={scratch}", "umid=kernel", "quiet"],
+                 "con=null", "con0=null,fd:1", f"uml_dir={scratch}", "umid=kernel", "quiet",
+                 *kernel_options()],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True,
                 preexec_fn=die_with_parent)
             try:

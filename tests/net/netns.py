@@ -88,6 +88,8 @@ class Namespace:
     @staticmethod
     def sysctl(key, value=None):
         """Of the namespace the caller is inside of; dots in interface names are not supported."""
+        if key.startswith("net.ipv6.") and not Path("/proc/sys/net/ipv6").exists():
+            return None  # a kernel without IPv6
         path = Path("/proc/sys") / key.replace(".", "/")
         if value is None:
             return path.read_text().strip()
