@@ -147,7 +147,7 @@ def tail(text, lines=60):
 def make(context, compiler, targets, jobs=os.cpu_count() or 2):
     flags = GCC if compiler == "gcc" else CLANG
     return context.run(["make", "--no-print-directory", "-k", f"-j{jobs}", f"BUILD={context.directory(compiler)}",
-                        *flags, *targets], BUILD_SECONDS, nice=NICE)
+                        *flags, *targets], BUILD_SECONDS, nice=0 if compiler == "gcc" else NICE)
 
 
 def build(context, compiler, targets):

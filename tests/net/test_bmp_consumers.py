@@ -15,6 +15,8 @@ from station import GLOBAL, PEER_UP, Station, shown_route
 from test_bmp import OTHER_AS, Scene, churn
 from wire import Capture
 
+TAKES = 30  # s: it begins early
+
 ORIGINS = {"i": 0, "e": 1, "u": 2}
 # What pmbmpd writes; MED 0 looks like none, and long lists are cut.
 WRITTEN = ("prefix", "next_hop", "origin", "as_path", "local_pref", "communities", "large_communities")

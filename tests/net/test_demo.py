@@ -13,6 +13,8 @@ import pytest
 from harness import programs
 from netns import SLOWNESS, wait_for
 
+TAKES = 40  # s: it begins early
+
 TOP = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 

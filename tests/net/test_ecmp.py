@@ -14,6 +14,8 @@ from netns import is6, wait_for
 from objects import bgp_peer
 from speaker import UPDATE, MP_UNREACH, Speaker, attribute, message, nlri, update
 
+TAKES = 40  # s: it begins early
+
 MEMBERS, FLOWS, PORT, SENDER_PORT = 4, 250, 9999, 9998
 PREFIXES = {4: "20.0.0.0/24", 6: "2001:db8:20::/64"}
 
