@@ -263,8 +263,9 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 	moved_follow(old, was, p);
 	/* Both lists are sorted by remote address and port: one pass finds what came, went, and stayed. */
 	while (i < was || j < p->count) {
-		struct peer_want *w = &p->want[j];
-		int c = i == was ? 1 : j == p->count ? -1 : peer_want_cmp(&old[i]->want, w);
+		struct peer_want *w = j < p->count ? &p->want[j] : NULL;
+		int c = i == was ? 1 : !w ? -1 : peer_want_cmp(&old[i]->want, w);
+
 		if (c < 0 && old[i]->range) {
 			s->peers[s->count++] = old[i++];
 		} else if (c < 0) {

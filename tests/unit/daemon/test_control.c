@@ -39,7 +39,7 @@ static void on_nexthop(void *arg, const struct addr *nh, bool used)
 	(void)nh;
 	(void)used;
 }
-static const struct rib_sink sink = {on_best, on_ready, on_nexthop};
+static const struct rib_sink sink = {.on_best = on_best, .on_ready = on_ready, .on_nexthop = on_nexthop};
 static const struct rib_conf rib_conf = {.max_paths = 4};
 
 static void start_control(void)
