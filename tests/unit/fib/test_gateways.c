@@ -134,20 +134,20 @@ START_TEST(recursive)
 	set_via(n, "10.1.0.0/26", 1024, "172.16.0.9");
 	WAIT_ROUTES(n, "10.1.0.0/26", BOTH);
 	watch(n, "172.16.0.9");
-	WAIT(n, n->told == 1 && n->reachable);
+	WAIT(n, n->told >= 1 && n->reachable);
 	down(n, "10.0.1.2");
 	WAIT_ROUTES(n, "10.1.0.0/26", ONLY(0));
 	ck_assert_str_eq(explain(n, "10.1.0.1").reason, "without gateway 10.0.1.2, which BFD says is down");
 	down(n, "10.0.0.2");
-	WAIT(n, n->told == 2 && !n->reachable);
+	WAIT(n, n->told >= 2 && !n->reachable);
 	up(n, "10.0.1.2");
-	WAIT(n, n->told == 3 && n->reachable);
+	WAIT(n, n->told >= 3 && n->reachable);
 	WAIT_ROUTES(n, "10.1.0.0/26", ONLY(1));
 	up(n, "10.0.0.2");
 	WAIT_ROUTES(n, "10.1.0.0/26", BOTH);
 	/* The far next hop itself. */
 	down(n, "172.16.0.9");
-	WAIT(n, n->told == 4 && !n->reachable);
+	WAIT(n, n->told >= 4 && !n->reachable);
 	WAIT_ROUTES(n, "10.1.0.0/26", "");
 	/* The route that leads there is another one while a gateway is down. */
 	up(n, "172.16.0.9");
