@@ -59,7 +59,7 @@ struct cluster {
 	struct policies *policies;
 	struct secrets *secrets;
 	struct reachable reachable;
-	bool has_peers;
+	bool has_peers, has_workload_peers;
 	char listen_problem[200]; /* "" if we listen where we should */
 	struct loop_timer listen_timer;
 	struct node_address address;
@@ -191,7 +191,7 @@ static const struct {
     [OBJ_BGP_CONFIGURATION] = {.self = true},
     [OBJ_BGP_PEER] = {.self = true},
     [OBJ_BGP_FILTER] = {.self = true},
-    [OBJ_WORKLOAD_ENDPOINT] = {.claims = workload_claims},
+    [OBJ_WORKLOAD_ENDPOINT] = {.claims = workload_claims, .self = true}, /* it may be a peer */
     [OBJ_BLOCK_AFFINITY] = {.claims = block_claims, .self = true},
     [OBJ_IPAM_BLOCK] = {.claims = borrowed_claims},
 };
@@ -431,7 +431,7 @@ static void note_listening(struct cluster *c, const char *problem)
 
 static void listen_where_wanted(struct cluster *c)
 {
-	struct bgp_listen want[FAM_COUNT];
+	struct bgp_listen want[2 * FAM_COUNT];
 	char err[sizeof c->listen_problem];
 	unsigned n = 0;
 
@@ -442,8 +442,25 @@ static void listen_where_wanted(struct cluster *c)
 		}
 		if (!addr_is_none(&c->self.ip[f].addr))
 			want[n++] = (struct bgp_listen){.addr = c->self.ip[f].addr, .port = c->self.listen_port};
+		if (c->has_workload_peers && !addr_is_none(&c->self.workload_peering[f]))
+			want[n++] =
+			    (struct bgp_listen){.addr = c->self.workload_peering[f], .port = c->self.listen_port};
 	}
 	note_listening(c, bgp_engine_listen(c->d->engine, want, n, err, sizeof err) ? "" : err);
+}
+
+/* Workloads that are peers speak to an address of their own, if one is configured. Felix puts it on their interfaces.
+ */
+static void find_workload_peers(struct cluster *c, const struct peering *p)
+{
+	bool ours = c->d->config.workload_routes && !c->d->dry_run;
+
+	c->has_workload_peers = false;
+	for (unsigned i = 0; i < p->count && !c->has_workload_peers; i++)
+		c->has_workload_peers = p->want[i].kind == PEER_LOCAL_WORKLOAD;
+	for (int f = 0; f < FAM_COUNT; f++)
+		fib_own_address_set(c->d->fib, (enum family)f,
+				    c->has_workload_peers && ours ? &c->self.workload_peering[f] : &(struct addr){0});
 }
 
 static void on_address_change(void *arg)
@@ -497,6 +514,7 @@ static void apply_self(struct cluster *c)
 	strbuf_free(&severity);
 	p.notes = (struct strbuf){0};
 	c->has_peers = p.count > 0 || p.range_count > 0;
+	find_workload_peers(c, &p);
 	listen_where_wanted(c);
 	if (c->d->dry_run) {
 		peering_free(&p);

@@ -20,6 +20,7 @@ static const char *const kind_names[] = {
     [PEER_GLOBAL] = "global",
     [PEER_NODE] = "node specific",
     [PEER_DYNAMIC] = "dynamic",
+    [PEER_LOCAL_WORKLOAD] = "local workload",
 };
 
 const char *peer_kind_name(enum peer_kind k)
@@ -69,8 +70,11 @@ static bool want_eq(const void *item, const void *key)
  */
 static char *session_name(const struct peer_want *w)
 {
-	static const char *const heads[] = {
-	    [PEER_MESH] = "Mesh", [PEER_GLOBAL] = "Global", [PEER_NODE] = "Node", [PEER_DYNAMIC] = "Dynamic"};
+	static const char *const heads[] = {[PEER_MESH] = "Mesh",
+					    [PEER_GLOBAL] = "Global",
+					    [PEER_NODE] = "Node",
+					    [PEER_DYNAMIC] = "Dynamic",
+					    [PEER_LOCAL_WORKLOAD] = "Local_Workload"};
 	struct strbuf name = {0};
 	char a[ADDR_STRLEN], *text;
 
@@ -404,6 +408,50 @@ struct peer_want peer_want_of_range(const struct peer_want *range, const struct 
 	return w;
 }
 
+/* Workloads of this node that speak BGP: they connect, from their own addresses. Calico gives them neither password nor
+ * timers nor ttlSecurity. */
+static void add_workload(struct build *b, const struct obj_bgp_peer *p, const struct obj_workload_endpoint *e,
+			 const char *origin)
+{
+	for (unsigned i = 0; i < e->network_count; i++) {
+		struct peer_want w = defaults(b);
+
+		w.kind = PEER_LOCAL_WORKLOAD;
+		w.opt = p->opt;
+		w.next_hop_mode = p->next_hop_mode;
+		take_bfd(&w.bfd, &p->bfd);
+		w.remote = e->networks[i].addr;
+		w.remote_port = BGP_PORT;
+		w.remote_as = p->as_number;
+		if (p->local_as)
+			w.local_as = p->local_as;
+		w.allowed_local_as = p->allowed_local_as;
+		w.passive = true;
+		w.families = p->opt.families ? p->opt.families : (uint8_t)(1u << family_of_af(w.remote.af));
+		w.rr_client = is_client(b, &w, b->self->cluster_id && may_be_internal(&w));
+		take_texts(b->self, &w, p, origin);
+		free(w.password);
+		w.password = NULL;
+		add(b, &w);
+	}
+}
+
+static void add_workloads(struct build *b, const struct obj_bgp_peer *p, const char *origin)
+{
+	const struct object *o;
+	unsigned pos = 0;
+
+	if (!p->as_number) {
+		strbuf_printf(&b->out->notes, "%s: localWorkloadSelector needs asNumber\n", origin);
+		return;
+	}
+	while ((o = store_next(b->store, OBJ_WORKLOAD_ENDPOINT, &pos))) {
+		const struct obj_workload_endpoint *e = (const void *)o;
+		if (peering_selects_workload(p, b->self, e))
+			add_workload(b, p, e, origin);
+	}
+}
+
 static void add_forward(struct build *b, const struct obj_bgp_peer *p)
 {
 	enum peer_kind kind = p->node || p->node_sel ? PEER_NODE : PEER_GLOBAL;
@@ -415,6 +463,10 @@ static void add_forward(struct build *b, const struct obj_bgp_peer *p)
 		goto out;
 	if (!addr_is_none(&p->opt.range.addr)) {
 		add_range(b, p, origin);
+		goto out;
+	}
+	if (p->workload_sel) {
+		add_workloads(b, p, origin);
 		goto out;
 	}
 	if (!p->peer_sel) {

@@ -12,8 +12,8 @@
 #include "daemon/self.h"
 #include "datastore/store.h"
 
-enum peer_kind { PEER_MESH, PEER_GLOBAL, PEER_NODE, PEER_DYNAMIC };
-/* "node-to-node mesh", "global", "node specific", "dynamic" */
+enum peer_kind { PEER_MESH, PEER_GLOBAL, PEER_NODE, PEER_DYNAMIC, PEER_LOCAL_WORKLOAD };
+/* "node-to-node mesh", "global", "node specific", "dynamic", "local workload" */
 const char *peer_kind_name(enum peer_kind k);
 
 /* A session that should exist. Owned text; key: see peer_want_cmp(). */

@@ -18,6 +18,26 @@ bool peering_leads_here(const struct obj_bgp_peer *p, const struct self *self)
 	       (!p->peer_port || p->peer_port == self->listen_port);
 }
 
+bool peering_selects_workload(const struct obj_bgp_peer *p, const struct self *self,
+			      const struct obj_workload_endpoint *e)
+{
+	return p->workload_sel && e->node && strcmp(e->node, self->name) == 0 && peering_selects(p, self->node) &&
+	       selector_match(p->workload_sel, &e->o.labels);
+}
+
+static bool depends_on_workload(const struct store *s, const struct self *self, const struct obj_workload_endpoint *e)
+{
+	const struct object *o;
+	unsigned pos = 0;
+
+	if (!e->node || strcmp(e->node, self->name) != 0)
+		return false;
+	while ((o = store_next(s, OBJ_BGP_PEER, &pos)))
+		if (peering_selects_workload((const struct obj_bgp_peer *)(const void *)o, self, e))
+			return true;
+	return false;
+}
+
 /* Is the node the other end of what this BGPPeer asks of us? */
 static bool ends_at(const struct obj_bgp_peer *p, const struct self *self, const struct obj_node *n)
 {
@@ -51,6 +71,8 @@ bool peering_depends_on(const struct store *s, const struct self *self, const st
 	switch (o->kind) {
 	case OBJ_NODE:
 		return depends_on_node(s, self, object_node(o));
+	case OBJ_WORKLOAD_ENDPOINT:
+		return depends_on_workload(s, self, (const void *)o);
 	case OBJ_BGP_PEER:
 		return peering_selects(p, self->node) || (!p->manual_reverse_peering && peering_leads_here(p, self));
 	default:

@@ -15,4 +15,8 @@ bool peering_leads_here(const struct obj_bgp_peer *p, const struct self *self);
  * session. It costs a walk over the BGPPeers at most. */
 bool peering_depends_on(const struct store *s, const struct self *self, const struct object *o);
 
+/* Does this BGPPeer make the workload a peer of this node (localWorkloadSelector)? */
+bool peering_selects_workload(const struct obj_bgp_peer *p, const struct self *self,
+			      const struct obj_workload_endpoint *e);
+
 #endif

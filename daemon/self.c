@@ -169,6 +169,8 @@ struct self self_from(const struct store *s, const struct config *c, const struc
 		return self;
 	self.bind_node_ip = global->bind_node_ip;
 	self.cluster_routes = global->cluster_routes;
+	self.workload_peering[FAM_IPV4] = global->workload_peering4;
+	self.workload_peering[FAM_IPV6] = global->workload_peering6;
 	self.mesh = !global->has_mesh || global->mesh_enabled;
 	self.mesh_password = global->mesh_password;
 	self.mesh_secret = &global->mesh_secret;

@@ -120,6 +120,7 @@ struct obj_bgp_configuration {
 		unsigned community_count;
 	} * advertisements; /* prefixAdvertisements */
 	unsigned advertisement_count;
+	struct addr workload_peering4, workload_peering6; /* localWorkloadPeeringIPV4, ...IPV6; none unset */
 };
 
 enum on_off { CHOICE_AUTO, CHOICE_ON, CHOICE_OFF };
@@ -158,6 +159,8 @@ struct obj_bgp_peer {
 	char *node;			      /* NULL unset */
 	char *node_selector, *peer_selector;  /* text, NULL unset */
 	struct selector *node_sel, *peer_sel; /* parsed; NULL if unset */
+	char *workload_selector;	      /* localWorkloadSelector: text, NULL unset */
+	struct selector *workload_sel;	      /* parsed; NULL if unset */
 	struct addr peer_ip;
 	uint16_t peer_port;	   /* 0 unset */
 	uint32_t as_number;	   /* 0 unset */

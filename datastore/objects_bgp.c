@@ -76,7 +76,10 @@ static const struct schema_row bgp_configuration_rows[] = {
 	 .second = offsetof(struct obj_bgp_configuration, advertisement_count)},
 	/* Connected networks are not announced, so there is none to leave out. */
 	QUIET("spec.ignoredInterfaces"),
-	LATER("spec.localWorkloadPeeringIPV4"), LATER("spec.localWorkloadPeeringIPV6"),
+	{.path = "spec.localWorkloadPeeringIPV4", .type = &schema_addr, .af = AF_INET,
+	 TAKEN(obj_bgp_configuration, workload_peering4)},
+	{.path = "spec.localWorkloadPeeringIPV6", .type = &schema_addr, .af = AF_INET6,
+	 TAKEN(obj_bgp_configuration, workload_peering6)},
 	{.path = "spec.programClusterRoutes", .type = &schema_enum, .names = cluster_routes_names,
 	 TAKEN(obj_bgp_configuration, cluster_routes)},
 };
@@ -124,7 +127,8 @@ static const struct schema_row bgp_peer_rows[] = {
 	 TAKEN(obj_bgp_peer, manual_reverse_peering)},
 	{.path = "spec.filters", .type = &schema_texts, TAKEN(obj_bgp_peer, filters),
 	 .second = offsetof(struct obj_bgp_peer, filter_count)},
-	LATER("spec.localWorkloadSelector"),
+	{.path = "spec.localWorkloadSelector", .type = &schema_selector, TAKEN(obj_bgp_peer, workload_selector),
+	 .second = offsetof(struct obj_bgp_peer, workload_sel)},
 	{.path = "spec.reachableBy", .type = &schema_addr, TAKEN(obj_bgp_peer, reachable_by)},
 	SECRET("spec.password", obj_bgp_peer, secret),
 	/* Calico Enterprise's. */
@@ -188,6 +192,7 @@ static const char *const peer_exclusive[][2] = {
     {"spec.peerRange", "spec.peerSelector"},
     {"spec.peerRange", "spec.localWorkloadSelector"},
     {"spec.interface", "spec.peerSelector"},
+    {"spec.interface", "spec.localWorkloadSelector"},
 };
 
 /* One of these says who the peer is. */

@@ -379,11 +379,15 @@ void fib_set(struct fib *f, const struct fib_route *r)
 	intent_put(f, &r->prefix, (uint8_t)r->class, r->metric, want_get(f, r));
 	/* The new metric is queued first: it is there before the old one goes. */
 	class_drop(f, &(struct class_key){&r->prefix, (uint8_t)r->class, r->metric});
+	if (r->class == FIB_WORKLOAD)
+		resolve_route_changed(f, &r->prefix);
 }
 
 void fib_unset(struct fib *f, const struct prefix *p, enum fib_class class)
 {
 	class_drop(f, &(struct class_key){p, (uint8_t) class, -1});
+	if (class == FIB_WORKLOAD)
+		resolve_route_changed(f, p);
 }
 
 static void check_all(struct fib *f)
@@ -574,6 +578,7 @@ void fib_teardown(struct fib *f)
 		route_changed(f, r);
 	}
 	tunnels_teardown(f);
+	own_teardown(f);
 }
 
 bool fib_is_idle(const struct fib *f)

@@ -141,6 +141,10 @@ struct fib_tunnel_conf {
  * kernel's) loses our address. */
 void fib_tunnel_set(struct fib *f, enum fib_tunnel t, const struct fib_tunnel_conf *conf);
 
+/* An address that this node is to have, whatever its networks are (none: none): put on the loopback interface, and back
+ * if somebody removes it. One of each family. */
+void fib_own_address_set(struct fib *f, enum family family, const struct addr *a);
+
 /* Another node's end of a VXLAN: neighbour and forwarding entries. Keyed by addr; set again to change it. */
 struct fib_vtep {
 	struct addr addr; /* its tunnel address: the gateway of routes through it */

@@ -123,6 +123,7 @@ static void addr_lost(struct fib *f, const struct rtmsg_addr *m)
 		return;
 	resolve_addr_changed(f, &m->addr);
 	tell_address(f);
+	own_lost(f, &m->addr);
 	if (l)
 		tunnels_link_changed(f, l);
 	if (m->addr.af != AF_INET)

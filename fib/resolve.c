@@ -96,6 +96,25 @@ static void find_tunnel(struct fib *f, const struct nexthop *h, struct outcome *
 		nhset_draft_add(&o->to, &hop);
 }
 
+/* A workload of this node, at its interface: the route to it is ours. False if it is none. */
+static bool find_workload(struct fib *f, const struct nexthop *h, struct outcome *o)
+{
+	struct prefix p = prefix_make(&h->key.gateway, addr_bits(h->key.gateway.af));
+	const struct route *r = f->conf.workload_routes ? route_of_class(f, &p, FIB_WORKLOAD) : NULL;
+	const struct nexthop *dev = r && r->want->count ? r->want->member[0].nexthop : NULL;
+	struct nhop hop = {.gateway = h->key.gateway, .onlink = f->conf.onlink};
+
+	if (!dev)
+		return false;
+	o->trouble = dev->trouble;
+	o->ifindex = dev->ifindex;
+	if (!dev->count)
+		return true;
+	hop.ifindex = dev->hops[0].ifindex;
+	nhset_draft_add(&o->to, &hop);
+	return true;
+}
+
 /* Through the longest matching prefix; among its routes the kernel takes the lowest metric, and so do we, unless its
  * link is dead and another route of the same prefix is not. */
 static void find_route(struct fib *f, const struct nexthop *h, struct outcome *o)
@@ -108,6 +127,8 @@ static void find_route(struct fib *f, const struct nexthop *h, struct outcome *o
 		o->trouble = NEXTHOP_OWN;
 		return;
 	}
+	if (find_workload(f, h, o))
+		return;
 	if (via) {
 		named.key.gateway = *via;
 		h = &named;
@@ -281,7 +302,11 @@ static void want_update(struct fib *f, struct want *w)
 	if (to == old)
 		return;
 	LIST_FOREACH(r, &w->routes, want_link)
-	route_changed(f, r);
+	{
+		route_changed(f, r);
+		if (r->class == FIB_WORKLOAD)
+			resolve_route_changed(f, &r->prefix);
+	}
 }
 
 struct want_key {

@@ -131,6 +131,7 @@ struct fib {
 	struct resolver resolver;
 	struct neighs neighs;
 	struct tunnels tunnels;
+	struct addr own[FAM_COUNT]; /* see own.c */
 
 	struct htab routes;
 	struct slab route_slab;
@@ -175,6 +176,12 @@ enum verdict {
 enum verdict route_judge(const struct fib *f, const struct route *r, struct nhset **to);
 /* Is programming of this route switched off? */
 bool route_is_off(const struct fib *f, const struct route *r);
+
+/* ---- addresses of ours (own.c) ---- */
+
+/* An address went: it is put back if it is to be there. */
+void own_lost(struct fib *f, const struct addr *a);
+void own_teardown(struct fib *f);
 
 /* ---- for people (show.c) ---- */
 

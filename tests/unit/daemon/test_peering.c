@@ -20,6 +20,9 @@
 	"/24, routeReflectorClusterID: " cluster_id "}}\n"
 #define PEER(name, spec) \
 	"---\napiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: " name "}\nspec: {" spec "}\n"
+#define WORKLOAD(name, node, labels, networks)                                                                      \
+	"---\napiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\nmetadata: {name: " name ", labels: " labels \
+	"}\nspec: {node: " node ", interfaceName: cali" name ", ipNetworks: [" networks "]}\n"
 #define CONF(name, spec)                                                                                              \
 	"---\napiVersion: projectcalico.org/v3\nkind: BGPConfiguration\nmetadata: {name: " name "}\nspec: {" spec "}" \
 	"\n"
@@ -95,6 +98,20 @@ static const struct {
      NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "    ipv6Address: fd00::2/64\n")
 	 CONF("default", "nodeToNodeMeshEnabled: false") PEER("x", "peerIP: 10.0.0.2, asNumber: 64512, addPath: Both"),
      "a", "Global_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 passive add-path both and fd00::2\n"},
+    {"workloads of this node by their labels, each address; no password, no timers",
+     NODE("a", "10.0.0.1", "") WORKLOAD("w1", "a", "{app: router}", "10.244.0.5, 'fd00:244::5'")
+	 WORKLOAD("w2", "a", "{app: web}", "10.244.0.6") WORKLOAD("w3", "b", "{app: router}", "10.244.1.5")
+	     PEER("x", "localWorkloadSelector: app == 'router', asNumber: 65500, password: secret, "
+		       "keepaliveTime: 5s, ttlSecurity: 1, maxRestartTime: 30s"),
+     "a",
+     "Local_Workload_10_244_0_5 10.244.0.5:179 as 65500 local 64512 none passive\n"
+     "Local_Workload_fd00_244__5 [fd00:244::5]:179 as 65500 local 64512 none passive\n"},
+    {"workloads only on the nodes that are selected; without an AS none",
+     NODE("a", "10.0.0.1", "") WORKLOAD("w1", "a", "{app: router}", "10.244.0.5")
+	 PEER("x", "node: b, localWorkloadSelector: all(), asNumber: 65500")
+	     PEER("y", "nodeSelector: rack == 'r2', localWorkloadSelector: all(), asNumber: 65501")
+		 PEER("z", "localWorkloadSelector: all()"),
+     "a", ""},
     {"node and nodeSelector choose",
      NODE("a", "10.0.0.1", "") PEER("x", "node: b, peerIP: 10.9.0.1, asNumber: 65001")
 	 PEER("y", "nodeSelector: rack == 'r2', peerIP: 10.9.0.2, asNumber: 65001")
