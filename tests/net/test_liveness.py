@@ -2,6 +2,7 @@
 when nothing passes though every link is up; what is no failure ends nothing; timers change in place; restarts of ours stay
 without loss."""
 
+import os
 import re
 import struct
 import time
@@ -426,10 +427,14 @@ def large_table(next_hop, count):
         yield message(2, struct.pack("!HH", 0, len(attributes)) + attributes + routes)
 
 
+TABLE = 300000  # routes
+
+
 def test_large_table(new_cluster):
     """While hundreds of thousands of routes come in and go to the kernel, a session of 3 x 50 ms stays up; nor does it end
-    when they are all taken back."""
-    count = 300000
+    when they are all taken back. CALIDRIS_TABLE=1000000 loads a million; docs/architecture.md has why taking so many back at
+    once is not asked for."""
+    count = int(os.environ.get("CALIDRIS_TABLE", TABLE))
     scene = Scene(new_cluster, [FrrRouter], 4, interval=50)
     before = scene.mark()
     loader = scene.cluster.add_host(Host, "loader", blocks=[], publish=False)
@@ -445,6 +450,9 @@ def test_large_table(new_cluster):
     with Speaker(loader) as speaker:
         speaker.add(loader.ip4, 65001, families=(4,), updates=list(large_table(loader.ip4, count)))
         wait_installed(lambda installed: installed >= count, "all routes")
+        if count > TABLE:
+            scene.assert_steady(before)
+            return
     wait_installed(lambda installed: installed < 100, "no routes")
     assert scene.node.show("bfd")["totals"]["overflows"] == 0
     scene.assert_steady(before)
