@@ -470,7 +470,8 @@ def test_dead_peers_do_not_hold_up_the_start(mesh):
         one.start()
         wait_for(lambda: len(sessions(one)) == 2, "the sessions with those that live")
         while not settled(one):
-            assert all(map(one.route, third)), "a dead peer's routes went before the start was complete"
+            # It may be complete since it was asked.
+            assert all(map(one.route, third)) or settled(one), "a dead peer's routes went before the start was complete"
             assert time.monotonic() < started + 20
             time.sleep(0.2)
         assert 8 < time.monotonic() - started < 16
