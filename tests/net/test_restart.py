@@ -472,9 +472,9 @@ def test_dead_peers_do_not_hold_up_the_start(mesh):
         while not settled(one):
             # It may be complete since it was asked.
             assert all(map(one.route, third)) or settled(one), "a dead peer's routes went before the start was complete"
-            assert time.monotonic() < started + 20
+            assert time.monotonic() < started + 60
             time.sleep(0.2)
-        assert 8 < time.monotonic() - started < 16
+        assert 8 < time.monotonic() - started < 60, "not for the 120 s of the restart time"
         assert "the peers that are up" in one.show("status")["restart"]["ended"]
         wait_for(lambda: not any(map(one.route, third)), "the dead node's routes go")
         kernel = one.show("status")["kernel"]
