@@ -24,19 +24,6 @@ bool ipam_check_block(const struct prefix *cidr, const struct yaml_node *doc, st
 	       schema_refuse_field(err, doc, "spec.cidr", "a block is /20 to /32, or /116 to /128");
 }
 
-static const struct yaml_node *list_at(const struct yaml_node *doc, const char *path, struct object_error *err)
-{
-	static const struct yaml_node empty = {.type = YAML_LIST};
-	const struct yaml_node *n = schema_at(doc, path);
-
-	if (!n)
-		return &empty;
-	if (n->type == YAML_LIST)
-		return n;
-	schema_refuse_field(err, doc, path, "expected a list");
-	return NULL;
-}
-
 static const char *owner_of(const struct yaml_node *attribute)
 {
 	const struct yaml_node *secondary = yaml_get(attribute, "secondary"), *node = yaml_get(secondary, "node"),
@@ -139,8 +126,8 @@ static void take_host_affinity(struct obj_ipam_block *b, const struct yaml_node 
 bool ipam_block_finish(void *object, const struct yaml_node *doc, struct object_error *err)
 {
 	struct obj_ipam_block *b = object;
-	const struct yaml_node *attributes = list_at(doc, "spec.attributes", err);
-	const struct yaml_node *allocations = list_at(doc, "spec.allocations", err);
+	const struct yaml_node *attributes = schema_list_at(doc, "spec.attributes", err);
+	const struct yaml_node *allocations = schema_list_at(doc, "spec.allocations", err);
 	struct owner_name *names;
 	size_t bytes;
 	bool ok;

@@ -58,6 +58,19 @@ const struct yaml_node *schema_at(const struct yaml_node *doc, const char *path)
 	return doc && yaml_is_null(doc) ? NULL : doc;
 }
 
+const struct yaml_node *schema_list_at(const struct yaml_node *doc, const char *path, struct object_error *err)
+{
+	static const struct yaml_node empty = {.type = YAML_LIST};
+	const struct yaml_node *n = schema_at(doc, path);
+
+	if (!n)
+		return &empty;
+	if (n->type == YAML_LIST)
+		return n;
+	schema_refuse_field(err, doc, path, "expected a list");
+	return NULL;
+}
+
 bool schema_refuse_field(struct object_error *err, const struct yaml_node *doc, const char *path, const char *fmt, ...)
 {
 	const struct yaml_node *at = schema_at(doc, path);

@@ -114,6 +114,8 @@ bool schema_refuse_field(struct object_error *err, const struct yaml_node *doc, 
     __attribute__((format(printf, 4, 5)));
 /* The node at a path of a document; NULL if it is absent or null. */
 const struct yaml_node *schema_at(const struct yaml_node *doc, const char *path);
+/* The list at a path; an empty one if there is none. NULL with err filled if it is something else. */
+const struct yaml_node *schema_list_at(const struct yaml_node *doc, const char *path, struct object_error *err);
 /* A decimal number without sign, blanks or quotes, up to max. */
 bool schema_number(const char *text, uint64_t max, uint64_t *value);
 #define SCHEMA_NAME_MAX 1023u

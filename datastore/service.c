@@ -12,20 +12,6 @@
 
 #define NODE_NAME_MAX 253u
 
-/* The list at a path; an empty one if there is none. NULL with err filled if it is something else. */
-static const struct yaml_node *list_at(const struct yaml_node *doc, const char *path, struct object_error *err)
-{
-	static const struct yaml_node empty = {.type = YAML_LIST};
-	const struct yaml_node *n = schema_at(doc, path);
-
-	if (!n)
-		return &empty;
-	if (n->type == YAML_LIST)
-		return n;
-	schema_refuse_field(err, doc, path, "expected a list");
-	return NULL;
-}
-
 /* ---- Service ---- */
 
 static bool refuse_item(struct object_error *err, const struct yaml_node *item, const char *path, size_t i)
@@ -60,7 +46,8 @@ static bool take_cluster_ip(struct obj_service *s, const struct yaml_node *item,
 /* clusterIP is the first of clusterIPs, and all that older objects have. */
 static bool take_cluster_ips(struct obj_service *s, const struct yaml_node *doc, struct object_error *err)
 {
-	const struct yaml_node *list = list_at(doc, "spec.clusterIPs", err), *one = schema_at(doc, "spec.clusterIP");
+	const struct yaml_node *list = schema_list_at(doc, "spec.clusterIPs", err),
+			       *one = schema_at(doc, "spec.clusterIP");
 
 	if (!list)
 		return false;
@@ -74,7 +61,7 @@ static bool take_cluster_ips(struct obj_service *s, const struct yaml_node *doc,
 
 static bool take_external_ips(struct obj_service *s, const struct yaml_node *doc, struct object_error *err)
 {
-	const struct yaml_node *list = list_at(doc, "spec.externalIPs", err);
+	const struct yaml_node *list = schema_list_at(doc, "spec.externalIPs", err);
 	struct addr a;
 
 	for (size_t i = 0; list && i < list->count; i++) {
@@ -90,7 +77,7 @@ static bool take_external_ips(struct obj_service *s, const struct yaml_node *doc
 static bool take_ingress(struct obj_service *s, const struct yaml_node *doc, struct object_error *err)
 {
 	static const char path[] = "status.loadBalancer.ingress";
-	const struct yaml_node *list = list_at(doc, path, err);
+	const struct yaml_node *list = schema_list_at(doc, path, err);
 	struct addr a;
 
 	for (size_t i = 0; list && i < list->count; i++) {
@@ -240,7 +227,7 @@ static void keep_nodes(struct obj_endpoint_slice *s, const char **names, unsigne
 static bool endpoint_slice_finish(void *object, const struct yaml_node *doc, struct object_error *err)
 {
 	struct obj_endpoint_slice *s = object;
-	const struct yaml_node *list = list_at(doc, "endpoints", err);
+	const struct yaml_node *list = schema_list_at(doc, "endpoints", err);
 	const char **names, *node;
 	unsigned n = 0;
 	bool ready, ok = list;

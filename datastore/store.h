@@ -1,6 +1,6 @@
 /* The store: what the cluster's objects are now, whatever backend they come from.
  *
- * A backend (backend.h: file, later etcd and kubernetes) hands over decoded objects and deletions; the store diffs
+ * A backend (backend.h: file, etcdv3, kubernetes) hands over decoded objects and deletions; the store diffs
  * them against what was and calls back once per real change. A refused object leaves its last good version in force.
  * The store is the single source of truth for objects; nobody else keeps copies. */
 #ifndef DATASTORE_STORE_H
@@ -83,7 +83,7 @@ struct store_refusal {
 const struct store_refusal *store_refusal(const struct store *s, unsigned index);
 
 struct store_status {
-	const char *backend;  /* "file" */
+	const char *backend;  /* its name */
 	const char *location; /* the directory, the endpoint */
 	bool in_sync;	      /* readable now, and everything has been delivered */
 	uint64_t since;	      /* mono time of the last change of in_sync; 0 never */

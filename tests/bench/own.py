@@ -86,11 +86,6 @@ def middle(times):
     return {"p50": statistics.median(ordered), "p99": ordered[len(ordered) * 99 // 100], "of": len(ordered)}
 
 
-def one_node(cluster, **options):
-    node = cluster.add_node("node-1", **options)
-    return node
-
-
 def pods(node, first, count):
     """Veths for so many pods, all in place: (pod's name, interface, address)."""
     rows = [(f"pod-{index}", interface_name(f"pod-{index}"), str(ipaddress.ip_address("10.244.128.0") + index))
@@ -115,7 +110,7 @@ def place(cluster, things):
 def appear():
     """A workload's object appears: until its route is in the kernel."""
     with Cluster(mesh=False, families=(4,)) as cluster:
-        node = one_node(cluster)
+        node = cluster.add_node("node-1")
         node.start()
         cluster.wait_converged()
         kernel, times = Kernel(node), []
@@ -143,7 +138,7 @@ def peer_host(cluster, *more):
 def announce():
     """A block becomes this node's: until a peer has heard of it."""
     with Cluster(mesh=False, families=(4,)) as cluster:
-        node, host = one_node(cluster), peer_host(cluster)
+        node, host = cluster.add_node("node-1"), peer_host(cluster)
         cluster.write(bgp_peer("peer", node="node-1", peerIP=host.ip4, asNumber=64512))
         with Speaker(host) as speaker:
             peer, times = speaker.add(host.ip4, 64512, keep=True, families=(4,)), []
@@ -169,7 +164,7 @@ def dead_peer():
     result = {}
     for what, count, kind in (("the last one is gone", 1, RTM_DELROUTE), ("the last has one gateway less", 2, RTM_NEWROUTE)):
         with Cluster(mesh=False, families=(4,)) as cluster:
-            node, host = one_node(cluster, config={"bgp": {"max_paths": 2}}), peer_host(cluster, "172.18.0.77")
+            node, host = cluster.add_node("node-1", config={"bgp": {"max_paths": 2}}), peer_host(cluster, "172.18.0.77")
             addresses = [host.ip4, "172.18.0.77"][:count]
             with Speaker(host) as speaker:
                 for address in addresses:
@@ -191,7 +186,7 @@ def adopted():
     """A start beside 20,000 routes of the process before."""
     prefixes = [str(network) for network in itertools.islice(ipaddress.ip_network("16.0.0.0/8").subnets(new_prefix=26), 20000)]
     with Cluster(mesh=False, families=(4,)) as cluster:
-        node, host = one_node(cluster), peer_host(cluster)
+        node, host = cluster.add_node("node-1"), peer_host(cluster)
         cluster.write(bgp_peer("peer", node="node-1", peerIP=host.ip4, asNumber=64512, maxRestartTime="120s"))
         with Speaker(host) as speaker:
             speaker.add(host.ip4, 64512, families=(4,), restart_time=120,
@@ -235,7 +230,7 @@ def changes(factor=1.0):
         return node_object(f"n{index}", [f"{address(index + 1)}/16"], labels={"rack": f"r{index % 100}", **more})
 
     with Cluster(mesh=False, families=(4,), pools=False) as cluster:
-        node = one_node(cluster, config={"node": {"name": "n1"}, "log": {"level": "info"}}, publish=False)
+        node = cluster.add_node("node-1", config={"node": {"name": "n1"}, "log": {"level": "info"}}, publish=False)
         cluster.write(ip_pool("16.0.0.0/6"), *map(machine, range(nodes)),
                       *(block_affinity(f"n{index % nodes}", f"{address(64 * index, '16.0.0.0')}/26") for index in range(blocks)),
                       *(bgp_peer(f"p{index}", nodeSelector=f"rack == 'r{index % 100}'", peerIP=address(index + 1, "10.2.0.0"),
