@@ -36,9 +36,12 @@ LIBRARIES := $(foreach d,$(DIRS),$(call lib,$(d)))
 REMOTE := datastore/remote
 PLUGIN := $(BUILD)/datastore-remote.so
 # The two programs' main files are not part of any library.
-MAINS := daemon/main.c daemon/client.c
+MAINS := daemon/main.c daemon/client/client.c
 
-objects = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAINS),$(wildcard $(1)/*.c)))
+# The joints in daemon/ know each other: its folders are one library, but for the base.
+ROOMS := $(filter-out daemon/base,$(patsubst %/,%,$(sort $(dir $(wildcard daemon/*/*.c)))))
+folders = $(1) $(if $(filter daemon,$(1)),$(ROOMS))
+objects = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAINS),$(wildcard $(addsuffix /*.c,$(call folders,$(1))))))
 programs = $(patsubst %.c,$(BUILD)/%,$(wildcard $(1)))
 ALL_OBJECTS := $(foreach d,$(DIRS) $(REMOTE),$(call objects,$(d)))
 UNIT_TESTS := $(call programs,tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
@@ -78,7 +81,7 @@ $(PLUGIN): $(call lib,$(REMOTE))
 	$(CC) $(filter-out -pie,$(ALL_LDFLAGS)) -shared -Wl,-soname,$(notdir $@) -o $@ -Wl,--whole-archive $< \
 		-Wl,--no-whole-archive $(REMOTE_LIBS)
 $(BUILD)/$(REMOTE)/%.o: ALL_CFLAGS += $(REMOTE_CFLAGS) -fPIC -fvisibility=hidden
-$(BUILD)/calidris: $(BUILD)/daemon/client.o $(BUILD)/daemon/client_dump.o $(call lib,daemon/base)
+$(BUILD)/calidris: $(BUILD)/daemon/client/client.o $(BUILD)/daemon/client/client_dump.o $(call lib,daemon/base)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lbsd -lev
 
 define library
@@ -140,7 +143,7 @@ $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(LIBRARIES)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARIES) $(LIBS)
 
 .SECONDARY:
--include $(ALL_OBJECTS:.o=.d) $(addsuffix .d,$(UNIT_TESTS) $(FUZZERS) $(BENCHES) $(LOADS) $(TOOLS)) $(BUILD)/daemon/main.d $(BUILD)/daemon/client.d
+-include $(ALL_OBJECTS:.o=.d) $(addsuffix .d,$(UNIT_TESTS) $(FUZZERS) $(BENCHES) $(LOADS) $(TOOLS)) $(BUILD)/daemon/main.d $(BUILD)/daemon/client/client.d
 
 # tests/run.py builds what it runs, in directories of its own under $(BUILD).
 RUN = $(PYTHON) -B tests/run.py --build $(BUILD) $(if $(ONLY),--only '$(ONLY)')

@@ -3,8 +3,8 @@
 #define DAEMON_DAEMON_H
 
 #include "bgp/session/session.h"
-#include "daemon/config.h"
-#include "daemon/peering.h"
+#include "daemon/config/config.h"
+#include "daemon/peers/peering.h"
 #include "datastore/store.h"
 #include "fib/fib.h"
 #include "rib/rib.h"

@@ -3,13 +3,13 @@
 #include <string.h>
 
 #include "daemon/base/mono.h"
-#include "daemon/cluster.h"
-#include "daemon/dynamic.h"
-#include "daemon/link.h"
-#include "daemon/liveness.h"
-#include "daemon/overlay.h"
-#include "daemon/service.h"
-#include "daemon/speaker.h"
+#include "daemon/cluster/cluster.h"
+#include "daemon/cluster/overlay.h"
+#include "daemon/cluster/service.h"
+#include "daemon/peers/dynamic.h"
+#include "daemon/peers/link.h"
+#include "daemon/peers/liveness.h"
+#include "daemon/peers/speaker.h"
 
 #define MAX_HOPS 64u
 

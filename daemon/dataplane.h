@@ -2,8 +2,8 @@
 #ifndef DAEMON_DATAPLANE_H
 #define DAEMON_DATAPLANE_H
 
+#include "daemon/cluster/self.h"
 #include "daemon/daemon.h"
-#include "daemon/self.h"
 
 /* The callbacks of rib_new() and fib_new(); arg is the struct daemon. */
 extern const struct rib_sink dataplane_rib_sink;

@@ -7,7 +7,7 @@
 
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
-#include "daemon/cluster.h"
+#include "daemon/cluster/cluster.h"
 #include "daemon/daemon.h"
 
 /* How long the datastore may take. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "daemon/daemon.h"
 #include "daemon/dry_run.h"
 

@@ -8,7 +8,7 @@
 #define DAEMON_RESTART_H
 
 #include "daemon/daemon.h"
-#include "daemon/speaker.h"
+#include "daemon/peers/speaker.h"
 
 struct restart;
 

@@ -39,7 +39,7 @@ MUTABLE_DATA = re.compile(r"daemon/base/(log|hash|mono)\.o")
 
 
 def sources(*patterns):
-    return sorted(path for pattern in patterns for path in Path(".").glob(pattern) if path.is_file())
+    return sorted({path for pattern in patterns for path in Path(".").glob(pattern) if path.is_file()})
 
 
 def room_of(path):
@@ -48,7 +48,7 @@ def room_of(path):
 
 
 def house_files(suffix):
-    return sources(*(f"{room}/*.{suffix}" for room in MAY_INCLUDE))
+    return sources(*(f"{room}/*.{suffix}" for room in MAY_INCLUDE), "daemon/*/*." + suffix)
 
 
 def includes(path):

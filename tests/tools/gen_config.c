@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "daemon/base/buf.h"
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 #define BEGIN_MARK ".\\\" begin: generated from the schema, do not edit\n"
 #define END_MARK ".\\\" end: generated\n"

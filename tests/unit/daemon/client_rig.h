@@ -8,7 +8,7 @@
 
 int calidris_main(int argc, char **argv);
 #define main calidris_main
-#include "daemon/client.c"
+#include "daemon/client/client.c"
 #undef main
 
 static char dir[64], path[100];

@@ -18,8 +18,8 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
-#include "daemon/liveness.h"
-#include "daemon/speaker.h"
+#include "daemon/peers/liveness.h"
+#include "daemon/peers/speaker.h"
 
 #define OUR_AS 64512u
 #define V4 (1u << FAM_IPV4)

@@ -6,9 +6,9 @@
 #include <time.h>
 
 #include "daemon/base/mono.h"
-#include "daemon/bmp_feed.h"
-#include "daemon/bmp_pack.h"
-#include "daemon/endpoint.h"
+#include "daemon/config/endpoint.h"
+#include "daemon/monitor/bmp_feed.h"
+#include "daemon/monitor/bmp_pack.h"
 #include "tests/unit/bmp/station.h"
 
 /* ---- Endpoints ---- */

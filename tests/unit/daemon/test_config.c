@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "daemon/base/mem.h"
-#include "daemon/config.h"
-#include "daemon/config_schema.h"
+#include "daemon/config/config.h"
+#include "daemon/config/config_schema.h"
 #include "fib/fib.h"
 
 static char dir[] = "/tmp/calidris-config-XXXXXX";

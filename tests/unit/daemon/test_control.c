@@ -14,7 +14,7 @@
 
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 #include "daemon/daemon.h"
 
 static char dir[64], path[100];

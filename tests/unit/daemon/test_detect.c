@@ -1,6 +1,6 @@
 /* Which of a machine's addresses is the node's: Calico's methods over lists of interfaces, and over a namespace's real
  * ones. */
-#include "daemon/detect.h"
+#include "daemon/cluster/detect.h"
 
 #include "tests/unit/fib/net.h"
 

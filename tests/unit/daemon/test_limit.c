@@ -1,7 +1,7 @@
 /* prefixLimit: what it counts, what happens beyond it, and how a session that it holds down comes back. */
 #include "tests/unit/daemon/speaker_rig.h"
 
-#include "daemon/policies.h"
+#include "daemon/policy/policies.h"
 #include "datastore/backend.h"
 
 /* ---- Judging ---- */

@@ -1,11 +1,11 @@
 /* MRT dumps: what is in one, over a RIB that peers have sent real UPDATEs to, whole and piece by piece while peers come
  * and go; and the names of files on a schedule. */
-#include "daemon/mrt_dump.h"
+#include "daemon/monitor/mrt_dump.h"
 
 #include <unistd.h>
 
 #include "bgp/mrt/mrt.h"
-#include "daemon/mrt_schedule.h"
+#include "daemon/monitor/mrt_schedule.h"
 #include "tests/unit/rib/rig.h"
 
 static struct strbuf file;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "daemon/base/mono.h"
-#include "daemon/out.h"
+#include "daemon/control/out.h"
 
 /* Runs the calls in both forms. */
 static void check_both(void (*calls)(struct out *o), const char *text, const char *json)

@@ -1,5 +1,5 @@
 /* Calico's peering rules, each as a small cluster and the sessions it must give. */
-#include "daemon/peering.h"
+#include "daemon/peers/peering.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
-#include "daemon/peering_rule.h"
+#include "daemon/peers/peering_rule.h"
 
 #define NODE(name, v4, more)                                                        \
 	"---\napiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: " name \

@@ -1,6 +1,6 @@
 /* BGPFilters, prefixAdvertisements and Calico's built-in export filter together: what becomes of a route, which rule
  * says so, and what it looks like then. */
-#include "daemon/policies.h"
+#include "daemon/policy/policies.h"
 
 #include <check.h>
 #include <stdlib.h>

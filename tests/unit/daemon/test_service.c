@@ -1,8 +1,8 @@
 /* Which addresses of Services a node announces: Calico's rules, each as a small cluster; and that a change touches what
  * it must and nothing else. Over a whole daemon whose objects are put into the store by hand. */
-#include "daemon/service.h"
+#include "daemon/cluster/service.h"
 
-#include "daemon/policies.h"
+#include "daemon/policy/policies.h"
 #include "tests/unit/daemon/store_rig.h"
 
 /* ---- What is announced ---- */

@@ -4,10 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/cluster.h"
-#include "daemon/command.h"
+#include "daemon/cluster/cluster.h"
+#include "daemon/control/command.h"
 #include "daemon/daemon.h"
-#include "daemon/speaker.h"
+#include "daemon/peers/speaker.h"
 #include "tests/unit/rib/rig.h"
 
 /* ---- Asking ---- */

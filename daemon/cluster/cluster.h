@@ -1,0 +1,39 @@
+/* Objects into intent: this node's blocks, workloads and borrowed addresses become local routes (RIB) and kernel
+ * intents (FIB); pools and blocks become the export policy; nodes, BGPPeers and BGPConfigurations become peers. */
+#ifndef DAEMON_CLUSTER_CLUSTER_H
+#define DAEMON_CLUSTER_CLUSTER_H
+
+#include "daemon/daemon.h"
+
+struct cluster;
+
+struct cluster *cluster_new(struct daemon *d);
+void cluster_free(struct cluster *c);
+/* The store's callbacks. */
+void cluster_on_change(void *arg, const struct object *before, const struct object *after);
+void cluster_on_sync(void *arg);
+void cluster_on_report(void *arg, unsigned classes, struct strbuf *out);
+void cluster_on_refusals(void *arg);
+/* The daemon's configuration changed: look at everything again. */
+void cluster_reconfigure(struct cluster *c);
+/* The kernel's own routes of this prefix to workloads changed: fib_workload_find(). */
+void cluster_workload_changed(struct cluster *c, const struct prefix *p);
+/* Has everything been applied that was there when the datastore came in sync? */
+bool cluster_is_settled(const struct cluster *c);
+/* The interface of the workload with this address on this node; "" if there is none. */
+void cluster_interface(const struct cluster *c, const struct prefix *p, char name[static 16]);
+const struct self *cluster_self(const struct cluster *c);
+/* A Service (NULL: a range of Services' addresses) has this prefix announced, no longer has it. */
+void cluster_claim_service(struct cluster *c, const struct object *o, const struct prefix *p);
+void cluster_unclaim_service(struct cluster *c, const struct object *o, const struct prefix *p);
+/* An address of this machine, or the way to a next hop, may be another one now. */
+void cluster_address_changed(struct cluster *c, const struct addr *next_hop);
+/* There is something to do at the end of the turn. */
+void cluster_kick(struct cluster *c);
+/* The object a local route comes from, for explain: "WorkloadEndpoint default/web-0 (pods.yaml:12)"; "" if none. */
+void cluster_origin(const struct cluster *c, const struct prefix *p, struct strbuf *out);
+/* What keeps this node from working fully, a line each: no Node object, no address, a port that is taken, BGPPeers
+ * without effect. */
+void cluster_problems(const struct cluster *c, struct strbuf *out);
+
+#endif

@@ -1,0 +1,473 @@
+/* The list of peers: who is there, and with which configuration. What sessions say is peer_events.c's, what is kept of
+ * peers that restart helper.c's, our own restart restart.c's. */
+#include "daemon/peers/speaker.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "daemon/base/log.h"
+#include "daemon/base/mem.h"
+#include "daemon/base/mono.h"
+#include "daemon/peers/dynamic.h"
+#include "daemon/peers/link.h"
+#include "daemon/peers/liveness.h"
+#include "daemon/peers/moved.h"
+#include "daemon/peers/peer_conf.h"
+#include "daemon/peers/sibling.h"
+#include "daemon/restart.h"
+
+/* What is open besides sessions: the loop, netlink, listening and control sockets, files. */
+#define OTHER_DESCRIPTORS 32u
+
+struct speaker {
+	struct daemon *d;
+	struct peer **peers; /* sorted by remote address and port */
+	unsigned count, cap;
+	struct dynamic *dynamic;
+	struct link_peers *links;
+	struct strbuf problems; /* said in the log already */
+	struct peer_common common;
+	bool applying; /* the list of peers is being made: what sessions say meanwhile is looked at afterwards */
+	struct restart *restart;
+	struct loop_timer recheck_timer; /* set while restart.c is to look at the peers, once for all that happened */
+};
+
+static void recheck(void *arg);
+static void on_held_timer(void *arg);
+
+/* ---- Peers ---- */
+
+static struct peer *peer_new(struct speaker *s, struct peer_want *want, struct range *range)
+{
+	struct peer *p = mem_calloc(1, sizeof *p);
+	struct bgp_session_conf sc;
+	struct rib_peer_conf rc;
+
+	p->speaker = s;
+	p->want = *want;
+	*want = (struct peer_want){0};
+	p->as = p->want.remote_as;
+	dynamic_join(p, range);
+	link_join(s->links, p);
+	p->held = addr_is_none(&p->want.sibling) ? PEER_NOT_HELD : PEER_HELD_PASSIVE;
+	rc = peer_rib_conf(p, &s->common);
+	p->rib = rib_peer_new(s->d->rib, &rc, p);
+	liveness_configure(s->d->liveness, p);
+	peer_session_conf(p, &s->common, &sc);
+	p->session = bgp_session_new(s->d->engine, &sc, p);
+	if (p->held)
+		loop_timer_set(s->d->loop, &p->held_timer, s->d->config.connect_retry_time * MONO_SEC, on_held_timer,
+			       p);
+	return p;
+}
+
+static void peer_free(struct peer *p, uint8_t cease)
+{
+	sibling_leave(p);
+	dynamic_join(p, NULL);
+	helper_stop(p);
+	loop_timer_stop(p->speaker->d->loop, &p->held_timer);
+	prefix_limit_clear(p);
+	bgp_session_free(p->session, cease);
+	/* After BGP's connection, as there are those (FRR) who take a farewell for a failure: a graceful restart has
+	 * begun for them, then, and goes on. */
+	liveness_release(p);
+	link_leave(p);
+	rib_peer_free(p->rib);
+	peer_want_free(&p->want);
+	free(p);
+}
+
+/* Another want for the same peer, whose texts it takes; in force with peer_configure(). */
+static void peer_take(struct peer *p, struct peer_want *w)
+{
+	/* Held down for its limit, it gets another try if that is another one, or if somebody shuts it down himself. */
+	if (p->limit.down && (w->opt.shutdown || !prefix_limit_same(&w->opt, &p->want.opt)))
+		prefix_limit_lift(p);
+	peer_want_free(&p->want);
+	p->want = *w;
+	*w = (struct peer_want){0};
+	if (p->want.remote_as)
+		p->as = p->want.remote_as;
+}
+
+static bool peer_established(const struct peer *p)
+{
+	return bgp_session_state(p->session) == BGP_ESTABLISHED;
+}
+
+void peer_configure(struct peer *p)
+{
+	struct bgp_session_conf sc;
+	struct rib_peer_conf rc = peer_rib_conf(p, &p->speaker->common);
+	struct bgp_nexthop self[FAM_COUNT];
+
+	link_configure(p);
+	liveness_configure(p->speaker->d->liveness, p);
+	peer_session_conf(p, &p->speaker->common, &sc);
+	if (bgp_session_configure(p->session, &sc))
+		log_info("bgp", "%s: the session was reset to apply its new configuration", p->want.name);
+	rib_peer_configure(p->rib, &rc);
+	if (peer_established(p)) {
+		peer_self(p, &p->speaker->common, self);
+		rib_peer_self(p->rib, self);
+	}
+	prefix_limit_check(p);
+}
+
+bool speaker_has_started(const struct speaker *s)
+{
+	return restart_is_over(s->restart);
+}
+
+/* ---- One session for both families ---- */
+
+/* Where it is, or would have to be. */
+static unsigned place_of(const struct speaker *s, const struct peer_want *w)
+{
+	unsigned lo = 0, hi = s->count;
+
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+
+		if (peer_want_cmp(&s->peers[mid]->want, w) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static struct peer *sibling_find(const struct speaker *s, const struct peer_want *of)
+{
+	struct peer_want w = {.remote = of->sibling, .remote_port = of->remote_port};
+	unsigned i = place_of(s, &w);
+
+	return i < s->count && peer_want_cmp(&s->peers[i]->want, &w) == 0 ? s->peers[i] : NULL;
+}
+
+/* Who is whose sibling, once the list is complete. */
+static void siblings_link(struct speaker *s)
+{
+	for (unsigned i = 0; i < s->count; i++)
+		s->peers[i]->sibling = s->peers[i]->follower = NULL;
+	for (unsigned i = 0; i < s->count; i++) {
+		struct peer *p = s->peers[i];
+
+		if (addr_is_none(&p->want.sibling))
+			continue;
+		p->sibling = sibling_find(s, &p->want);
+		if (p->sibling)
+			p->sibling->follower = p;
+	}
+}
+
+void speaker_sibling_check(struct peer *changed)
+{
+	if (!changed->speaker->applying)
+		sibling_check(changed);
+}
+
+/* Both sides may be passive on IPv4 as far as they can know, the one by rule and the other because it does not get
+ * through. */
+static void on_held_timer(void *arg)
+{
+	struct peer *p = arg;
+
+	p->held_long = true;
+	speaker_sibling_check(p);
+}
+
+/* Peers by range, after the ranges have changed: those of one that is gone go too, unless another one has them. */
+static void dynamic_settle(struct speaker *s)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < s->count; i++) {
+		struct peer *p = s->peers[i];
+		struct range *r = p->range ? dynamic_find(s->dynamic, &p->want) : NULL;
+		struct peer_want w;
+
+		if (p->range && !r) {
+			log_info("bgp", "%s: removed, no range has it any more", p->want.name);
+			peer_free(p, BGP_CEASE_DECONFIGURED);
+			continue;
+		}
+		s->peers[kept++] = p;
+		if (!r)
+			continue;
+		w = peer_want_of_range(dynamic_want(r), &p->want.remote, p->want.interface);
+		peer_take(p, &w);
+		dynamic_join(p, r);
+		peer_configure(p);
+	}
+	s->count = kept;
+	dynamic_sweep(s->dynamic);
+}
+
+/* Descriptors that the sessions may need: those of the ranges come without being asked for. */
+static unsigned descriptors_wanted(const struct speaker *s)
+{
+	struct dynamic_view v;
+	unsigned n = s->count;
+
+	for (unsigned i = 0; dynamic_view(s->dynamic, i, &v); i++)
+		n += v.want->opt.range_limit - (v.peers < v.want->opt.range_limit ? v.peers : v.want->opt.range_limit);
+	return n;
+}
+
+void speaker_problems(const struct speaker *s, struct strbuf *out)
+{
+	unsigned wanted = descriptors_wanted(s) + OTHER_DESCRIPTORS;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < wanted)
+		strbuf_printf(
+		    out,
+		    "sessions may need %u descriptors, and the limit is %llu: raise it (LimitNOFILE=), or lower "
+		    "peerLimit\n",
+		    wanted, (unsigned long long)limit.rlim_cur);
+}
+
+static void log_problems(struct speaker *s)
+{
+	struct strbuf now = {0};
+
+	speaker_problems(s, &now);
+	if (now.len && (!s->problems.s || strcmp(s->problems.s, now.s) != 0))
+		log_warn("bgp", "%.*s", (int)now.len - 1, now.s);
+	strbuf_free(&s->problems);
+	s->problems = now;
+}
+
+void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policies *policies)
+{
+	struct peer **old = s->peers;
+	unsigned was = s->count, i = 0, j = 0;
+	uint32_t old_router_id = s->common.router_id;
+
+	for (int f = 0; f < FAM_COUNT; f++)
+		s->common.self[f] = (struct bgp_nexthop){.addr = self->ip[f].addr};
+	s->common.router_id = self->router_id;
+	s->common.cluster_id = self->cluster_id;
+	s->common.as = self->as;
+	s->common.graceful_shutdown = self->graceful_shutdown;
+	liveness_listen(s->d->liveness, self);
+	s->common.policies = policies;
+	s->cap = p->count + was;
+	s->peers = mem_calloc(s->cap, sizeof *s->peers);
+	s->count = 0;
+	s->applying = true;
+	dynamic_apply(s->dynamic, p);
+	moved_follow(old, was, p);
+	/* Both lists are sorted by remote address and port: one pass finds what came, went, and stayed. */
+	while (i < was || j < p->count) {
+		struct peer_want *w = j < p->count ? &p->want[j] : NULL;
+		int c = i == was ? 1 : !w ? -1 : peer_want_cmp(&old[i]->want, w);
+
+		if (c < 0 && old[i]->range) {
+			s->peers[s->count++] = old[i++];
+		} else if (c < 0) {
+			log_info("bgp", "%s: removed, %s no longer asks for it", old[i]->want.name,
+				 old[i]->want.origin);
+			peer_free(old[i++], BGP_CEASE_DECONFIGURED);
+		} else if (c > 0) {
+			log_debug("bgp", "%s: added for %s", w->name, w->origin);
+			s->peers[s->count++] = peer_new(s, w, NULL);
+			j++;
+		} else {
+			struct peer *peer = old[i++];
+			peer->moving |= moved_self(peer, w, old_router_id, self->router_id);
+			peer_take(peer, w);
+			j++;
+			dynamic_join(peer, NULL);
+			s->peers[s->count++] = peer;
+			peer_configure(peer);
+			peer->moving = false;
+		}
+	}
+	free(old);
+	dynamic_settle(s);
+	peering_free(p);
+	siblings_link(s);
+	log_problems(s);
+	s->applying = false;
+	for (unsigned n = 0; n < s->count; n++)
+		speaker_sibling_check(s->peers[n]);
+	recheck(s);
+}
+
+struct peer *speaker_add(struct speaker *s, struct peer_want *w, struct range *r)
+{
+	unsigned at = place_of(s, w);
+
+	if (s->count == s->cap) {
+		s->cap = s->cap ? s->cap * 2 : 16;
+		s->peers = mem_realloc(s->peers, s->cap * sizeof(struct peer *));
+	}
+	memmove(s->peers + at + 1, s->peers + at, (s->count - at) * sizeof(struct peer *));
+	s->count++;
+	s->peers[at] = peer_new(s, w, r);
+	return s->peers[at];
+}
+
+void speaker_remove(struct peer *p, uint8_t cease)
+{
+	struct speaker *s = p->speaker;
+	unsigned at = place_of(s, &p->want);
+
+	log_debug("bgp", "%s: ended", p->want.name);
+	memmove(s->peers + at, s->peers + at + 1, (s->count - at - 1) * sizeof(struct peer *));
+	s->count--;
+	peer_free(p, cease);
+	recheck(s);
+}
+
+void speaker_refresh(struct peer *p)
+{
+	/* Not one that is just being made: it will be told where it is. */
+	if (p->session)
+		peer_configure(p);
+}
+
+struct link_peers *speaker_links(const struct speaker *s)
+{
+	return s->links;
+}
+
+struct dynamic *speaker_dynamic(const struct speaker *s)
+{
+	return s->dynamic;
+}
+
+struct peer *speaker_peer(const struct speaker *s, unsigned index)
+{
+	return index < s->count ? s->peers[index] : NULL;
+}
+
+unsigned speaker_count(const struct speaker *s)
+{
+	return s->count;
+}
+
+struct peer *speaker_find(const struct speaker *s, const char *name)
+{
+	struct addr a;
+	bool by_address = addr_parse(&a, name);
+	char text[ADDR_STRLEN];
+
+	for (unsigned i = 0; i < s->count; i++) {
+		const struct peer *p = s->peers[i];
+		struct addr remote = link_remote(p), plain = addr_on_link(&remote, 0);
+
+		if (strcmp(p->want.name, name) == 0 || (by_address && addr_equal(&plain, &a)) ||
+		    (p->link && strcmp(addr_format(&remote, text), name) == 0))
+			return s->peers[i];
+	}
+	return NULL;
+}
+
+void speaker_reset(struct peer *p)
+{
+	if (p->limit.down) {
+		prefix_limit_lift(p);
+		peer_configure(p);
+		return;
+	}
+	bgp_session_reset(p->session, BGP_ERR_CEASE, BGP_CEASE_RESET, "reset by an operator");
+}
+
+/* ---- Our own restart ---- */
+
+static struct restart_peers restart_peers(const struct speaker *s)
+{
+	struct dynamic_view v;
+
+	return (struct restart_peers){.peers = s->peers, .count = s->count, .ranges = dynamic_view(s->dynamic, 0, &v)};
+}
+
+static void on_recheck(void *arg)
+{
+	struct speaker *s = arg;
+	struct restart_peers peers = restart_peers(s);
+
+	restart_check(s->restart, &peers);
+}
+
+/* Looked at once a turn, not at each event: a reflector's clients come by the thousand. */
+static void recheck(void *arg)
+{
+	struct speaker *s = arg;
+
+	if (restart_is_over(s->restart) || loop_timer_is_set(&s->recheck_timer))
+		return;
+	loop_timer_set(s->d->loop, &s->recheck_timer, 0, on_recheck, s);
+}
+
+void speaker_recheck(struct peer *changed)
+{
+	speaker_sibling_check(changed);
+	recheck(changed->speaker);
+}
+
+void speaker_came_up(struct peer *p)
+{
+	restart_session_up(p->speaker->restart);
+}
+
+void speaker_datastore_synced(struct speaker *s)
+{
+	restart_datastore_synced(s->restart);
+	recheck(s);
+}
+
+struct restart_status speaker_restart(const struct speaker *s)
+{
+	struct restart_peers peers = restart_peers(s);
+
+	return restart_status(s->restart, &peers);
+}
+
+struct daemon *peer_daemon(const struct peer *p)
+{
+	return p->speaker->d;
+}
+
+const struct peer_common *peer_common(const struct peer *p)
+{
+	return &p->speaker->common;
+}
+
+struct loop *peer_loop(const struct peer *p)
+{
+	return p->speaker->d->loop;
+}
+
+struct speaker *speaker_new(struct daemon *d)
+{
+	struct speaker *s = mem_calloc(1, sizeof *s);
+
+	s->d = d;
+	s->common.d = d;
+	s->common.held_text = mem_strdup("the IPv4 session carries both families");
+	s->restart = restart_new(d, recheck, s);
+	s->dynamic = dynamic_new(d, s);
+	s->links = link_peers_new(d);
+	bgp_engine_set_hostname(d->engine, d->config.node_name);
+	return s;
+}
+
+void speaker_free(struct speaker *s, bool graceful)
+{
+	loop_timer_stop(s->d->loop, &s->recheck_timer);
+	for (unsigned i = 0; i < s->count; i++)
+		peer_free(s->peers[i], graceful ? 0 : BGP_CEASE_SHUTDOWN);
+	free(s->peers);
+	dynamic_free(s->dynamic);
+	link_peers_free(s->links);
+	strbuf_free(&s->problems);
+	restart_free(s->restart);
+	free(s->common.held_text);
+	free(s);
+}

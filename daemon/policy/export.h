@@ -1,0 +1,15 @@
+/* Calico's built-in export filter (reference: confd's buildExportFilter and bird_ipam) as rules of a policy. */
+#ifndef DAEMON_POLICY_EXPORT_H
+#define DAEMON_POLICY_EXPORT_H
+
+#include "daemon/cluster/self.h"
+#include "daemon/policy/rules.h"
+
+/* What may leave this node: pools that may be exported, with the communities of prefixAdvertisements; this node's
+ * blocks aggregated; routes that outrank the normal priority (live migration) on their own; everything else in the
+ * pools. What none of them decides is to be rejected. The rules borrow from the store. */
+void export_rules(struct rules *out, const struct store *s, const struct self *self);
+/* Names of communities that prefixAdvertisements refer to and nothing defines: a line each. */
+void export_problems(const struct store *s, const struct self *self, struct strbuf *out);
+
+#endif
