@@ -1,8 +1,8 @@
 /* Prefix tables: one node per prefix, found by exact match, numbered densely.
  *
  * A node has a 32-bit id; everything kept per prefix elsewhere (the update groups' sent state, queues, logs) is an
- * array over ids. Nodes and routes live in pages of PAGE_NODES objects that never move, so pointers stay valid while
- * ids are in use. An IPv4 node takes 16 octets, a route 24: that is the memory of a million routes. */
+ * array over ids. Nodes and routes live in pools. An IPv4 node takes 16 octets, a route 24: that is the memory of a
+ * million routes. */
 #ifndef RIB_TABLE_H
 #define RIB_TABLE_H
 
@@ -11,30 +11,10 @@
 #include <stdint.h>
 
 #include "daemon/base/addr.h"
+#include "daemon/base/pool.h"
 #include "rib/pageset.h"
 
-#define ID_NONE UINT32_MAX
-
-/* Objects of one size by dense id. Ids of freed objects are used again. */
-struct pool {
-	uint8_t **pages;
-	uint32_t n_pages;
-	uint32_t size;	/* of an object, a multiple of 4 */
-	uint32_t bound; /* ids that ever were in use are below */
-	uint32_t free;	/* list through the first four octets, ID_NONE at the end */
-	uint32_t live;
-};
-
-void pool_init(struct pool *p, uint32_t size);
-/* A zeroed object's id. */
-uint32_t pool_get(struct pool *p);
-void pool_put(struct pool *p, uint32_t id);
-void pool_clear(struct pool *p);
-size_t pool_bytes(const struct pool *p);
-static inline void *pool_at(const struct pool *p, uint32_t id)
-{
-	return p->pages[id >> PAGE_SHIFT] + (size_t)(id & (PAGE_NODES - 1)) * p->size;
-}
+_Static_assert(PAGE_SHIFT == POOL_SHIFT, "a page of a page set lies together");
 
 #define NODE_USED 1
 #define NODE_DIRTY 2 /* queued for the decision process */

@@ -1,4 +1,4 @@
-/* Hash tables, slabs, arenas, buffers. */
+/* Hash tables, slabs, pools, arenas, buffers. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +6,7 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/hash.h"
 #include "daemon/base/mem.h"
+#include "daemon/base/pool.h"
 
 static bool int_eq(const void *item, const void *key)
 {
@@ -89,6 +90,41 @@ START_TEST(test_slab)
 }
 END_TEST
 
+START_TEST(test_pool)
+{
+	enum { N = 3000 };
+	struct pool p;
+	uint32_t id[N];
+	uint8_t zero[24] = {0};
+
+	pool_init(&p, 24);
+	for (unsigned i = 0; i < N; i++) {
+		id[i] = pool_get(&p);
+		ck_assert_uint_eq(id[i], i); /* dense */
+		ck_assert_int_eq(memcmp(pool_at(&p, id[i]), zero, 24), 0);
+		memset(pool_at(&p, id[i]), (int)(i & 0xff) | 1, 24);
+	}
+	ck_assert_uint_eq(p.live, N);
+	for (unsigned i = 0; i < N; i += 2)
+		pool_put(&p, id[i]);
+	ck_assert_uint_eq(p.live, N / 2);
+	/* Used again before new ones, and zeroed again; the others are untouched. */
+	for (unsigned i = 0; i < N / 2; i++) {
+		uint32_t again = pool_get(&p);
+
+		ck_assert_uint_lt(again, N);
+		ck_assert_uint_eq(again % 2, 0);
+		ck_assert_int_eq(memcmp(pool_at(&p, again), zero, 24), 0);
+	}
+	for (unsigned i = 1; i < N; i += 2)
+		ck_assert_uint_eq(*(uint8_t *)pool_at(&p, i), (i & 0xff) | 1);
+	ck_assert_uint_eq(pool_get(&p), N);
+	ck_assert_uint_ge(pool_bytes(&p), N * 24);
+	pool_clear(&p);
+	ck_assert_uint_eq(pool_bytes(&p), 0);
+}
+END_TEST
+
 START_TEST(test_arena)
 {
 	struct arena a = {0};
@@ -141,6 +177,7 @@ int main(void)
 	tcase_add_test(t, test_hash_depends_on_all);
 	tcase_add_test(t, test_htab_model);
 	tcase_add_test(t, test_slab);
+	tcase_add_test(t, test_pool);
 	tcase_add_test(t, test_arena);
 	tcase_add_test(t, test_strbuf);
 	tcase_add_test(t, test_buf_counts);

@@ -1,4 +1,4 @@
-/* Pools, page sets, and the prefix tables against a plain list. */
+/* Page sets, and the prefix tables against a plain list. */
 #include "tests/unit/rib/rig.h"
 
 #include "rib/table.h"
@@ -8,41 +8,6 @@ static unsigned rnd(unsigned *seed, unsigned n)
 	*seed = *seed * 1103515245u + 12345u;
 	return (*seed >> 16) % n;
 }
-
-START_TEST(test_pool)
-{
-	enum { N = 3000 };
-	struct pool p;
-	uint32_t id[N];
-	uint8_t zero[24] = {0};
-
-	pool_init(&p, 24);
-	for (unsigned i = 0; i < N; i++) {
-		id[i] = pool_get(&p);
-		ck_assert_uint_eq(id[i], i); /* dense */
-		ck_assert_int_eq(memcmp(pool_at(&p, id[i]), zero, 24), 0);
-		memset(pool_at(&p, id[i]), (int)(i & 0xff) | 1, 24);
-	}
-	ck_assert_uint_eq(p.live, N);
-	for (unsigned i = 0; i < N; i += 2)
-		pool_put(&p, id[i]);
-	ck_assert_uint_eq(p.live, N / 2);
-	/* Used again before new ones, and zeroed again; the others are untouched. */
-	for (unsigned i = 0; i < N / 2; i++) {
-		uint32_t again = pool_get(&p);
-
-		ck_assert_uint_lt(again, N);
-		ck_assert_uint_eq(again % 2, 0);
-		ck_assert_int_eq(memcmp(pool_at(&p, again), zero, 24), 0);
-	}
-	for (unsigned i = 1; i < N; i += 2)
-		ck_assert_uint_eq(*(uint8_t *)pool_at(&p, i), (i & 0xff) | 1);
-	ck_assert_uint_eq(pool_get(&p), N);
-	ck_assert_uint_ge(pool_bytes(&p), N * 24);
-	pool_clear(&p);
-	ck_assert_uint_eq(pool_bytes(&p), 0);
-}
-END_TEST
 
 START_TEST(test_pageset)
 {
@@ -176,7 +141,6 @@ int main(void)
 	TCase *tc = tcase_create("table");
 
 	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, test_pool);
 	tcase_add_test(tc, test_pageset);
 	tcase_add_loop_test(tc, test_against_list, 0, 4);
 	tcase_add_test(tc, test_lookup);
