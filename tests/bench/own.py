@@ -4,14 +4,10 @@ beside routes that are there, changes among many objects.
 usage: own.py [--only PATTERN] [--results FILE]      (part of make bench)"""
 
 import argparse
-import collections
 import ipaddress
 import itertools
 import json
 import re
-import socket
-import statistics
-import struct
 import sys
 import time
 from pathlib import Path
@@ -19,72 +15,12 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests"), str(TOP / "tests/net"), str(TOP / "tests/bench")]
 import ns  # noqa: E402 (needs the path)
+from changes import changes  # noqa: E402
 from harness import Cluster, Host, interface_name  # noqa: E402
+from measure import RTM_DELROUTE, RTM_NEWROUTE, Kernel, middle  # noqa: E402
 from netns import wait_for  # noqa: E402
-from objects import bgp_peer, block_affinity, ip_pool, node_object, to_yaml, workload_endpoint  # noqa: E402
+from objects import bgp_peer, block_affinity, to_yaml, workload_endpoint  # noqa: E402
 from speaker import Speaker, nlri, update  # noqa: E402
-
-RTM_NEWROUTE, RTM_DELROUTE, SO_RCVBUFFORCE = 24, 25, 33
-RTMGRP_ROUTES = 0x40 | 0x400  # IPv4 and IPv6
-
-
-class Kernel:
-    """The changes of a namespace's routes, as netlink tells them: (when, new or gone, prefix)."""
-
-    def __init__(self, namespace):
-        with namespace.inside():
-            self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
-        self.socket.bind((0, RTMGRP_ROUTES))
-        self.socket.settimeout(30)
-
-    def read(self):
-        """The next datagram's changes."""
-        octets, now, at, found = self.socket.recv(1 << 16), time.monotonic(), 0, []
-        while at + 16 <= len(octets):
-            length, kind = struct.unpack_from("=IH", octets, at)
-            family, bits = octets[at + 16], octets[at + 17]
-            if kind in (RTM_NEWROUTE, RTM_DELROUTE) and family in (socket.AF_INET, socket.AF_INET6):
-                found.append((now, kind, self.destination(octets[at + 28:at + length], family, bits)))
-            at += (length + 3) & ~3
-        return found
-
-    @staticmethod
-    def destination(attributes, family, bits):
-        at = 0
-        while at + 4 <= len(attributes):
-            length, kind = struct.unpack_from("=HH", attributes, at)
-            if kind == 1:
-                return f"{socket.inet_ntop(family, attributes[at + 4:at + length])}/{bits}"
-            at += (length + 3) & ~3
-        return "default"
-
-    def wait(self, kind, prefixes):
-        """When the last of these came (or went)."""
-        missing, when = set(prefixes), 0
-        while missing:
-            for now, what, prefix in self.read():
-                if what == kind and prefix in missing:
-                    missing.discard(prefix)
-                    when = now
-        return when
-
-    def quiet(self):
-        """What is waiting to be read is not wanted."""
-        self.socket.settimeout(0.2)
-        count = collections.Counter()
-        try:
-            while True:
-                count.update(kind for _now, kind, _prefix in self.read())
-        except TimeoutError:
-            self.socket.settimeout(30)
-        return count
-
-
-def middle(times):
-    ordered = sorted(times)
-    return {"p50": statistics.median(ordered), "p99": ordered[len(ordered) * 99 // 100], "of": len(ordered)}
-
 
 def pods(node, first, count):
     """Veths for so many pods, all in place: (pod's name, interface, address)."""
@@ -206,57 +142,6 @@ def adopted():
                     "routes written or removed meanwhile": seen[RTM_NEWROUTE] + seen[RTM_DELROUTE]}
 
 
-def cpu(node):
-    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{node.process.pid}/task").glob("*/schedstat")) / 1e9
-
-
-def settled(node):
-    """Until it rests; the CPU time used so far."""
-    while True:
-        before = cpu(node)
-        time.sleep(0.4)  # longer than anything waits before it acts; what is measured is the CPU time meanwhile
-        if cpu(node) - before < 0.0005:
-            return cpu(node)
-
-
-def changes(factor=1.0):
-    """One object of many changes: CPU until all is settled."""
-    nodes, blocks, peers = int(5000 * factor), int(20000 * factor), int(2500 * factor)
-
-    def address(index, network="10.1.0.0"):
-        return str(ipaddress.ip_address(network) + index)
-
-    def machine(index, **more):
-        return node_object(f"n{index}", [f"{address(index + 1)}/16"], labels={"rack": f"r{index % 100}", **more})
-
-    with Cluster(mesh=False, families=(4,), pools=False) as cluster:
-        node = cluster.add_node("node-1", config={"node": {"name": "n1"}, "log": {"level": "info"}}, publish=False)
-        cluster.write(ip_pool("16.0.0.0/6"), *map(machine, range(nodes)),
-                      *(block_affinity(f"n{index % nodes}", f"{address(64 * index, '16.0.0.0')}/26") for index in range(blocks)),
-                      *(bgp_peer(f"p{index}", nodeSelector=f"rack == 'r{index % 100}'", peerIP=address(index + 1, "10.2.0.0"),
-                                 asNumber=65000 + index % 100) for index in range(peers)))
-        began = time.monotonic()
-        node.start()
-        wait_for(lambda: node.show("status")["datastore"]["in_sync"], "in sync", 120)
-        took, start_cpu = time.monotonic() - began, settled(node)
-        row = f"{nodes:,} nodes, {blocks:,} blocks, {peers:,} BGPPeers: "
-        result = {row + "until in sync, s": took, row + "CPU for it, s": start_cpu, row + "resident, MB": node.resident() / 1024}
-        for what, thing in (("another node's label", lambda i: machine(77, x=f"v{i}")),
-                            ("a block moves between other nodes", lambda i: block_affinity(f"n{200 + i}", f"{address(0, '16.0.200.0')}/26")),
-                            ("another node's BGPPeer", lambda i: bgp_peer("p5", nodeSelector="rack == 'r5'", peerIP=address(6, "10.2.0.0"),
-                                                                          asNumber=64000 + i)),
-                            ("a BGPPeer of this node", lambda i: bgp_peer("p1", nodeSelector="rack == 'r1'", peerIP=address(2, "10.2.0.0"),
-                                                                          asNumber=64000 + i))):
-            spent = []
-            for index in range(5):
-                before = settled(node)
-                cluster.write(thing(index))
-                time.sleep(0.1)  # the event is on its way; settled() waits for what it causes
-                spent.append(settled(node) - before)
-            result[row + f"{what}, CPU, s"] = min(spent)
-        return result
-
-
 MEASURED = {"appear": appear, "announce": announce, "dead-peer": dead_peer, "adopted": adopted, "changes": changes,
             "changes-eighth": lambda: changes(0.125)}
 
@@ -272,7 +157,10 @@ def main():
         if not re.search(options.only, name):
             continue
         record[name] = measure()
-        for what, value in record[name].items():
+        for row in record[name] if isinstance(record[name], list) else ():
+            print("  " + ", ".join(f"{key} {value:.5g}" if isinstance(value, float) else f"{key} {value:,}" if key != "what"
+                                   else value for key, value in row.items()), flush=True)
+        for what, value in record[name].items() if isinstance(record[name], dict) else ():
             value = ", ".join(f"{key} {number:.5g}" for key, number in value.items()) if isinstance(value, dict) else f"{value:.5g}"
             print(f"  {what}: {value}", flush=True)
         options.results.write_text(json.dumps(record, indent=1))
