@@ -10,6 +10,7 @@
 #include "rib/core.h"
 #include "rib/encode.h"
 #include "rib/export.h"
+#include "rib/policy_ops.h"
 #include "rib/want.h"
 
 /* ---- Life ---- */
@@ -22,6 +23,7 @@ struct stream *stream_new(struct rib *r, struct group *g, enum family f)
 	s->group = g;
 	s->family = f;
 	s->add_path = g->key.add_path_tx >> f & 1;
+	s->tracks_ops = policy_has_interfaces(g->key.export) && policy_has_ops(g->key.export);
 	pool_init(&s->paths, sizeof(struct path_entry));
 	LIST_INIT(&s->readers);
 	TAILQ_INIT(&s->chunks);
@@ -35,8 +37,9 @@ void stream_retire(struct stream *s)
 	chunks_forget(s);
 	free(s->log);
 	free(s->sent_by);
+	free(s->ops);
 	s->log = NULL;
-	s->sent_by = NULL;
+	s->sent_by = s->ops = NULL;
 	s->group = NULL;
 	LIST_INSERT_HEAD(&r->dying, s, dying);
 	loop_work_schedule(r->loop, &r->reap_work);
@@ -64,6 +67,7 @@ size_t stream_bytes(const struct stream *s)
 {
 	size_t bytes = sizeof *s + entries_bytes(s) + s->n_sent_by * sizeof *s->sent_by + s->chunk_bytes;
 
+	bytes += s->n_ops * sizeof *s->ops;
 	return bytes + (s->log ? ((size_t)s->mask + 1) * sizeof *s->log : 0);
 }
 
@@ -262,8 +266,44 @@ static bool entry_looks(const struct stream *s, uint32_t id, const struct entry 
 	return export_same(&was, &is, &s->rib->arena);
 }
 
+/* What an entry's route would be changed by on its way out. */
+static uint32_t ops_of(const struct stream *s, uint32_t id, const struct want *w)
+{
+	const struct table *t = &s->rib->table[s->family];
+	struct export x = {&s->group->key,
+			   s->rib,
+			   s->family,
+			   w->source,
+			   (enum route_source)w->kind,
+			   w->attrs,
+			   table_prefix(t, table_node(t, entry_node(s, id)))};
+	uint64_t ops = w->attrs ? export_ops_id(&x) : 0;
+
+	return (uint32_t)(ops ^ ops >> 32);
+}
+
+/* Does the same route go out with other changes than it did? */
+static bool ops_differ(const struct stream *s, uint32_t id, const struct want *w)
+{
+	return s->tracks_ops && (id < s->n_ops ? s->ops[id] : 0) != ops_of(s, id, w);
+}
+
+static void ops_note(struct stream *s, uint32_t id, const struct want *w)
+{
+	if (!s->tracks_ops)
+		return;
+	if (id >= s->n_ops) {
+		uint32_t n = id + 1u + id / 2;
+
+		s->ops = mem_realloc(s->ops, n * sizeof *s->ops);
+		memset(s->ops + s->n_ops, 0, (n - s->n_ops) * sizeof *s->ops);
+		s->n_ops = n;
+	}
+	s->ops[id] = ops_of(s, id, w);
+}
+
 /* Puts the new state into the entry (references and counts included). */
-static void entry_assign(struct stream *s, struct entry *e, const struct want *w)
+static void entry_assign(struct stream *s, struct entry *e, uint32_t id, const struct want *w)
 {
 	if (e->attrs)
 		sent_count(s, e->source, -1);
@@ -271,11 +311,12 @@ static void entry_assign(struct stream *s, struct entry *e, const struct want *w
 		attrs_ref(w->attrs);
 		sent_count(s, w->source, 1);
 		e->source = w->source;
-		e->kind = w->kind & 3u;
+		e->kind = w->kind & 7u;
 		e->identity = w->identity & (IDENTITIES - 1);
 	}
 	attrs_unref(s->rib->attrs, e->attrs);
 	e->attrs = w->attrs;
+	ops_note(s, id, w);
 }
 
 /* The entry loses its place in the log, for a new one at the end. False if it goes without having been noticed. */
@@ -295,7 +336,7 @@ static bool entry_unplace(struct stream *s, struct entry *e, uint32_t id, const 
 
 static void entry_log(struct stream *s, struct entry *e, uint32_t id, const struct want *w)
 {
-	entry_assign(s, e, w);
+	entry_assign(s, e, id, w);
 	e->pos = log_push(s, id);
 	s->rib->notify = true;
 }
@@ -311,18 +352,19 @@ static void entry_add(struct stream *s, uint32_t id, const struct want *w)
 static void entry_change(struct stream *s, uint32_t id, const struct want *w)
 {
 	struct entry *e = stream_entry(s, id);
+	bool same_ops = !ops_differ(s, id, w);
 
-	if (entry_is(e, w))
+	if (entry_is(e, w) && same_ops)
 		return;
-	if (entry_looks(s, id, e, w)) {
+	if (same_ops && entry_looks(s, id, e, w)) {
 		/* The log will not say that the route is now another's: a walk's chunk must not say that it is not. */
 		if (e->source != w->source)
 			chunks_forget_kind(s, CHUNK_WALK);
-		entry_assign(s, e, w);
+		entry_assign(s, e, id, w);
 		return;
 	}
 	if (!entry_unplace(s, e, id, w)) {
-		entry_assign(s, e, w);
+		entry_assign(s, e, id, w);
 		entry_clear(s, id);
 		return;
 	}
@@ -390,7 +432,7 @@ static uint32_t entry_fill(struct stream *s, uint32_t node, uint32_t after, cons
 {
 	uint32_t id = entry_make(s, node, w->path_id, after);
 
-	entry_assign(s, stream_entry(s, id), w);
+	entry_assign(s, stream_entry(s, id), id, w);
 	return id;
 }
 

@@ -22,12 +22,12 @@ struct group;
 
 /* 16 octets. attrs are those of the RIB; what goes out is computed when it is encoded. */
 struct entry {
-	struct attrs *attrs;  /* NULL: withdrawn, and somebody may not know it yet. One reference */
-	uint32_t pos;	      /* low half of the log position, if the log has the node there */
-	uint16_t source;      /* peer index; of a withdrawn prefix, whose it was */
-	uint8_t kind : 2;     /* enum route_source */
-	uint8_t identity : 6; /* the source's at that time */
-	uint8_t flags;	      /* ENTRY_* */
+	struct attrs *attrs;   /* NULL: withdrawn, and somebody may not know it yet. One reference */
+	uint32_t pos;	       /* low half of the log position, if the log has the node there */
+	uint16_t source;       /* peer index; of a withdrawn prefix, whose it was */
+	uint16_t kind : 3;     /* enum route_source */
+	uint16_t identity : 6; /* the source's at that time */
+	uint16_t flags : 7;    /* ENTRY_* */
 };
 #define ENTRY_USED 1
 #define ENTRY_MOVED \
@@ -76,6 +76,11 @@ struct stream {
 	uint32_t sent;	   /* entries with attrs */
 	uint32_t *sent_by; /* the same by source */
 	uint32_t n_sent_by;
+	/* By entry id: which operations of the export policy were applied, where they may change without the route:
+	 * its rules ask for interfaces (tracks_ops). NULL otherwise. */
+	uint32_t *ops;
+	uint32_t n_ops;
+	bool tracks_ops;
 
 	uint32_t *log; /* ring of entry ids, ID_NONE for blanks */
 	uint32_t mask;

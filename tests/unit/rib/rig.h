@@ -37,6 +37,7 @@ struct rig {
 	unsigned n_best, best_calls, ready_calls, used, unused;
 	bool unreachable;			 /* next hops stay unreachable until told otherwise */
 	void (*on_ready)(struct rib_peer *peer); /* may be NULL */
+	const char *interface;			 /* that all routes lead over; NULL: none is known */
 };
 
 static struct rig rig;
@@ -102,10 +103,22 @@ static inline void rig_on_nexthop(void *arg, const struct addr *nh, bool used)
 		rib_nexthop_update(rig.rib, nh, true, 10);
 }
 
+static inline void rig_on_interface(void *arg, const struct prefix *p, const struct addr *nh, char name[static 16])
+{
+	(void)arg;
+	(void)p;
+	(void)nh;
+	snprintf(name, 16, "%s", rig.interface ? rig.interface : "");
+}
+
 static inline void rig_begin_with(struct rib_conf conf)
 {
 	static const struct rib_sink sink = {
-	    .on_best = rig_on_best, .on_ready = rig_on_ready, .on_nexthop = rig_on_nexthop};
+	    .on_best = rig_on_best,
+	    .on_ready = rig_on_ready,
+	    .on_nexthop = rig_on_nexthop,
+	    .interface = rig_on_interface,
+	};
 
 	rig = (struct rig){.loop = loop_new()};
 	rig.rib = rib_new(rig.loop, &conf, &sink, &rig);
