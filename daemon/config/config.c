@@ -448,8 +448,8 @@ void config_diff(const struct config *a, const struct config *b,
 		/* Formatting nothing still leaves a text. */
 		strbuf_puts(&before, "");
 		strbuf_puts(&after, "");
-		r->type->format(config_field_const(a, r), &before);
-		r->type->format(config_field_const(b, r), &after);
+		r->type->format(r, config_field_const(a, r), &before);
+		r->type->format(r, config_field_const(b, r), &after);
 		if (strcmp(before.s, after.s) != 0)
 			cb(arg, r->path, before.s, after.s, r->effect);
 	}

@@ -83,7 +83,7 @@ void config_dump(const struct config *c, struct strbuf *out)
 
 		strbuf_reset(&value);
 		strbuf_puts(&value, "");
-		r->type->format(config_field_const(c, r), &value);
+		r->type->format(r, config_field_const(c, r), &value);
 		put_indent(out, depth);
 		strbuf_printf(out, "%s: ", leaf);
 		put_yaml(out, value.s);

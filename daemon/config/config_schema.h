@@ -11,23 +11,31 @@
 
 struct config_row;
 
+/* A word and what it means; the first one with a value is how the value is written. */
+struct config_word {
+	const char *word; /* NULL ends a list */
+	unsigned value;
+	bool also; /* understood, but not named among what is allowed */
+};
+
 /* How a value is read, written and described. `field` points into struct config. */
 struct config_type {
 	/* Reads the text into the field (freeing what was there). False, with the field untouched, if it is not valid.
 	 */
 	bool (*parse)(const struct config_row *row, const char *text, void *field);
 	/* Writes the text that parse() reads back to the same value. */
-	void (*format)(const void *field, struct strbuf *out);
+	void (*format)(const struct config_row *row, const void *field, struct strbuf *out);
 	/* What is allowed, for messages and the manual page: "a number from 1 to 65535". */
 	void (*allowed)(const struct config_row *row, struct strbuf *out);
-	bool owns; /* the field is a char * of its own */
+	bool owns;			 /* the field is a char * of its own */
+	const struct config_word *words; /* of those types that are words */
 };
 
-/* The types (config_type.c). */
-extern const struct config_type config_number, config_as, config_metric, config_bool, config_level, config_add_path,
-    config_ip4, config_ip6, config_prefix, config_detection, config_name, config_path, config_pattern, config_interface,
-    config_datastore, config_router_id, config_path_or_none, config_urls, config_secret, config_url, config_api_group,
-    config_takeover, config_stations, config_adj_rib_in;
+/* The types: config_type.c, and those whose values are words: config_words.c. */
+extern const struct config_type config_number, config_as, config_metric, config_ip4, config_ip6, config_prefix,
+    config_detection, config_name, config_path, config_pattern, config_interface, config_datastore, config_router_id,
+    config_path_or_none, config_urls, config_secret, config_url, config_api_group, config_stations;
+extern const struct config_type config_bool, config_level, config_add_path, config_takeover, config_adj_rib_in;
 
 struct config_row {
 	const char *path; /* "bgp.hold_time" */

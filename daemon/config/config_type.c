@@ -12,7 +12,6 @@
 #include "daemon/cluster/detect.h"
 #include "daemon/config/endpoint.h"
 #include "daemon/monitor/mrt_schedule.h"
-#include "fib/fib.h"
 
 /* Decimal digits and nothing else: strtoull() alone would take "-1", " 1" and "1x". */
 static bool parse_digits(const char *text, uint64_t max, uint64_t *out)
@@ -47,8 +46,9 @@ static bool number_parse(const struct config_row *row, const char *text, void *f
 	return true;
 }
 
-static void number_format(const void *field, struct strbuf *out)
+static void number_format(const struct config_row *row, const void *field, struct strbuf *out)
 {
+	(void)row;
 	strbuf_printf(out, "%u", *(const unsigned *)field);
 }
 
@@ -103,8 +103,9 @@ static bool metric_parse(const struct config_row *row, const char *text, void *f
 	return true;
 }
 
-static void metric_format(const void *field, struct strbuf *out)
+static void metric_format(const struct config_row *row, const void *field, struct strbuf *out)
 {
+	(void)row;
 	int64_t n = *(const int64_t *)field;
 
 	if (n < 0)
@@ -119,107 +120,6 @@ static void metric_allowed(const struct config_row *row, struct strbuf *out)
 }
 
 const struct config_type config_metric = {metric_parse, metric_format, metric_allowed, false};
-
-static bool bool_parse(const struct config_row *row, const char *text, void *field)
-{
-	static const struct {
-		const char *word;
-		bool value;
-	} words[] = {{"true", true}, {"yes", true}, {"on", true}, {"false", false}, {"no", false}, {"off", false}};
-
-	(void)row;
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-		if (strcasecmp(text, words[i].word) == 0) {
-			*(bool *)field = words[i].value;
-			return true;
-		}
-	}
-	return false;
-}
-
-static void bool_format(const void *field, struct strbuf *out)
-{
-	strbuf_puts(out, *(const bool *)field ? "true" : "false");
-}
-
-static void bool_allowed(const struct config_row *row, struct strbuf *out)
-{
-	(void)row;
-	strbuf_puts(out, "true, yes, on, false, no or off");
-}
-
-const struct config_type config_bool = {bool_parse, bool_format, bool_allowed, false};
-
-bool config_level_parse(const char *text, enum log_level *level)
-{
-	static const struct {
-		const char *word;
-		enum log_level means;
-	} words[] = {
-	    {"error", LOG_LVL_ERROR}, {"fatal", LOG_LVL_ERROR},	 {"panic", LOG_LVL_ERROR},
-	    {"none", LOG_LVL_ERROR},  {"warning", LOG_LVL_WARN}, {"warn", LOG_LVL_WARN},
-	    {"info", LOG_LVL_INFO},   {"debug", LOG_LVL_DEBUG},	 {"trace", LOG_LVL_DEBUG},
-	};
-
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-		if (strcasecmp(text, words[i].word) == 0) {
-			*level = words[i].means;
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool level_parse(const struct config_row *row, const char *text, void *field)
-{
-	(void)row;
-	return config_level_parse(text, field);
-}
-
-static void level_format(const void *field, struct strbuf *out)
-{
-	strbuf_puts(out, log_level_name(*(const enum log_level *)field));
-}
-
-static void level_allowed(const struct config_row *row, struct strbuf *out)
-{
-	(void)row;
-	strbuf_puts(out, "error, warning, info or debug");
-}
-
-const struct config_type config_level = {level_parse, level_format, level_allowed, false};
-
-/* The words of BGPPeer's addPath, in small letters. */
-static const char *const add_path_words[] = {
-    [ADD_PATH_AUTO] = "auto", [ADD_PATH_OFF] = "off",	[ADD_PATH_RECEIVE] = "receive",
-    [ADD_PATH_SEND] = "send", [ADD_PATH_BOTH] = "both",
-};
-#define ADD_PATH_WORDS (sizeof add_path_words / sizeof *add_path_words)
-
-static bool add_path_parse(const struct config_row *row, const char *text, void *field)
-{
-	(void)row;
-	for (size_t i = 0; i < ADD_PATH_WORDS; i++) {
-		if (strcasecmp(text, add_path_words[i]) == 0) {
-			*(enum add_path_mode *)field = (enum add_path_mode)i;
-			return true;
-		}
-	}
-	return false;
-}
-
-static void add_path_format(const void *field, struct strbuf *out)
-{
-	strbuf_puts(out, add_path_words[*(const enum add_path_mode *)field]);
-}
-
-static void add_path_allowed(const struct config_row *row, struct strbuf *out)
-{
-	(void)row;
-	strbuf_puts(out, "off, receive, send, both or auto");
-}
-
-const struct config_type config_add_path = {add_path_parse, add_path_format, add_path_allowed, false};
 
 /* An address to be used instead of the Node object's, or a word; the words of Calico's IP variable are among them. */
 static const char *const node_ip_words[] = {
@@ -255,11 +155,12 @@ static bool ip6_parse(const struct config_row *row, const char *text, void *fiel
 	return node_ip_parse(text, AF_INET6, field);
 }
 
-static void ip_format(const void *field, struct strbuf *out)
+static void ip_format(const struct config_row *row, const void *field, struct strbuf *out)
 {
 	const struct node_ip *ip = field;
 	char text[ADDR_STRLEN];
 
+	(void)row;
 	if (ip->mode != NODE_IP_FIXED) {
 		strbuf_puts(out, node_ip_words[ip->mode]);
 		return;
@@ -295,11 +196,12 @@ static bool prefix_parse_row(const struct config_row *row, const char *text, voi
 	return true;
 }
 
-static void prefix_format_field(const void *field, struct strbuf *out)
+static void prefix_format_field(const struct config_row *row, const void *field, struct strbuf *out)
 {
 	const struct prefix *p = field;
 	char text[PREFIX_STRLEN];
 
+	(void)row;
 	strbuf_puts(out, addr_is_none(&p->addr) ? "none" : prefix_format(p, text));
 }
 
@@ -323,8 +225,9 @@ static bool text_set(const struct config_row *row, const char *text, void *field
 	return true;
 }
 
-static void text_format(const void *field, struct strbuf *out)
+static void text_format(const struct config_row *row, const void *field, struct strbuf *out)
 {
+	(void)row;
 	strbuf_puts(out, *(char *const *)field);
 }
 
@@ -385,10 +288,11 @@ static bool path_or_none_parse(const struct config_row *row, const char *text, v
 	return none ? text_set(row, "", field, true) : path_parse(row, text, field);
 }
 
-static void path_or_none_format(const void *field, struct strbuf *out)
+static void path_or_none_format(const struct config_row *row, const void *field, struct strbuf *out)
 {
 	const char *path = *(char *const *)field;
 
+	(void)row;
 	strbuf_puts(out, *path ? path : "none");
 }
 
@@ -485,10 +389,11 @@ static bool url_parse(const struct config_row *row, const char *text, void *fiel
 	return !strchr(text, ',') && urls_parse(row, text, field);
 }
 
-static void url_format(const void *field, struct strbuf *out)
+static void url_format(const struct config_row *row, const void *field, struct strbuf *out)
 {
 	const char *url = *(char *const *)field;
 
+	(void)row;
 	strbuf_puts(out, *url ? url : "none");
 }
 
@@ -508,10 +413,11 @@ static bool api_group_parse(const struct config_row *row, const char *text, void
 			strcmp(text, "crd.projectcalico.org/v1") == 0 || strcmp(text, "projectcalico.org/v3") == 0);
 }
 
-static void api_group_format(const void *field, struct strbuf *out)
+static void api_group_format(const struct config_row *row, const void *field, struct strbuf *out)
 {
 	const char *group = *(char *const *)field;
 
+	(void)row;
 	strbuf_puts(out, *group ? group : "auto");
 }
 
@@ -533,8 +439,9 @@ static bool secret_parse(const struct config_row *row, const char *text, void *f
 }
 
 /* Who may see the configuration need not know it. */
-static void secret_format(const void *field, struct strbuf *out)
+static void secret_format(const struct config_row *row, const void *field, struct strbuf *out)
 {
+	(void)row;
 	strbuf_puts(out, **(char *const *)field ? "********" : "");
 }
 
@@ -561,58 +468,6 @@ static void router_id_allowed(const struct config_row *row, struct strbuf *out)
 
 const struct config_type config_router_id = {router_id_parse, text_format, router_id_allowed, true};
 
-/* Names, each a bit. */
-static const struct {
-	const char *word;
-	unsigned bit;
-} takeovers[] = {{"bird", FIB_OWNER_BIRD}, {"felix", FIB_OWNER_FELIX}};
-
-static unsigned takeover_bit(const char *word, size_t len)
-{
-	for (size_t i = 0; i < sizeof takeovers / sizeof *takeovers; i++)
-		if (strlen(takeovers[i].word) == len && strncasecmp(takeovers[i].word, word, len) == 0)
-			return takeovers[i].bit;
-	return 0;
-}
-
-static bool takeover_parse(const struct config_row *row, const char *text, void *field)
-{
-	unsigned bits = 0;
-
-	(void)row;
-	for (const char *at = text; strcasecmp(text, "none") != 0 && *at; at += strspn(at, ", ")) {
-		size_t len = strcspn(at, ", ");
-		unsigned bit = takeover_bit(at, len);
-		if (!bit)
-			return false;
-		bits |= bit;
-		at += len;
-	}
-	*(unsigned *)field = bits;
-	return true;
-}
-
-static void takeover_format(const void *field, struct strbuf *out)
-{
-	unsigned bits = *(const unsigned *)field;
-
-	strbuf_puts(out, bits ? "" : "none");
-	for (size_t i = 0; i < sizeof takeovers / sizeof *takeovers; i++) {
-		if (!(bits & takeovers[i].bit))
-			continue;
-		bits &= ~takeovers[i].bit;
-		strbuf_printf(out, "%s%s", takeovers[i].word, bits ? " " : "");
-	}
-}
-
-static void takeover_allowed(const struct config_row *row, struct strbuf *out)
-{
-	(void)row;
-	strbuf_puts(out, "none, bird, felix, or bird felix");
-}
-
-const struct config_type config_takeover = {takeover_parse, takeover_format, takeover_allowed, false};
-
 static bool stations_parse(const struct config_row *row, const char *text, void *field)
 {
 	struct endpoint e, other;
@@ -632,35 +487,3 @@ static void stations_allowed(const struct config_row *row, struct strbuf *out)
 }
 
 const struct config_type config_stations = {stations_parse, text_format, stations_allowed, true};
-
-static const char *const adj_rib_in_words[] = {
-    [0] = "off",
-    [BMP_IN_PRE_POLICY] = "pre-policy",
-    [BMP_IN_POST_POLICY] = "post-policy",
-    [BMP_IN_PRE_POLICY | BMP_IN_POST_POLICY] = "both",
-};
-
-static bool adj_rib_in_parse(const struct config_row *row, const char *text, void *field)
-{
-	(void)row;
-	for (unsigned i = 0; i < sizeof adj_rib_in_words / sizeof *adj_rib_in_words; i++) {
-		if (strcasecmp(text, adj_rib_in_words[i]) == 0) {
-			*(unsigned *)field = i;
-			return true;
-		}
-	}
-	return false;
-}
-
-static void adj_rib_in_format(const void *field, struct strbuf *out)
-{
-	strbuf_puts(out, adj_rib_in_words[*(const unsigned *)field]);
-}
-
-static void adj_rib_in_allowed(const struct config_row *row, struct strbuf *out)
-{
-	(void)row;
-	strbuf_puts(out, "pre-policy, post-policy, both or off");
-}
-
-const struct config_type config_adj_rib_in = {adj_rib_in_parse, adj_rib_in_format, adj_rib_in_allowed, false};

@@ -87,7 +87,7 @@ static char *value_of(const struct config *c, const char *path)
 	struct strbuf out = {0};
 
 	strbuf_puts(&out, "");
-	r->type->format(config_field_const(c, r), &out);
+	r->type->format(r, config_field_const(c, r), &out);
 	return out.s;
 }
 
@@ -458,7 +458,7 @@ START_TEST(an_option_goes_before_all_else)
 	ck_assert(!config_set(&c, "kernel.takeover", "dog", "option --takeover", &err));
 	ck_assert_str_eq(err.s,
 			 "option --takeover: kernel.takeover: \"dog\" is not allowed; allowed: none, bird, felix, or "
-			 "bird felix\n");
+			 "several with blanks between\n");
 	ck_assert_uint_eq(c.takeover, FIB_OWNER_FELIX);
 	unsetenv("CALIDRIS_KERNEL_TAKEOVER");
 	config_free(&c);
