@@ -1,108 +1,29 @@
-/* The etcd v3 backend: Calico's own keys and values, through etcd's JSON gateway.
- *
- * Each range of keys (etcd_keys.h) is listed page by page, all pages at one revision, and then watched from there on. A
- * watch is a request of its own: over HTTP/1.1 the gateway's server drops what it has not read of a request's body when
- * it begins to answer, so a body holds no more than one. Each range remembers up to which revision everything has been
- * told, so that a broken connection is continued elsewhere; what is compacted by then is listed anew, which is a diff
- * (mirror.h). */
+/* The etcd v3 backend: Calico's own keys and values, through etcd's JSON gateway. Here: which step is next, answers as
+ * they come, and what is done when a member fails. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/base/log.h"
-#include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
-#include "datastore/remote/backoff.h"
+#include "datastore/remote/etcd_backend.h"
 #include "datastore/remote/etcd_keys.h"
-#include "datastore/remote/etcd_wire.h"
-#include "datastore/remote/http.h"
-#include "datastore/remote/json_stream.h"
-#include "datastore/remote/mirror.h"
 #include "datastore/remote/plugin.h"
 
 #define CONNECT_TIMEOUT (5 * MONO_SEC)
-#define ANSWER_TIMEOUT (15 * MONO_SEC) /* without an octet, where one is due */
 #define CACHE_DELAY (5 * MONO_SEC)
 #define RETRY_LEAST (200 * MONO_MSEC)
 #define RETRY_MOST (20 * MONO_SEC)
-#define PAGE 500u
-#define PAGE_MOST 64000u
 /* etcd refuses what is larger (--max-request-bytes) unless told otherwise; base64 adds a third. */
 #define MAX_ELEMENT (4u << 20)
 #define MAX_ERROR 4096u
 
-struct backend;
-struct range;
-
-/* A request, and what of its answer is there. */
-struct answer {
-	struct backend *owner;
-	struct range *range;	      /* that is watched; NULL: another step */
-	struct http_request *request; /* NULL none */
-	struct json_stream stream;
-	struct strbuf body; /* of an answer that is an error */
-	bool had_events;    /* the message that comes now */
-};
-
-struct range {
-	char *prefix;
-	bool listed;
-	uint64_t revision; /* all up to it has been told */
-	uint64_t newest;   /* the event told last is of this one, and further ones may be */
-	bool watched;
-	struct answer answer;
-};
-
-enum step { IDLE, AUTHENTICATE, LIST, WATCH };
-
-/* What is found while an answer comes, and done when the request has ended. */
-enum verdict { GO_ON, FAILED, AGAIN };
-
-struct backend {
-	struct loop *loop;
-	struct mirror *mirror;
-	struct store *store;
-	struct http *http;
-	char *node, *username, *password;
-	char **endpoints;
-	unsigned endpoint_count, endpoint; /* which is used */
-	unsigned failures;		   /* in a row: endpoints that did not do */
-	bool lost;			   /* the store was told so */
-	struct backoff backoff;
-	struct loop_timer timer;
-
-	enum step step;
-	struct answer answer; /* of all steps but WATCH */
-	enum verdict verdict;
-	char reason[300];
-	struct arena arena;
-	struct etcd_kv kv;
-	struct log_limit nonsense;
-
-	char *token;
-	bool token_is_fresh; /* nothing has been asked with it yet */
-
-	struct range *ranges;
-	unsigned range_count;
-	uint64_t cluster, revision; /* of all answers: the newest */
-	/* The listing: */
-	unsigned row, page;
-	uint32_t begun;
-	uint64_t list_revision; /* 0: that of the first page */
-	struct strbuf last_key;
-	bool page_is_whole, more;
-};
-
 static void attempt(struct backend *b);
-static bool watch_next(struct backend *b);
 
 /* ---- Ends of attempts ---- */
 
-static void set_reason(struct backend *b, enum verdict v, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static void set_reason(struct backend *b, enum verdict v, const char *fmt, ...)
+void etcd_set_reason(struct backend *b, enum verdict v, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -123,53 +44,34 @@ static void retry(struct backend *b)
 }
 
 /* This endpoint does not do: the next one. When all have been tried, the store is told, and they have a pause. */
-static void fail(struct backend *b)
+void etcd_fail(struct backend *b)
 {
-	const char *endpoint = b->endpoints[b->endpoint];
-
-	log_debug("datastore", "%s: %s", endpoint, b->reason);
-	b->endpoint = (b->endpoint + 1) % b->endpoint_count;
-	if (++b->failures < b->endpoint_count) {
+	log_debug("datastore", "%s: %s", etcd_endpoint(b->endpoints), b->reason);
+	if (++b->failures < etcd_endpoint_count(b->endpoints)) {
+		etcd_endpoint_next(b->endpoints);
 		attempt(b);
-	} else {
-		b->failures = 0;
-		b->lost = true;
-		store_set_location(b->store, endpoint);
-		mirror_lost(b->mirror, b->reason);
-		retry(b);
+		return;
 	}
-}
-
-static void list_restart(struct backend *b)
-{
-	b->list_revision = 0;
-	strbuf_reset(&b->last_key);
-}
-
-static void relist(struct backend *b, struct range *r)
-{
-	r->listed = false;
-	list_restart(b);
-}
-
-static void relist_all(struct backend *b)
-{
-	for (unsigned i = 0; i < b->range_count; i++)
-		relist(b, &b->ranges[i]);
+	b->failures = 0;
+	b->lost = true;
+	store_set_location(b->store, etcd_endpoint(b->endpoints));
+	mirror_lost(b->mirror, b->reason);
+	etcd_endpoint_next(b->endpoints);
+	retry(b);
 }
 
 /* Everything that there is has been told. */
-static void in_sync(struct backend *b)
+void etcd_in_sync(struct backend *b)
 {
 	char text[24];
 
 	snprintf(text, sizeof text, "%" PRIu64, b->revision);
 	b->lost = false;
-	store_set_location(b->store, b->endpoints[b->endpoint]);
+	store_set_location(b->store, etcd_endpoint(b->endpoints));
 	mirror_synced(b->mirror, text);
 }
 
-static void heard(struct backend *b, uint64_t revision)
+void etcd_heard(struct backend *b, uint64_t revision)
 {
 	char text[24];
 
@@ -197,14 +99,14 @@ static void translate(void *arg, struct mirror *m, const char *key, struct yaml_
 }
 
 /* Returns the key's range; NULL if it is of no interest. */
-static struct range *range_of(struct backend *b, const char *key)
+struct range *etcd_range(struct backend *b, const char *key)
 {
 	int row = etcd_range_of(key, b->node);
 
 	return row >= 0 && !etcd_key_is_others((unsigned)row, key, b->node) ? &b->ranges[row] : NULL;
 }
 
-static void take_value(struct backend *b, const struct etcd_kv *kv)
+void etcd_take_value(struct backend *b, const struct etcd_kv *kv)
 {
 	static const char empty[] = "{}"; /* as old affinities are */
 
@@ -216,43 +118,22 @@ static void take_value(struct backend *b, const struct etcd_kv *kv)
 		mirror_put(b->mirror, kv->key.s, empty, sizeof empty - 1);
 }
 
-/* Events come in the order of their revisions, for each range. */
-static void take_event(struct backend *b, const struct etcd_kv *kv)
-{
-	int row = etcd_range_of(kv->key.s, b->node);
-	struct range *r = row >= 0 ? &b->ranges[row] : NULL;
-
-	if (!r)
-		return;
-	if (kv->revision > r->newest) {
-		r->newest = kv->revision;
-		if (kv->revision - 1 > r->revision)
-			r->revision = kv->revision - 1;
-	}
-	if (range_of(b, kv->key.s))
-		take_value(b, kv);
-}
-
 static bool on_element(struct backend *b, const struct yaml_node *n)
 {
 	const char *reason;
 	uint32_t left_out;
 
 	if (!etcd_read_kv(&b->kv, n, &reason)) {
-		if (b->kv.key.len && range_of(b, b->kv.key.s))
+		if (b->kv.key.len && etcd_range(b, b->kv.key.s))
 			mirror_put_bad(b->mirror, b->kv.key.s, reason);
 		else if (log_allowed(&b->nonsense, 1, MONO_SEC * 60, &left_out))
-			log_warn("datastore", "%s: %s; it is left out", b->endpoints[b->endpoint], reason);
+			log_warn("datastore", "%s: %s; it is left out", etcd_endpoint(b->endpoints), reason);
 		return true;
 	}
-	if (b->step == WATCH) {
-		take_event(b, &b->kv);
-		return true;
-	}
-	strbuf_reset(&b->last_key);
-	strbuf_add(&b->last_key, b->kv.key.s, b->kv.key.len);
-	if (range_of(b, b->kv.key.s))
-		take_value(b, &b->kv);
+	if (b->step == WATCH)
+		etcd_watch_take(b, &b->kv);
+	else
+		etcd_list_take(b, &b->kv);
 	return true;
 }
 
@@ -263,11 +144,11 @@ static bool on_large(struct backend *b, const char *text, size_t len)
 
 	strbuf_reset(&b->kv.key);
 	if (!etcd_read_cut_key(&b->kv.key, text, len)) {
-		set_reason(b, FAILED, "a key that is too long");
+		etcd_set_reason(b, FAILED, "a key that is too long");
 		return false;
 	}
 	snprintf(reason, sizeof reason, "its value is larger than %u octets", MAX_ELEMENT * 3 / 4);
-	if (range_of(b, b->kv.key.s))
+	if (etcd_range(b, b->kv.key.s))
 		mirror_put_bad(b->mirror, b->kv.key.s, reason);
 	if (b->step == LIST) {
 		strbuf_reset(&b->last_key);
@@ -279,7 +160,7 @@ static bool on_large(struct backend *b, const char *text, size_t len)
 /* ---- Answers ---- */
 
 /* Tokens have an end, and die with any change of users and roles: a new one, unless this was new. */
-static void check_token(struct backend *b, const struct etcd_head *h)
+void etcd_check_token(struct backend *b, const struct etcd_head *h)
 {
 	bool refused = h->code == ETCD_CODE_UNAUTHENTICATED ||
 		       (h->error && (strstr(h->error, "invalid auth token") || strstr(h->error, "auth store is old")));
@@ -292,7 +173,7 @@ static void check_token(struct backend *b, const struct etcd_head *h)
 }
 
 /* Is it still the cluster that the revisions are of? */
-static bool check_cluster(struct backend *b, const struct etcd_head *h)
+bool etcd_check_cluster(struct backend *b, const struct etcd_head *h)
 {
 	bool same = !b->cluster || b->cluster == h->cluster;
 
@@ -300,80 +181,9 @@ static bool check_cluster(struct backend *b, const struct etcd_head *h)
 	if (same)
 		return true;
 	b->revision = 0;
-	relist_all(b);
-	set_reason(b, AGAIN, "is another cluster than before");
+	etcd_relist_all(b);
+	etcd_set_reason(b, AGAIN, "is another cluster than before");
 	return false;
-}
-
-/* A watch begins where the range's listing ended; a server whose revision is before that was set back. */
-static bool on_created(struct backend *b, const struct etcd_head *h, struct range *r)
-{
-	if (h->revision < r->revision) {
-		b->revision = 0;
-		relist_all(b);
-		set_reason(b, AGAIN, "its revision went back");
-		return false;
-	}
-	r->watched = true;
-	if (watch_next(b))
-		return true;
-	loop_timer_stop(b->loop, &b->timer);
-	b->failures = 0;
-	b->token_is_fresh = false;
-	backoff_reset(&b->backoff);
-	if (b->lost || !mirror_is_synced(b->mirror))
-		in_sync(b);
-	return true;
-}
-
-static bool on_canceled(struct backend *b, const struct etcd_head *h, struct range *r)
-{
-	if (h->compacted) {
-		relist(b, r);
-		/* The others that it concerns would be told so one by one. */
-		for (unsigned i = 0; i < b->range_count; i++)
-			if (b->ranges[i].revision < h->compacted)
-				relist(b, &b->ranges[i]);
-		set_reason(b, AGAIN, "what happened meanwhile is compacted");
-	} else {
-		set_reason(b, FAILED, "the watch ended: %s", h->error);
-		check_token(b, h);
-	}
-	return false;
-}
-
-static bool on_message(struct backend *b, const struct etcd_head *h, struct answer *a)
-{
-	struct range *r = a->range;
-	bool had_events = a->had_events;
-
-	a->had_events = false;
-	if (h->canceled)
-		return on_canceled(b, h, r);
-	if (!check_cluster(b, h))
-		return false;
-	heard(b, h->created ? 0 : h->revision);
-	if (h->created)
-		return on_created(b, h, r);
-	if (h->fragment)
-		return true;
-	if (!had_events && h->revision > r->newest)
-		r->newest = h->revision; /* progress: there was nothing to be told */
-	if (r->newest > r->revision)
-		r->revision = r->newest;
-	return true;
-}
-
-static bool on_page(struct backend *b, const struct etcd_head *h)
-{
-	if (!check_cluster(b, h))
-		return false;
-	heard(b, h->revision);
-	if (!b->list_revision)
-		b->list_revision = h->revision;
-	b->page_is_whole = true;
-	b->more = h->more;
-	return true;
 }
 
 static bool on_object(struct backend *b, const struct yaml_node *n, struct answer *a)
@@ -381,14 +191,14 @@ static bool on_object(struct backend *b, const struct yaml_node *n, struct answe
 	struct etcd_head h = etcd_read_head(n);
 
 	if (h.error && !h.canceled) {
-		set_reason(b, FAILED, "%s", h.error);
-		check_token(b, &h);
+		etcd_set_reason(b, FAILED, "%s", h.error);
+		etcd_check_token(b, &h);
 		return false;
 	}
 	if (a->range)
-		return on_message(b, &h, a);
+		return etcd_watch_message(b, &h, a);
 	if (b->step == LIST)
-		return on_page(b, &h);
+		return etcd_list_page(b, &h);
 	free(b->token);
 	b->token = h.token ? mem_strdup(h.token) : NULL;
 	b->token_is_fresh = true;
@@ -408,7 +218,7 @@ static bool on_piece(void *arg, enum json_piece what, const char *text, size_t l
 		return on_large(b, text, len);
 	n = json_parse(text, len, &b->arena, error);
 	if (!n)
-		set_reason(b, FAILED, "the answer %s", error);
+		etcd_set_reason(b, FAILED, "the answer %s", error);
 	good = n && (what == JSON_ELEMENT ? on_element(b, n) : on_object(b, n, a));
 	arena_reset(&b->arena);
 	return good;
@@ -427,7 +237,7 @@ static bool on_data(void *arg, int status, const char *data, size_t len)
 	if (json_stream_feed(&a->stream, data, len, &error))
 		return true;
 	if (error)
-		set_reason(a->owner, FAILED, "the answer %s", error);
+		etcd_set_reason(a->owner, FAILED, "the answer %s", error);
 	return false;
 }
 
@@ -441,14 +251,10 @@ static void read_error(struct backend *b, const struct strbuf *body, int status)
 	if (n)
 		h = etcd_read_head(n);
 	snprintf(text, sizeof text, "it answers with status %d", status);
-	set_reason(b, FAILED, "%s", h.error ? h.error : text);
-	if (b->step == LIST && h.error && strstr(h.error, "compacted")) {
-		/* Larger pages, so that the listing gets through between two compactions. */
-		b->page = b->page < PAGE_MOST / 4 ? b->page * 4 : PAGE_MOST;
-		list_restart(b);
-		b->verdict = AGAIN;
-	}
-	check_token(b, &h);
+	etcd_set_reason(b, FAILED, "%s", h.error ? h.error : text);
+	if (b->step == LIST && h.error && strstr(h.error, "compacted"))
+		etcd_list_compacted(b);
+	etcd_check_token(b, &h);
 	arena_reset(&b->arena);
 }
 
@@ -462,7 +268,7 @@ static void answer_reset(struct answer *a)
 }
 
 /* Whatever is being asked is not asked any more. */
-static void hush(struct backend *b)
+void etcd_hush(struct backend *b)
 {
 	loop_timer_stop(b->loop, &b->timer);
 	answer_reset(&b->answer);
@@ -472,39 +278,24 @@ static void hush(struct backend *b)
 
 /* ---- What comes next ---- */
 
-static void end_range(struct backend *b)
-{
-	struct range *r = &b->ranges[b->row];
-
-	mirror_list_end(b->mirror, r->prefix, b->begun);
-	r->listed = true;
-	r->revision = r->newest = b->list_revision;
-	list_restart(b);
-	b->page = PAGE;
-	for (unsigned i = 0; i < b->range_count; i++)
-		if (!b->ranges[i].listed)
-			return;
-	in_sync(b);
-}
-
 /* The answer is whole. */
 static void end_step(struct backend *b, bool is_cut)
 {
 	if (b->step == WATCH) {
-		set_reason(b, FAILED, "the watch ended");
+		etcd_set_reason(b, FAILED, "the watch ended");
 	} else if (is_cut || (b->step == LIST && !b->page_is_whole)) {
-		set_reason(b, FAILED, "the answer ends early");
+		etcd_set_reason(b, FAILED, "the answer ends early");
 	} else if (b->step == AUTHENTICATE && !b->token) {
-		set_reason(b, FAILED, "it gave no token");
+		etcd_set_reason(b, FAILED, "it gave no token");
 	} else {
 		if (b->step == LIST)
 			b->token_is_fresh = false;
 		if (b->step == LIST && !b->more)
-			end_range(b);
+			etcd_list_end(b);
 		attempt(b);
 		return;
 	}
-	fail(b);
+	etcd_fail(b);
 }
 
 static void on_end(void *arg, const struct http_result *r)
@@ -517,12 +308,13 @@ static void on_end(void *arg, const struct http_result *r)
 	if (b->verdict == GO_ON && r->status && r->status != 200)
 		read_error(b, &a->body, r->status);
 	else if (b->verdict == GO_ON && r->error)
-		set_reason(b, FAILED, "%s%s", b->step == WATCH && r->status ? "the watch broke off: " : "", r->error);
-	hush(b);
+		etcd_set_reason(b, FAILED, "%s%s", b->step == WATCH && r->status ? "the watch broke off: " : "",
+				r->error);
+	etcd_hush(b);
 	if (b->verdict == FAILED) {
-		fail(b);
+		etcd_fail(b);
 	} else if (b->verdict == AGAIN) {
-		log_info("datastore", "%s: %s; it is asked again", b->endpoints[b->endpoint], b->reason);
+		log_info("datastore", "%s: %s; it is asked again", etcd_endpoint(b->endpoints), b->reason);
 		retry(b);
 	} else {
 		end_step(b, is_cut);
@@ -531,9 +323,9 @@ static void on_end(void *arg, const struct http_result *r)
 
 static const struct http_ops http_ops = {.on_data = on_data, .on_end = on_end};
 
-static void ask(struct backend *b, struct answer *a, const char *path, const struct strbuf *body)
+void etcd_ask(struct backend *b, struct answer *a, const char *path, const struct strbuf *body)
 {
-	char *url = mem_printf("%s/v3/%s", b->endpoints[b->endpoint], path);
+	char *url = mem_printf("%s/v3/%s", etcd_endpoint(b->endpoints), path);
 	char *authorization = b->token ? mem_printf("Authorization: %s", b->token) : NULL;
 	struct http_conf c = {
 	    .url = url,
@@ -541,7 +333,7 @@ static void ask(struct backend *b, struct answer *a, const char *path, const str
 	    .body = body->s,
 	    .body_len = body->len,
 	    .connect_timeout = CONNECT_TIMEOUT,
-	    .idle_timeout = a->range ? 0 : ANSWER_TIMEOUT};
+	    .idle_timeout = a->range ? 0 : ETCD_ANSWER_TIMEOUT};
 
 	a->had_events = false;
 	a->stream = (struct json_stream){
@@ -551,7 +343,7 @@ static void ask(struct backend *b, struct answer *a, const char *path, const str
 	free(authorization);
 }
 
-static void begin(struct backend *b, enum step step)
+void etcd_begin(struct backend *b, enum step step)
 {
 	b->step = step;
 	b->verdict = GO_ON;
@@ -564,64 +356,10 @@ static void authenticate(struct backend *b)
 	free(b->token);
 	b->token = NULL;
 	etcd_write_authenticate(&body, b->username, b->password);
-	begin(b, AUTHENTICATE);
-	ask(b, &b->answer, "auth/authenticate", &body);
+	etcd_begin(b, AUTHENTICATE);
+	etcd_ask(b, &b->answer, "auth/authenticate", &body);
 	explicit_bzero(body.s, body.len);
 	strbuf_free(&body);
-}
-
-static void list(struct backend *b, unsigned row)
-{
-	bool first = !b->list_revision;
-	struct strbuf body = {0};
-
-	if (first || b->row != row) {
-		list_restart(b);
-		b->begun = mirror_list_begin(b->mirror);
-	}
-	b->row = row;
-	b->page_is_whole = b->more = false;
-	etcd_write_range(&body, b->ranges[row].prefix, b->last_key.len ? b->last_key.s : NULL, b->list_revision,
-			 b->page);
-	begin(b, LIST);
-	ask(b, &b->answer, "kv/range", &body);
-	strbuf_free(&body);
-}
-
-static void on_silence(void *arg)
-{
-	struct backend *b = arg;
-
-	hush(b);
-	set_reason(b, FAILED, "the watch did not begin");
-	fail(b);
-}
-
-/* One after the other: by then it is known whether they can share a connection (HTTP/2). False if all are there. */
-static bool watch_next(struct backend *b)
-{
-	struct strbuf body = {0};
-	struct range *r = b->ranges;
-
-	while (r < b->ranges + b->range_count && r->watched)
-		r++;
-	if (r == b->ranges + b->range_count)
-		return false;
-	r->newest = r->revision;
-	/* The last one again: a compaction up to the next one may have taken it away, and then it is refused. */
-	etcd_write_watch(&body, r->prefix, r->revision);
-	ask(b, &r->answer, "watch", &body);
-	strbuf_free(&body);
-	return true;
-}
-
-static void watch(struct backend *b)
-{
-	begin(b, WATCH);
-	for (unsigned i = 0; i < b->range_count; i++)
-		b->ranges[i].watched = false;
-	watch_next(b);
-	loop_timer_set(b->loop, &b->timer, ANSWER_TIMEOUT, on_silence, b);
 }
 
 /* What is missing comes first. */
@@ -633,28 +371,14 @@ static void attempt(struct backend *b)
 	}
 	for (unsigned i = 0; i < b->range_count; i++) {
 		if (!b->ranges[i].listed) {
-			list(b, i);
+			etcd_list(b, i);
 			return;
 		}
 	}
-	watch(b);
+	etcd_watch(b);
 }
 
 /* ---- Start and stop ---- */
-
-/* "http://10.0.0.1:2379, https://b:2379/": each without its slash at the end, and with a scheme. */
-static void split_endpoints(struct backend *b, const char *text)
-{
-	for (text += strspn(text, ", "); *text; text += strspn(text, ", ")) {
-		size_t n = strcspn(text, ", "), len = n;
-		while (len && text[len - 1] == '/')
-			len--;
-		b->endpoints = mem_realloc(b->endpoints, (b->endpoint_count + 1) * sizeof *b->endpoints);
-		b->endpoints[b->endpoint_count++] =
-		    mem_printf("%s%.*s", memmem(text, n, "://", 3) ? "" : "http://", (int)len, text);
-		text += n;
-	}
-}
 
 static void make_ranges(struct backend *b)
 {
@@ -696,29 +420,25 @@ static struct backend *etcd_start(struct store *s, struct loop *l, const struct 
 	b->username = mem_strdup(conf->etcd.username);
 	b->password = mem_strdup(conf->etcd.password);
 	b->backoff = (struct backoff){.least = RETRY_LEAST, .most = RETRY_MOST};
-	b->page = PAGE;
-	split_endpoints(b, conf->etcd.endpoints);
+	b->page = ETCD_PAGE;
+	b->endpoints = etcd_endpoints_new(conf);
 	make_ranges(b);
 	store_set_location(s, conf->etcd.endpoints);
 	b->mirror = make_mirror(b, conf);
 	b->http = http_new(l, &tls);
-	/* A cluster's nodes spread over its members. */
-	b->endpoint = (unsigned)(backoff_jitter(1u << 20) % b->endpoint_count);
 	attempt(b);
 	return b;
 }
 
 static void etcd_stop(struct backend *b)
 {
-	hush(b);
+	etcd_hush(b);
 	http_free(b->http);
 	mirror_free(b->mirror);
 	for (unsigned i = 0; i < b->range_count; i++)
 		free(b->ranges[i].prefix);
-	for (unsigned i = 0; i < b->endpoint_count; i++)
-		free(b->endpoints[i]);
 	free(b->ranges);
-	free(b->endpoints);
+	etcd_endpoints_free(b->endpoints);
 	etcd_kv_free(&b->kv);
 	strbuf_free(&b->last_key);
 	arena_free(&b->arena);
