@@ -1,8 +1,10 @@
 """Runs the tests of the Kubernetes datastore against the API server that KUBECONFIG names (its current context, which must
 be an administrator's), or, without KUBECONFIG, against the stand-in:  kube_relay.py [PYTEST-ARGUMENT...]
 
-The tests live in network namespaces without a way out: connections to the server pass a Unix socket. They create Nodes,
-Pods in the namespace default, Calico's definitions and objects, and delete all of these: the cluster must be a throw-away.
+The tests live in network namespaces without a way out: connections to the server pass a Unix socket. They create Nodes
+(without a kubelet), Pods, Services and EndpointSlices in the namespace default, Secrets in kube-system, the definitions of
+Calico's resources and objects of them, and the service account and roles of etc/kubernetes/rbac.yaml; and they delete what
+they made, and nothing else. Definitions that are there already are replaced: the cluster must be a throw-away.
 """
 
 import base64
@@ -19,7 +21,12 @@ from urllib.parse import urlsplit
 import yaml
 
 TOP = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TOP / "tests/net"))
+from kube_client import ApiError, KubeClient, client_context  # noqa: E402 (where it is, the line above says)
+
 SUITE = ["tests/net/test_kubernetes.py", "tests/net/test_backends.py", "-k", "kubernetes"]
+# What is left when the tests have cleaned up after themselves: what all of them need.
+LASTING = ["CustomResourceDefinition", "ClusterRoleBinding", "ClusterRole", "RoleBinding", "Role", "ServiceAccount"]
 
 
 def named(entries, name, what):
@@ -77,20 +84,52 @@ def serve(listener, address):
             threading.Thread(target=pump, args=ends, daemon=True).start()
 
 
+def client_of(address, access, directory):
+    """The administrator's own, from outside."""
+    certificate = None
+    if access["cert"]:
+        certificate = (Path(directory) / "admin.cert", Path(directory) / "admin.key")
+        for path, key in zip(certificate, ("cert", "key")):
+            path.touch(0o600)
+            path.write_text(access[key])
+    return KubeClient(lambda: socket.create_connection(address, 10), access["server_name"],
+                      client_context(access["ca"], certificate), access["token"])
+
+
+def check_access(client):
+    """Before a hundred tests say it each in its own way."""
+    try:
+        version = client.request("GET", "/version")
+        client.request("GET", client.path("ClusterRole"))
+        print(f"kube_relay: Kubernetes {version.get('gitVersion')}", flush=True)
+    except (OSError, ApiError) as error:
+        sys.exit(f"kube_relay: the API server cannot be used, as an administrator: {error}")
+
+
+def run_on_server(kubeconfig, command, env, directory):
+    address, access = read_kubeconfig(Path(kubeconfig).resolve())
+    client = client_of(address, access, directory)
+    check_access(client)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"{directory}/relay")
+    listener.listen(64)
+    threading.Thread(target=serve, args=(listener, address), daemon=True).start()
+    env.update(CALIDRIS_KUBE_RELAY=f"{directory}/relay", CALIDRIS_KUBE_ACCESS=json.dumps(access))
+    try:
+        return subprocess.run(command, cwd=TOP, env=env, check=False).returncode
+    finally:
+        client.delete_made(LASTING)
+
+
 def main():
     env = dict(os.environ)
     command = [sys.executable, "-B", str(TOP / "tests/ns.py"), sys.executable, "-B", "-m", "pytest", "-q", "-p",
                "no:cacheprovider", *(sys.argv[1:] or SUITE)]
     kubeconfig = env.pop("KUBECONFIG", "")
-    with tempfile.TemporaryDirectory(prefix="calidris-kube-") as directory:
-        if kubeconfig:
-            address, access = read_kubeconfig(Path(kubeconfig).resolve())
-            listener = socket.socket(socket.AF_UNIX)
-            listener.bind(f"{directory}/relay")
-            listener.listen(64)
-            threading.Thread(target=serve, args=(listener, address), daemon=True).start()
-            env.update(CALIDRIS_KUBE_RELAY=f"{directory}/relay", CALIDRIS_KUBE_ACCESS=json.dumps(access))
+    if not kubeconfig:
         sys.exit(subprocess.run(command, cwd=TOP, env=env, check=False).returncode)
+    with tempfile.TemporaryDirectory(prefix="calidris-kube-") as directory:
+        sys.exit(run_on_server(kubeconfig, command, env, directory))
 
 
 if __name__ == "__main__":

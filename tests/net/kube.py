@@ -30,6 +30,9 @@ ADDRESS, PORT = "172.18.0.254", 6443
 # A real server: where a relay to it listens, and how it wants to be asked (tests/kube_relay.py).
 RELAY = os.environ.get("CALIDRIS_KUBE_RELAY")
 
+# What is made in it, and deleted: Pods before the Nodes that they are bound to.
+CLUSTER_KINDS = [*CALICO_KINDS, "Pod", "EndpointSlice", "Service", "Secret", "Node"]
+
 # What a real server cannot be told to do.
 stand_in = pytest.mark.skipif(bool(RELAY), reason="needs the stand-in, which fails as it is told")
 
@@ -133,9 +136,9 @@ class Kube:
             self.client.apply(definition(kind, *group.split("/")))
         for kind in CALICO_KINDS:
             self.wait_defined(kind)
+        self.wait_account("default", "default")  # without it there are no Pods
         self.clean()
         if rbac:
-            self.client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ACCOUNT[0]}})
             for thing in yaml.safe_load_all(RBAC.read_text()):
                 self.client.apply(thing)
             self.token = self.client.token_for(*ACCOUNT)
@@ -148,6 +151,8 @@ class Kube:
             self.proxy.stop()
         if self.api:
             self.api.close()
+        else:
+            self.clean()
         self.api = None
 
     def use_stand_in(self):
@@ -191,14 +196,14 @@ class Kube:
                 raise
         wait_for(is_there, f"the resource of {kind}")
 
+    def wait_account(self, namespace, name):
+        thing = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
+        wait_for(lambda: self.client.find(thing), f"the service account {namespace}/{name}")
+
     def clean(self):
-        """What an earlier test left in a real server."""
-        for kind in [*CALICO_KINDS, "Node", "Pod"] if self.real else ():
-            version = self.version if kind in CALICO_KINDS else None
-            for thing in self.client.request("GET", self.client.path(kind, version=version))["items"]:
-                thing.update(kind=kind, apiVersion=version or "v1")
-                if kind != "Pod" or thing["metadata"]["namespace"] == "default":
-                    self.client.delete(thing)
+        """What tests made in a real server."""
+        if self.real:
+            self.client.delete_made(CLUSTER_KINDS, self.version)
 
     def kubeconfig(self, user, **cluster):
         """The text of a kubeconfig; user: what stands there about the user."""

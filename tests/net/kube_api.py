@@ -2,14 +2,14 @@
 
 It knows resources by group, version and plural (some of Kubernetes' own, others once a CustomResourceDefinition is
 created), and nothing of what they mean. List with pages, watch with bookmarks, selectors, subresource status, optimistic
-locking, RBAC, service accounts' tokens, client certificates; and it is strict: what a real server refuses, it refuses,
-and what a real server does not promise (order, number-like resource versions) does not hold here either.
+locking, RBAC, service accounts' tokens, client certificates; and it is strict: what a real server refuses, it refuses
+(kube_rules.py), and what a real server does not promise (order, number-like resource versions) does not hold here either.
 
 KubeApi.faults says what goes wrong; everything else a test does through the API, as with a real server."""
 
-import base64
 import copy
 import datetime
+import gzip
 import json
 import re
 import secrets
@@ -21,10 +21,12 @@ import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler
 
-NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+import kube_rules
+
 MASK, FACTOR = 0xFFFFFFFF, 0x9E3779B1
 INVERSE = pow(FACTOR, -1, MASK + 1)
 ADMIN = "admin"
+GZIP_LEAST = 128 * 1024  # octets of an answer that is compressed for those who take it
 BUILT_IN = [
     # group, version, plural, kind, namespaced, subresource status
     ("", "v1", "namespaces", "Namespace", False, True),
@@ -48,18 +50,20 @@ REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFo
 
 
 class Refusal(Exception):
-    def __init__(self, code, message, reason=None, headers=None):
+    def __init__(self, code, message, reason=None, headers=None, name=None):
         super().__init__(message)
         self.code, self.headers = code, headers or {}
         self.status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
-                       "reason": reason or REASONS.get(code, "Unknown"), "code": code}
+                       "reason": reason or REASONS.get(code, "Unknown"), "code": code,
+                       # Whether it is the object that is missing, or the resource, only this tells.
+                       "details": {"name": name} if name else {}}
 
 
 class Resource:
     def __init__(self, group, version, plural, kind, namespaced, status):
         self.group, self.version, self.plural, self.kind = group, version, plural, kind
         self.namespaced, self.status = namespaced, status
-        self.custom = False
+        self.custom, self.schema = False, None
         self.objects = {}  # (namespace, name) -> object; an object is never changed, only replaced
 
     @property
@@ -264,13 +268,15 @@ class KubeApi:
         self.changed = threading.Condition()
         self.sequence, self.oldest = secrets.randbelow(1000) + 100, 0
         self.history = []  # (sequence, resource, before, after)
-        self.breaks = self.bookmarks = 0
-        self.rbac = Rbac(self)
+        self.breaks = self.bookmarks = self.compressed = 0
+        self.rbac, self.controllers = Rbac(self), kube_rules.Controllers(self)
         self.stopping = False
         with self.changed:
             for name in ("default", "kube-system"):
                 self.store(self.find("namespaces"), (None, name), {
                     "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, new=True)
+                self.store(self.find("serviceaccounts"), (name, "default"), {
+                    "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}, new=True)
         self.context = None
         if tls:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -282,6 +288,13 @@ class KubeApi:
         self.server = Server(listener, self)
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
         self.thread.start()
+        threading.Thread(target=self.control, daemon=True).start()
+
+    def control(self):
+        while not self.stopping:
+            with self.changed:
+                self.controllers.run(time.monotonic())
+            time.sleep(0.05)
 
     def close(self):
         self.stopping = True
@@ -355,7 +368,7 @@ class KubeApi:
             if version["served"] and key not in self.resources:
                 resource = self.register(*key, spec["names"]["kind"], spec["scope"] == "Namespaced",
                                          "status" in (version.get("subresources") or {}))
-                resource.custom = True
+                resource.custom, resource.schema = True, version["schema"]["openAPIV3Schema"]
 
     def validate(self, call, thing):
         resource, metadata = call.resource, thing.get("metadata") if isinstance(thing, dict) else None
@@ -365,7 +378,7 @@ class KubeApi:
             raise Refusal(400, f"the API version or kind in the data ({thing.get('apiVersion')}, {thing.get('kind')}) does "
                                f"not match the expected ({resource.api_version}, {resource.kind})")
         name = metadata.get("name") or ""
-        if not NAME.fullmatch(name) or len(name) > 253:
+        if not kube_rules.SUBDOMAIN.fullmatch(name) or len(name) > 253:
             # Names of RBAC objects are path segments, and may have more in them.
             if resource.group != "rbac.authorization.k8s.io" or not name or re.search(r"[/%]", name):
                 raise Refusal(422, f'{resource.kind} "{name}" is invalid: metadata.name: a lowercase RFC 1123 subdomain '
@@ -382,14 +395,13 @@ class KubeApi:
             for value in (metadata.get(part) or {}).values():
                 if not isinstance(value, str):
                     raise Refusal(400, f"json: cannot unmarshal into Go struct field ObjectMeta.metadata.{part} of type string")
-        for value in (metadata.get("labels") or {}).values():
-            if not re.fullmatch(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?", value) or len(value) > 63:
-                raise Refusal(422, f"metadata.labels: Invalid value: {value!r}")
-        if resource.plural == "pods" and not resource.custom and not at(thing, "spec.containers"):
-            raise Refusal(422, "spec.containers: Required value")
-        if resource.plural == "secrets" and not resource.custom:
-            for value in (thing.get("data") or {}).values():
-                base64.b64decode(value, validate=True)
+
+    def admit(self, call, thing, before, how=kube_rules.admit):
+        try:
+            return how(self, call.resource, thing, before)
+        except kube_rules.Invalid as error:
+            raise Refusal(422, f'{call.resource.kind}.{call.resource.group} "{thing["metadata"]["name"]}" is invalid: '
+                               f"{error}") from None
 
     def create(self, call, thing):
         self.validate(call, thing)
@@ -400,12 +412,14 @@ class KubeApi:
             raise Refusal(409, f'{call.resource.name} "{key[1]}" already exists', "AlreadyExists")
         if call.resource.status:
             thing = {part: value for part, value in thing.items() if part != "status"}
-        return self.store(call.resource, key, thing, new=True)
+        stored = self.store(call.resource, key, self.admit(call, thing, None), new=True)
+        self.controllers.created(call.resource, key, time.monotonic())
+        return stored
 
     def existing(self, call):
         found = call.resource.objects.get((call.namespace, call.name))
         if not found:
-            raise Refusal(404, f'{call.resource.name} "{call.name}" not found')
+            raise Refusal(404, f'{call.resource.name} "{call.name}" not found', name=call.name)
         return found
 
     def replace(self, call, thing, patched=False):
@@ -424,10 +438,13 @@ class KubeApi:
             # Nodes, alone, may have their metadata changed this way.
             metadata = metadata if call.resource.plural == "nodes" else old
             thing = {**before, "metadata": metadata, "status": thing.get("status")}
+            thing = self.admit(call, thing, before, kube_rules.admit_status)
         elif call.resource.status:
             thing = {key: value for key, value in thing.items() if key != "status"}
             if "status" in before:
                 thing["status"] = before["status"]
+        if call.subresource != "status":
+            thing = self.admit(call, thing, before)
         generation = old["generation"] + (thing.get("spec") != before.get("spec"))
         thing = {**thing, "metadata": {**thing["metadata"], "uid": old["uid"], "generation": generation,
                                        "creationTimestamp": old["creationTimestamp"]}}
@@ -444,6 +461,9 @@ class KubeApi:
 
     def delete(self, call, options):
         before = self.existing(call)
+        if options and (options.get("kind") not in (None, "DeleteOptions") or options.get("apiVersion") not in (None, "v1",
+                                                                                                             "meta.k8s.io/v1")):
+            raise Refusal(400, f"cannot unmarshal {options.get('kind')} into DeleteOptions")
         wanted = at(options, "preconditions.uid")
         if wanted and wanted != before["metadata"]["uid"]:
             raise Refusal(409, "Precondition failed: UID in precondition")
@@ -460,6 +480,8 @@ class KubeApi:
         self.existing(call)
         if thing.get("kind") != "TokenRequest":
             raise Refusal(400, "expected a TokenRequest")
+        if not 600 <= at(thing, "spec.expirationSeconds"):
+            raise Refusal(422, "spec.expirationSeconds: Invalid value: may not specify a duration less than 10 minutes")
         token = secrets.token_urlsafe(30)
         self.tokens[token] = f"system:serviceaccount:{call.namespace}:{call.name}"
         return {**thing, "status": {"token": token, "expirationTimestamp": timestamp(3600)}}
@@ -718,6 +740,11 @@ class Handler(BaseHTTPRequestHandler):
         text = json.dumps(thing).encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
+        self.warn()
+        if len(text) > GZIP_LEAST and "gzip" in self.headers.get("Accept-Encoding", ""):
+            text = gzip.compress(text, 4)
+            self.send_header("Content-Encoding", "gzip")
+            self.server.api.compressed += 1
         self.send_header("Content-Length", str(len(text)))
         for key, value in (headers or {}).items():
             self.send_header(key, value)
@@ -726,6 +753,10 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(text[:fault.cut])
             self.abort()
         self.wfile.write(text)
+
+    def warn(self):
+        """As of an API that is deprecated: nobody has to act on it."""
+        self.send_header("Warning", '299 - "resources of tests are deprecated, \\"unavailable\\" in v9.99+"')
 
     def abort(self):
         self.wfile.flush()
@@ -742,6 +773,7 @@ class Handler(BaseHTTPRequestHandler):
             sequence, first = api.watch_start(call)
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
+        self.warn()
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         if fault and fault.error:

@@ -7,6 +7,7 @@ import copy
 import http.client
 import json
 import ssl
+import time
 
 CRD = "crd.projectcalico.org/v1"
 V3 = "projectcalico.org/v3"
@@ -22,6 +23,9 @@ PLURALS = {
     "BGPFilter": (CRD, "bgpfilters"), "BlockAffinity": (CRD, "blockaffinities"), "IPAMBlock": (CRD, "ipamblocks"),
     "CalicoNodeStatus": (CRD, "caliconodestatuses"),
 }
+# On all that tests make, so that they delete nothing else. Calidris reads no such annotations.
+MADE = {"tests.example.org/made-by": "calidris"}
+PATIENCE = 60  # s: for what a server is busy with
 CALICO_KINDS = [kind for kind, (version, _plural) in PLURALS.items() if version == CRD]
 WITH_STATUS = ("Node", "Pod", "Service", "CalicoNodeStatus")
 
@@ -47,6 +51,17 @@ class KubeClient:
         self.connect, self.authority, self.context, self.token = connect, authority, context, token
 
     def request(self, method, path, body=None, content_type="application/json"):
+        """Servers that are busy, or still starting, are asked again."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.request_once(method, path, body, content_type)
+            except ApiError as error:
+                if error.status not in (429, 503) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+
+    def request_once(self, method, path, body, content_type):
         connection = http.client.HTTPConnection(self.authority)
         connection.sock = self.connect()
         connection.sock.settimeout(60)
@@ -95,31 +110,66 @@ class KubeClient:
             return None
 
     def apply(self, thing):
-        """Creates the object, or makes it what it should be; its status, too."""
+        """Creates the object, or makes it what it should be; its status, too. Controllers change objects, too: then it is
+        done again."""
         thing = copy.deepcopy(thing)
-        status = thing.pop("status", None) if thing["kind"] in WITH_STATUS else None
+        metadata, kind = thing["metadata"], thing["kind"]
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), **MADE}
+        status = thing.pop("status", None) if kind in WITH_STATUS else None
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.put_in_place(thing)
+                break
+            except ApiError as error:
+                if error.status != 409 or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        if status:
+            self.request("PATCH", self.path_of(thing) + "/status", {"status": status}, "application/merge-patch+json")
+
+    def put_in_place(self, thing):
         found = self.find(thing)
         if found is None:
             self.request("POST", self.path_of(thing, name=False), thing)
-        else:
-            # What others have put there (defaults, bindings) stays.
-            fresh = {**found, **thing, "metadata": {**thing["metadata"], "resourceVersion":
-                                                    found["metadata"]["resourceVersion"]}}
-            if isinstance(found.get("spec"), dict) and thing["apiVersion"] == "v1":
-                fresh["spec"] = {**found["spec"], **thing.get("spec", {})}
-            self.request("PUT", self.path_of(thing), fresh)
-        if status:
-            self.request("PATCH", self.path_of(thing) + "/status", {"status": status}, "application/merge-patch+json")
+            return
+        # What others have put there (defaults, bindings, finalizers) stays.
+        kept = {key: found["metadata"][key] for key in ("resourceVersion", "finalizers") if key in found["metadata"]}
+        fresh = {**found, **thing, "metadata": {**thing["metadata"], **kept}}
+        if isinstance(found.get("spec"), dict) and thing["apiVersion"] == "v1":
+            # A Pod's never changes.
+            fresh["spec"] = found["spec"] if thing["kind"] == "Pod" else {**found["spec"], **thing.get("spec", {})}
+        self.request("PUT", self.path_of(thing), fresh)
 
     def patch(self, thing, patch):
         return self.request("PATCH", self.path_of(thing), patch, "application/merge-patch+json")
 
     def delete(self, thing):
+        """Gone when this returns: finalizers may take a moment, and what is made anew meanwhile would go with it."""
         try:
             self.request("DELETE", self.path_of(thing), {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0})
         except ApiError as error:
             if error.status != 404:
                 raise
+            return
+        deadline = time.monotonic() + PATIENCE
+        while self.find(thing) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def delete_made(self, kinds, version=None):
+        """Whatever of these kinds tests have made."""
+        for kind in kinds:
+            calico = kind in CALICO_KINDS
+            try:
+                items = self.request("GET", self.path(kind, version=version if calico else None))["items"]
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                continue
+            for thing in items:
+                if MADE.items() <= (thing["metadata"].get("annotations") or {}).items():
+                    self.delete({"kind": kind, "apiVersion": (version if calico else None) or PLURALS[kind][0],
+                                 "metadata": thing["metadata"]})
 
     def token_for(self, namespace, name):
         """A fresh token of a service account."""
@@ -187,7 +237,9 @@ def kept_endpoint(thing):
     addresses = [network.split("/")[0] for network in thing["spec"]["ipNetworks"]]
     return {"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": thing["spec"]["pod"], "namespace": thing["metadata"]["namespace"], "labels": {"app": "test"}},
+            # No kubelet reports of the Node, and what cannot stay on such a one would be evicted.
             "spec": {"nodeName": thing["spec"]["node"], "terminationGracePeriodSeconds": 0,
+                     "tolerations": [{"operator": "Exists"}],
                      "containers": [{"name": "main", "image": "pause"}]},
             "status": {"phase": "Running", "podIP": addresses[0] if addresses else "",
                        "podIPs": [{"ip": address} for address in addresses]}}

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import time
+from ipaddress import ip_network
 
 import pytest
 
@@ -47,11 +48,10 @@ def kinds(node):
     return {row["kind"] for row in node.show("objects")["objects"]}
 
 
-# A Service whose endpoint is on node-1 alone.
+# A Service whose endpoint is on node-1 alone. Its address is the server's to choose.
 SERVICE = [
     {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "default"},
-     "spec": {"type": "NodePort", "clusterIP": "10.96.0.80", "clusterIPs": ["10.96.0.80"], "ipFamilies": ["IPv4"],
-              "externalTrafficPolicy": "Local", "ports": [{"port": 80}], "selector": {"app": "web"}}},
+     "spec": {"type": "NodePort", "externalTrafficPolicy": "Local", "ports": [{"port": 80}]}},
     {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4", "ports": [{"port": 80}],
      "metadata": {"name": "web-x", "namespace": "default", "labels": {"kubernetes.io/service-name": "web"}},
      "endpoints": [{"addresses": ["10.244.1.5"], "nodeName": "node-1", "conditions": {"ready": True}}]},
@@ -70,7 +70,6 @@ def test_only_what_matters_is_asked_for(cluster, one, api):
     for object in SERVICE:
         cluster.write(object)
     wait_for(lambda: kinds(one) >= {"Service", "EndpointSlice"}, "they are known")
-    wait_for(lambda: "10.96.0.80/32" in {row["prefix"] for row in one.show("routes")["routes"]}, "a Service is announced")
     cluster.write(bgp_configuration())
     wait_for(lambda: not kinds(one) & {"Service", "EndpointSlice"}, "they are forgotten")
     for object in SERVICE:
@@ -85,6 +84,23 @@ def test_only_what_matters_is_asked_for(cluster, one, api):
 
 def test_changes_are_heard(cluster, one):
     hears(cluster, one)
+
+
+def test_services_are_announced(cluster, one):
+    """By the node with an endpoint, as the server keeps Services: with an address of its choice, and its defaults."""
+    cluster.write(*SERVICE)
+    address = cluster.datastore.client.get("Service", "web", "default")["spec"]["clusterIP"]
+    cluster.write(bgp_configuration(serviceClusterIPs=[{"cidr": str(ip_network(f"{address}/24", strict=False))}]))
+
+    def announces(node):
+        return f"{address}/32" in {row["prefix"] for row in node.show("routes")["routes"] if row["from"] == "local"}
+    wait_for(lambda: announces(one), lambda: f"{address} is announced\n{one.log_tail()}")
+    assert not announces(cluster.nodes[1])
+    for object in SERVICE:
+        cluster.delete(object)
+    wait_for(lambda: not announces(one), "it is withdrawn")
+    cluster.write(bgp_configuration())
+    wait_for(lambda: not kinds(one) & {"Service", "EndpointSlice"}, "Services are forgotten")
 
 
 @stand_in
@@ -319,7 +335,6 @@ def test_server_by_its_address(cluster):
     cluster.remove(node)
 
 
-@stand_in
 def test_a_kubeconfig_that_is_of_no_use(cluster):
     """What it says is said until it says something better."""
     path = cluster.directory / "bad-config"
@@ -333,7 +348,6 @@ def test_a_kubeconfig_that_is_of_no_use(cluster):
     cluster.remove(node)
 
 
-@stand_in
 def test_a_certificate_of_somebody_else(cluster):
     path = cluster.directory / "other-name"
     path.write_text(cluster.datastore.kubeconfig({"token": cluster.datastore.token}, **{"tls-server-name": "else.where"}))
