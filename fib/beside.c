@@ -1,6 +1,7 @@
 #include "fib/beside.h"
 
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 
 #include "fib/owners.h"
 #include "fib/settings.h"
@@ -84,29 +85,45 @@ void fib_each_workload(const struct fib *f)
 
 struct best {
 	uint32_t normal, priority;
-	bool found;
+	const struct nhset *to; /* NULL: none was found */
 };
 
-static void take(struct best *b, uint32_t metric)
+static void take(struct best *b, uint32_t metric, const struct nhset *to)
 {
 	uint32_t priority = metric ? metric : b->normal;
 
-	if (!b->found || priority < b->priority)
-		b->priority = priority;
-	b->found = true;
+	if (b->to && priority >= b->priority)
+		return;
+	b->priority = priority;
+	b->to = to;
 }
 
-bool fib_workload_find(const struct fib *f, const struct prefix *p, uint32_t normal, uint32_t *priority)
+static struct best find_workload(const struct fib *f, const struct prefix *p, uint32_t normal)
 {
 	struct best best = {.normal = normal};
 	const struct route *own = f->conf.workload_routes ? NULL : route_of_class(f, p, FIB_WORKLOAD);
 
 	if (own && own->have)
-		take(&best, own->metric);
+		take(&best, own->metric, own->have);
 	for (const struct foreign *k = f->conf.workload_routes ? NULL : foreign_exact(&f->foreign, p); k; k = k->next)
 		if (!k->tos && leads_to_workload(f, k->to))
-			take(&best, k->metric);
-	if (best.found)
+			take(&best, k->metric, k->to);
+	return best;
+}
+
+bool fib_workload_find(const struct fib *f, const struct prefix *p, uint32_t normal, uint32_t *priority)
+{
+	struct best best = find_workload(f, p, normal);
+
+	if (best.to)
 		*priority = best.priority;
-	return best.found;
+	return best.to;
+}
+
+void fib_workload_interface(const struct fib *f, const struct prefix *p, char name[static 16])
+{
+	struct best best = find_workload(f, p, UINT32_MAX);
+	const struct link *l = best.to ? links_by_index(&f->links, best.to->hop[0].ifindex) : NULL;
+
+	snprintf(name, 16, "%s", l ? l->name : "");
 }

@@ -157,6 +157,8 @@ void fib_vtep_unset(struct fib *f, enum fib_tunnel t, const struct addr *addr);
 /* Beside a Felix: has the kernel a route of this prefix to a workload's interface? Priority is the lowest metric;
  * metric 0, which older Felixes and CNI plugins give, counts as normal. False when workload routes are ours. */
 bool fib_workload_find(const struct fib *f, const struct prefix *p, uint32_t normal, uint32_t *priority);
+/* The interface that it leads over, of the one with that priority; "" if there is none. */
+void fib_workload_interface(const struct fib *f, const struct prefix *p, char name[static 16]);
 /* Calls on_workload() for each that is there. */
 void fib_each_workload(const struct fib *f);
 

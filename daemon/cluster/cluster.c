@@ -314,6 +314,14 @@ static const enum route_source claim_source[CLAIM_KIND_COUNT] = {
     [CLAIM_SERVICE] = SOURCE_SERVICE,
 };
 
+void cluster_workload_interface(const struct cluster *c, const struct obj_workload_endpoint *w, char name[static 16])
+{
+	if (w->interface_by_rule)
+		pod_interface(c->d->config.interface_prefix, w->o.namespace, w->pod, name);
+	else
+		snprintf(name, 16, "%s", w->interface ? w->interface : "");
+}
+
 static void want_workload(struct cluster *c, const struct local_prefix *l, const struct object *o, uint32_t priority)
 {
 	const struct obj_workload_endpoint *w = (const void *)o;
@@ -327,10 +335,7 @@ static void want_workload(struct cluster *c, const struct local_prefix *l, const
 	    .hops = &hop,
 	};
 
-	if (w->interface_by_rule)
-		pod_interface(c->d->config.interface_prefix, w->o.namespace, w->pod, hop.ifname);
-	else
-		strncpy(hop.ifname, w->interface, sizeof hop.ifname - 1);
+	cluster_workload_interface(c, w, hop.ifname);
 	mac_parse(r.mac, w->mac);
 	fib_set(c->d->fib, &r);
 }
@@ -625,9 +630,12 @@ void cluster_interface(const struct cluster *c, const struct prefix *p, char nam
 {
 	const struct local_prefix *l = htab_find(&c->prefixes, prefix_hash(p), local_prefix_eq, p);
 	const struct claim *claim = l ? find_claim(l, CLAIM_WORKLOAD) : NULL;
-	const struct obj_workload_endpoint *w = claim ? (const void *)claim->object : NULL;
 
-	snprintf(name, 16, "%s", w && w->o.kind == OBJ_WORKLOAD_ENDPOINT ? w->interface : "");
+	*name = '\0';
+	if (!c->d->config.workload_routes)
+		fib_workload_interface(c->d->fib, p, name);
+	else if (claim)
+		cluster_workload_interface(c, (const struct obj_workload_endpoint *)(const void *)claim->object, name);
 }
 
 const struct self *cluster_self(const struct cluster *c)

@@ -20,6 +20,8 @@ void cluster_reconfigure(struct cluster *c);
 void cluster_workload_changed(struct cluster *c, const struct prefix *p);
 /* Has everything been applied that was there when the datastore came in sync? */
 bool cluster_is_settled(const struct cluster *c);
+/* The interface that the workload has: one that no object names follows from kernel.interface_prefix. */
+void cluster_workload_interface(const struct cluster *c, const struct obj_workload_endpoint *w, char name[static 16]);
 /* The interface of the workload with this address on this node; "" if there is none. */
 void cluster_interface(const struct cluster *c, const struct prefix *p, char name[static 16]);
 const struct self *cluster_self(const struct cluster *c);

@@ -13,6 +13,7 @@
 #include "daemon/base/mem.h"
 
 #define REACH_PORT 80
+#define MAX_NAME 253u
 
 /* Interfaces of containers, bridges and tunnels; names that begin so. */
 static const char *const skipped[] = {
@@ -142,11 +143,24 @@ static const char *check_cidrs(const char *arg)
 	return !*arg || any_part(arg, is_no_cidr, NULL) ? "expected prefixes with commas between them" : NULL;
 }
 
+/* A host's name, and nothing that was meant as an address: the last part of a name is no number. */
+static bool is_name(const char *text)
+{
+	size_t n = strlen(text);
+	const char *last = strrchr(text, '.');
+
+	if (!n || n > MAX_NAME ||
+	    text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")])
+		return false;
+	last = last ? last + 1 : text;
+	return *text != '.' && *text != '-' && !strstr(text, "..") && (!*last || last[strspn(last, "0123456789")] != 0);
+}
+
 static const char *check_dest(const char *arg)
 {
 	struct addr a;
 
-	return addr_parse(&a, arg) ? NULL : "expected an address: names are not looked up";
+	return addr_parse(&a, arg) || is_name(arg) ? NULL : "expected an address or a host name";
 }
 
 /* The address that packets to there would leave with. Nothing is sent. */
@@ -173,8 +187,9 @@ static struct addr can_reach(const struct detect_source *s, const char *arg, enu
 {
 	struct addr dest, none = {0};
 
-	(void)s;
-	return addr_parse(&dest, arg) && family_of_af(dest.af) == f ? source_towards(&dest) : none;
+	if (!addr_parse(&dest, arg))
+		dest = s->destination;
+	return !addr_is_none(&dest) && family_of_af(dest.af) == f ? source_towards(&dest) : none;
 }
 
 static struct addr internal_ip(const struct detect_source *s, const char *arg, enum family f)
@@ -218,7 +233,8 @@ const char *detect_check(const char *method)
 	const struct method *m = method_of(method, &arg);
 
 	if (!m)
-		return "expected first-found, can-reach=ADDRESS, interface=REGEX, skip-interface=REGEX, cidr=PREFIX or "
+		return "expected first-found, can-reach=DESTINATION, interface=REGEX, skip-interface=REGEX, "
+		       "cidr=PREFIX or "
 		       "kubernetes-internal-ip";
 	return m->check ? m->check(arg) : NULL;
 }
@@ -288,7 +304,7 @@ bool detect_is_wanted(const struct config *c)
 }
 
 void detect_all(const struct fib *f, const struct config *c, const struct obj_node *node,
-		struct host_addr found[FAM_COUNT])
+		const struct addr named[FAM_COUNT], struct host_addr found[FAM_COUNT])
 {
 	struct fib_address *list = NULL;
 	struct detect_source s = {.node = node};
@@ -300,6 +316,7 @@ void detect_all(const struct fib *f, const struct config *c, const struct obj_no
 	s.list = list;
 	for (int k = 0; k < FAM_COUNT; k++) {
 		const struct node_ip *ip = node_ip(c, (enum family)k);
+		s.destination = named[k];
 		if (ip->mode == NODE_IP_DETECT)
 			found[k] = detect_address(&s, method_for(c, (enum family)k), (enum family)k);
 		else if (wants(ip))
@@ -308,14 +325,31 @@ void detect_all(const struct fib *f, const struct config *c, const struct obj_no
 	free(list);
 }
 
-struct addr detect_destination(const struct config *c, enum family f)
+/* What follows "can-reach=", if that is the method; NULL otherwise. */
+static const char *reached(const struct config *c, enum family f)
 {
 	const char *arg;
 	const struct method *m = method_of(method_for(c, f), &arg);
+
+	return node_ip(c, f)->mode == NODE_IP_DETECT && m && m->names == can_reach ? arg : NULL;
+}
+
+struct addr detect_destination(const struct config *c, enum family f, const struct addr *named)
+{
+	const char *arg = reached(c, f);
 	struct addr dest = {0};
 
-	if (node_ip(c, f)->mode == NODE_IP_DETECT && m && m->names == can_reach && addr_parse(&dest, arg) &&
-	    family_of_af(dest.af) == f)
+	if (!arg)
 		return dest;
-	return (struct addr){0};
+	if (!addr_parse(&dest, arg))
+		return *named;
+	return family_of_af(dest.af) == f ? dest : (struct addr){0};
+}
+
+const char *detect_name(const struct config *c, enum family f)
+{
+	const char *arg = reached(c, f);
+	struct addr dest;
+
+	return arg && !addr_parse(&dest, arg) ? arg : NULL;
 }

@@ -10,7 +10,8 @@
 static void watch_destinations(struct node_address *a, bool none)
 {
 	for (int f = 0; f < FAM_COUNT; f++) {
-		struct addr now = none ? (struct addr){0} : detect_destination(&a->d->config, (enum family)f);
+		const struct addr *named = lookup_found(a->lookup, (enum family)f);
+		struct addr now = none ? (struct addr){0} : detect_destination(&a->d->config, (enum family)f, named);
 		if (addr_equal(&now, &a->destination[f]))
 			continue;
 		if (!addr_is_none(&a->destination[f]))
@@ -37,11 +38,17 @@ static void say(enum family f, const struct host_addr *before, const struct host
 static bool look(struct node_address *a)
 {
 	const struct object *node = store_get(a->d->store, OBJ_NODE, "", a->d->config.node_name);
+	struct addr named[FAM_COUNT];
 	struct host_addr found[FAM_COUNT];
 	bool changed = false;
 
+	for (int f = 0; f < FAM_COUNT; f++) {
+		lookup_want(a->lookup, (enum family)f, detect_name(&a->d->config, (enum family)f),
+			    a->d->config.detection_interval * MONO_SEC);
+		named[f] = *lookup_found(a->lookup, (enum family)f);
+	}
 	watch_destinations(a, false);
-	detect_all(a->d->fib, &a->d->config, (const struct obj_node *)(const void *)node, found);
+	detect_all(a->d->fib, &a->d->config, (const struct obj_node *)(const void *)node, named, found);
 	for (int f = 0; f < FAM_COUNT; f++) {
 		if (addr_equal(&found[f].addr, &a->found[f].addr) && found[f].len == a->found[f].len)
 			continue;
@@ -58,6 +65,15 @@ static void on_timer(void *arg)
 
 	if (look(a))
 		a->on_change(a->arg);
+}
+
+/* What packets to the name's new address leave with is looked up at once: nothing else is to settle first. */
+static void on_name(void *arg)
+{
+	struct node_address *a = arg;
+
+	loop_timer_stop(a->d->loop, &a->timer);
+	on_timer(a);
 }
 
 void node_address_refresh(struct node_address *a)
@@ -86,15 +102,23 @@ void node_address_problems(const struct node_address *a, struct strbuf *out)
 	if (c->node_ip6.mode == NODE_IP_DETECT && addr_is_none(&a->found[FAM_IPV6].addr))
 		strbuf_printf(out, "node.ip6: %s finds no IPv6 address on this machine; the Node object's is used\n",
 			      c->detection6);
+	for (int f = 0; f < FAM_COUNT; f++)
+		if (lookup_problem(a->lookup, (enum family)f))
+			strbuf_printf(out, "%s: the %s address of %s cannot be looked up: %s; tried again every %u s\n",
+				      f == FAM_IPV4 ? "node.ip" : "node.ip6", family_name((enum family)f),
+				      detect_name(c, (enum family)f), lookup_problem(a->lookup, (enum family)f),
+				      c->detection_interval);
 }
 
 void node_address_init(struct node_address *a, struct daemon *d, void (*on_change)(void *arg), void *arg)
 {
 	*a = (struct node_address){.d = d, .on_change = on_change, .arg = arg};
+	a->lookup = lookup_new(d->loop, on_name, a);
 }
 
 void node_address_end(struct node_address *a)
 {
 	loop_timer_stop(a->d->loop, &a->timer);
 	watch_destinations(a, true);
+	lookup_free(a->lookup);
 }

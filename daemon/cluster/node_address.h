@@ -2,6 +2,7 @@
 #ifndef DAEMON_CLUSTER_NODE_ADDRESS_H
 #define DAEMON_CLUSTER_NODE_ADDRESS_H
 
+#include "daemon/cluster/lookup.h"
 #include "daemon/daemon.h"
 
 struct node_address {
@@ -10,6 +11,7 @@ struct node_address {
 	void *arg;
 	struct host_addr found[FAM_COUNT];  /* see detect_all() */
 	struct addr destination[FAM_COUNT]; /* watched as a next hop: what an address is found by */
+	struct lookup *lookup;		    /* of the names that addresses are found by */
 	struct loop_timer timer;
 };
 

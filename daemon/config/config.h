@@ -28,6 +28,7 @@ struct config {
 			  */
 	struct node_ip node_ip, node_ip6; /* node.ip, IP; node.ip6, IP6 */
 	char *detection, *detection6;	  /* node.ip_autodetection_method, ...6: see detect.h */
+	unsigned detection_interval;	  /* s */
 	char *kubernetes_name;		  /* node.kubernetes_name, CALICO_K8S_NODE_REF; "": node_name */
 	uint32_t node_as;		  /* node.as, AS: instead of the Node object's; 0: from the objects */
 	/* datastore.* */

@@ -34,7 +34,7 @@ struct config_type {
 /* The types: config_type.c, and those whose values are words: config_words.c. */
 extern const struct config_type config_number, config_as, config_metric, config_ip4, config_ip6, config_prefix,
     config_detection, config_name, config_path, config_pattern, config_interface, config_datastore, config_router_id,
-    config_path_or_none, config_urls, config_secret, config_url, config_api_group, config_stations;
+    config_path_or_none, config_urls, config_secret, config_url, config_api_group, config_stations, config_seconds;
 extern const struct config_type config_bool, config_level, config_add_path, config_takeover, config_adj_rib_in;
 
 struct config_row {

@@ -61,6 +61,45 @@ static void number_allowed(const struct config_row *row, struct strbuf *out)
 
 const struct config_type config_number = {number_parse, number_format, number_allowed, false};
 
+/* "90", or as Go writes durations: "90s", "1m30s", "2h". */
+static bool seconds_parse(const struct config_row *row, const char *text, void *field)
+{
+	static const struct {
+		char unit;
+		unsigned seconds;
+	} units[] = {{'h', 3600}, {'m', 60}, {'s', 1}};
+	uint64_t sum = 0;
+	unsigned next = 0;
+
+	if (text[strspn(text, "0123456789")] == '\0')
+		return number_parse(row, text, field);
+	while (*text) {
+		uint64_t n = 0;
+
+		if (!isdigit((unsigned char)*text))
+			return false;
+		for (; isdigit((unsigned char)*text) && n <= row->max; text++)
+			n = n * 10 + (unsigned)(*text - '0');
+		while (next < sizeof units / sizeof *units && units[next].unit != *text)
+			next++;
+		if (next == sizeof units / sizeof *units)
+			return false;
+		sum += n * units[next++].seconds;
+		text++;
+	}
+	if (sum < row->min || sum > row->max)
+		return false;
+	*(unsigned *)field = (unsigned)sum;
+	return true;
+}
+
+static void seconds_allowed(const struct config_row *row, struct strbuf *out)
+{
+	strbuf_printf(out, "a number from %" PRIu64 " to %" PRIu64 ", or a duration such as 1m30s", row->min, row->max);
+}
+
+const struct config_type config_seconds = {seconds_parse, number_format, seconds_allowed, false};
+
 /* An AS number in either notation of RFC 5396: 65550 or 1.14. */
 static bool as_parse(const struct config_row *row, const char *text, void *field)
 {
@@ -258,7 +297,7 @@ static bool detection_parse(const struct config_row *row, const char *text, void
 static void detection_allowed(const struct config_row *row, struct strbuf *out)
 {
 	(void)row;
-	strbuf_puts(out, "first-found, can-reach=ADDRESS, interface=REGEX, skip-interface=REGEX, cidr=PREFIX or "
+	strbuf_puts(out, "first-found, can-reach=DESTINATION, interface=REGEX, skip-interface=REGEX, cidr=PREFIX or "
 			 "kubernetes-internal-ip");
 }
 

@@ -44,12 +44,13 @@ static void about_pool(const struct request *r, const struct object *o, const st
 static void about_workload(const struct request *r, const struct object *o, const struct addr *a, struct strbuf *says)
 {
 	const struct obj_workload_endpoint *w = (const struct obj_workload_endpoint *)(const void *)o;
+	char interface[16];
 
-	(void)r;
+	cluster_workload_interface(r->d->cluster, w, interface);
 	for (unsigned i = 0; i < w->network_count && !says->len; i++)
 		if (prefix_contains(&w->networks[i], a))
 			strbuf_printf(says, "is its address, on node %s, interface %s", w->node ? w->node : "none",
-				      w->interface ? w->interface : "none");
+				      *interface ? interface : "none");
 }
 
 static void about_affinity(const struct request *r, const struct object *o, const struct addr *a, struct strbuf *says)

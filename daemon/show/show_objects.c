@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "daemon/base/mem.h"
+#include "daemon/cluster/cluster.h"
 #include "daemon/show/show.h"
 
 struct objects_walk {
@@ -41,11 +42,12 @@ static void put_prefix(struct strbuf *out, const char *what, const struct prefix
 	put_part(out, what, prefix_format(p, text));
 }
 
-static void say_node(const struct object *o, struct strbuf *out)
+static void say_node(const struct daemon *d, const struct object *o, struct strbuf *out)
 {
 	const struct obj_node *n = (const struct obj_node *)(const void *)o;
 	struct addr cluster = addr_from_u32(n->cluster_id);
 
+	(void)d;
 	put_addr(out, "", &n->ipv4.addr);
 	put_addr(out, "", &n->ipv6.addr);
 	put_number(out, "AS", n->as_number);
@@ -53,12 +55,13 @@ static void say_node(const struct object *o, struct strbuf *out)
 		put_addr(out, "reflector", &cluster);
 }
 
-static void say_pool(const struct object *o, struct strbuf *out)
+static void say_pool(const struct daemon *d, const struct object *o, struct strbuf *out)
 {
 	static const char *const modes[] = {
 	    [ENCAP_NEVER] = NULL, [ENCAP_ALWAYS] = "Always", [ENCAP_CROSS_SUBNET] = "CrossSubnet"};
 	const struct obj_ip_pool *p = (const struct obj_ip_pool *)(const void *)o;
 
+	(void)d;
 	put_prefix(out, "", &p->cidr);
 	put_number(out, "block size", p->block_size);
 	put_part(out, "IPIP", modes[p->ipip]);
@@ -67,10 +70,11 @@ static void say_pool(const struct object *o, struct strbuf *out)
 	put_part(out, "", p->disable_bgp_export ? "not exported" : NULL);
 }
 
-static void say_configuration(const struct object *o, struct strbuf *out)
+static void say_configuration(const struct daemon *d, const struct object *o, struct strbuf *out)
 {
 	const struct obj_bgp_configuration *c = (const struct obj_bgp_configuration *)(const void *)o;
 
+	(void)d;
 	if (c->has_mesh)
 		put_part(out, "mesh", c->mesh_enabled ? "on" : "off");
 	put_number(out, "AS", c->as_number);
@@ -78,10 +82,11 @@ static void say_configuration(const struct object *o, struct strbuf *out)
 	put_part(out, "", c->bind_node_ip ? "binds the node's address" : NULL);
 }
 
-static void say_peer(const struct object *o, struct strbuf *out)
+static void say_peer(const struct daemon *d, const struct object *o, struct strbuf *out)
 {
 	const struct obj_bgp_peer *p = (const struct obj_bgp_peer *)(const void *)o;
 
+	(void)d;
 	put_part(out, "on node", p->node);
 	put_part(out, "on nodes with", p->node_selector);
 	put_addr(out, "to", &p->peer_ip);
@@ -90,17 +95,33 @@ static void say_peer(const struct object *o, struct strbuf *out)
 	put_number(out, "AS", p->as_number);
 }
 
-static void say_workload(const struct object *o, struct strbuf *out)
+static void say_filter(const struct daemon *d, const struct object *o, struct strbuf *out)
+{
+	static const char *const names[FILTER_DIRECTIONS][FAM_COUNT] = {
+	    [FILTER_IMPORT] = {[FAM_IPV4] = "importV4", [FAM_IPV6] = "importV6"},
+	    [FILTER_EXPORT] = {[FAM_IPV4] = "exportV4", [FAM_IPV6] = "exportV6"},
+	};
+	const struct obj_bgp_filter *filter = (const struct obj_bgp_filter *)(const void *)o;
+
+	(void)d;
+	for (int direction = 0; direction < FILTER_DIRECTIONS; direction++)
+		for (int f = 0; f < FAM_COUNT; f++)
+			put_number(out, names[direction][f], filter->rules[direction][f].count);
+}
+
+static void say_workload(const struct daemon *d, const struct object *o, struct strbuf *out)
 {
 	const struct obj_workload_endpoint *w = (const struct obj_workload_endpoint *)(const void *)o;
+	char interface[16];
 
 	for (unsigned i = 0; i < w->network_count; i++)
 		put_prefix(out, "", &w->networks[i]);
 	put_part(out, "on", w->node);
-	put_part(out, "dev", w->interface);
+	cluster_workload_interface(d->cluster, w, interface);
+	put_part(out, "dev", interface);
 }
 
-static void say_affinity(const struct object *o, struct strbuf *out)
+static void say_affinity(const struct daemon *d, const struct object *o, struct strbuf *out)
 {
 	static const char *const states[] = {
 	    [AFFINITY_CONFIRMED] = NULL,
@@ -109,23 +130,25 @@ static void say_affinity(const struct object *o, struct strbuf *out)
 	};
 	const struct obj_block_affinity *a = (const struct obj_block_affinity *)(const void *)o;
 
+	(void)d;
 	put_prefix(out, "", &a->cidr);
 	put_part(out, a->virtual ? "virtual," : "", a->node);
 	put_part(out, "", states[a->state]);
 	put_part(out, "", a->deleted ? "deleted" : NULL);
 }
 
-static void say_block(const struct object *o, struct strbuf *out)
+static void say_block(const struct daemon *d, const struct object *o, struct strbuf *out)
 {
 	const struct obj_ipam_block *b = (const struct obj_ipam_block *)(const void *)o;
 
+	(void)d;
 	put_prefix(out, "", &b->cidr);
 	put_part(out, "", b->node);
 	put_number(out, "addresses in use:", b->owner_count);
 	put_part(out, "", b->deleted ? "deleted" : NULL);
 }
 
-static void say_service(const struct object *o, struct strbuf *out)
+static void say_service(const struct daemon *d, const struct object *o, struct strbuf *out)
 {
 	static const char *const types[] = {
 	    [SERVICE_TYPE_CLUSTER_IP] = "ClusterIP",
@@ -138,6 +161,7 @@ static void say_service(const struct object *o, struct strbuf *out)
 					      [SERVICE_LOAD_BALANCER_IP] = "load balancer"};
 	const struct obj_service *s = (const struct obj_service *)(const void *)o;
 
+	(void)d;
 	put_part(out, "", types[s->type]);
 	put_part(out, "", s->headless ? "headless" : NULL);
 	for (unsigned i = 0; i < s->addr_count; i++)
@@ -146,21 +170,23 @@ static void say_service(const struct object *o, struct strbuf *out)
 	put_part(out, "", s->internal_local ? "internal traffic Local" : NULL);
 }
 
-static void say_endpoint_slice(const struct object *o, struct strbuf *out)
+static void say_endpoint_slice(const struct daemon *d, const struct object *o, struct strbuf *out)
 {
 	const struct obj_endpoint_slice *s = (const struct obj_endpoint_slice *)(const void *)o;
 
+	(void)d;
 	put_part(out, "of", endpoint_slice_service(s));
 	put_part(out, "", s->family == FAM_IPV4 ? "IPv4" : s->family == FAM_IPV6 ? "IPv6" : "FQDN");
 	put_part(out, "", s->any_ready ? NULL : "nobody is ready");
 	put_number(out, "nodes with ready endpoints:", s->ready_node_count);
 }
 
-static void (*const say[OBJ_KIND_COUNT])(const struct object *o, struct strbuf *out) = {
+static void (*const say[OBJ_KIND_COUNT])(const struct daemon *d, const struct object *o, struct strbuf *out) = {
     [OBJ_NODE] = say_node,
     [OBJ_IP_POOL] = say_pool,
     [OBJ_BGP_CONFIGURATION] = say_configuration,
     [OBJ_BGP_PEER] = say_peer,
+    [OBJ_BGP_FILTER] = say_filter,
     [OBJ_WORKLOAD_ENDPOINT] = say_workload,
     [OBJ_BLOCK_AFFINITY] = say_affinity,
     [OBJ_IPAM_BLOCK] = say_block,
@@ -176,7 +202,7 @@ static void put_object(struct request *r, const struct object *o)
 
 	show_object_name(&name, o);
 	strbuf_puts(&text, "");
-	say[o->kind](o, &text);
+	say[o->kind](r->d, o, &text);
 	out_row(&r->out);
 	out_text(&r->out, "kind", "KIND", object_kind_name(o->kind));
 	out_text(&r->out, "name", "NAME", name.s);

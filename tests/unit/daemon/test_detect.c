@@ -92,7 +92,12 @@ START_TEST(test_no_methods)
 					  "first-found=x",
 					  "can-reach",
 					  "can-reach=",
-					  "can-reach=www.example.org",
+					  "can-reach=10.0.0",
+					  "can-reach=10.0.0.256",
+					  "can-reach=fd00::x",
+					  "can-reach=-a",
+					  "can-reach=a..b",
+					  "can-reach=a b",
 					  "interface",
 					  "interface=",
 					  "interface=(",
@@ -121,12 +126,14 @@ static void on_address(void *arg)
 
 static const struct fib_ops ops = {.on_address = on_address};
 
+static struct addr named[FAM_COUNT];
+
 static void expect_found(struct net *n, struct config *c, const char *ipv4, const char *ipv6)
 {
 	struct host_addr found[FAM_COUNT];
 	char text[ADDR_STRLEN + 8];
 
-	detect_all(n->fib, c, NULL, found);
+	detect_all(n->fib, c, NULL, named, found);
 	ck_assert_str_eq(text_of(&found[FAM_IPV4], text), ipv4);
 	ck_assert_str_eq(text_of(&found[FAM_IPV6], text), ipv6);
 }
@@ -165,15 +172,26 @@ START_TEST(test_real_interfaces)
 	expect_found(n, &c, "10.0.0.1/24", "fd00::1/64");
 	run("ip -6 route replace fd07::/64 via fd00:1::9");
 	expect_found(n, &c, "10.0.0.1/24", "fd00:1::1/64");
-	ck_assert_uint_eq(detect_destination(&c, FAM_IPV4).af, 0);
-	ck_assert_uint_eq(detect_destination(&c, FAM_IPV6).af, AF_INET6);
+	ck_assert_uint_eq(detect_destination(&c, FAM_IPV4, &named[FAM_IPV4]).af, 0);
+	ck_assert_uint_eq(detect_destination(&c, FAM_IPV6, &named[FAM_IPV6]).af, AF_INET6);
 	/* can-reach without a way, and to the other family. */
 	c.detection6 = (char[]){"can-reach=fd08::1"};
 	c.detection = (char[]){"can-reach=10.0.0.77"};
 	expect_found(n, &c, "10.0.0.1/24", "none/0");
 	c.detection = (char[]){"can-reach=fd07::1"};
 	expect_found(n, &c, "none/0", "none/0");
-	ck_assert_uint_eq(detect_destination(&c, FAM_IPV4).af, 0);
+	/* By name: as far as the name's address is known. */
+	ck_assert_ptr_null(detect_name(&c, FAM_IPV4));
+	c.detection = (char[]){"can-reach=www.example.org"};
+	ck_assert_str_eq(detect_name(&c, FAM_IPV4), "www.example.org");
+	ck_assert_ptr_null(detect_name(&c, FAM_IPV6));
+	expect_found(n, &c, "none/0", "none/0");
+	ck_assert(addr_parse(&named[FAM_IPV4], "10.0.0.77"));
+	expect_found(n, &c, "10.0.0.1/24", "none/0");
+	ck_assert_uint_eq(detect_destination(&c, FAM_IPV4, &named[FAM_IPV4]).af, AF_INET);
+	named[FAM_IPV4] = (struct addr){0};
+	c.detection = (char[]){"can-reach=fd07::1"};
+	ck_assert_uint_eq(detect_destination(&c, FAM_IPV4, &named[FAM_IPV4]).af, 0);
 	net_free(n);
 }
 END_TEST

@@ -334,6 +334,41 @@ START_TEST(objects_in_force)
 }
 END_TEST
 
+/* Each kind has something to say; a Pod's interface is the one that its routes lead over. */
+START_TEST(objects_of_every_kind)
+{
+	struct daemon *d;
+
+	setenv("CALIDRIS_KERNEL_INTERFACE_PREFIX", "tap", 1);
+	d = start_daemon();
+	write_objects("cluster.yaml",
+		      "apiVersion: projectcalico.org/v3\nkind: BGPFilter\nmetadata: {name: f}\n"
+		      "spec: {importV4: [{action: Accept}, {action: Reject}], exportV6: [{action: Reject}]}\n"
+		      "---\napiVersion: projectcalico.org/v3\nkind: BGPConfiguration\nmetadata: {name: default}\n"
+		      "spec: {asNumber: 64600}\n"
+		      "---\napiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: p}\n"
+		      "spec: {peerIP: 192.0.2.9, asNumber: 65001}\n"
+		      "---\napiVersion: v1\nkind: Pod\nmetadata: {name: web-0, namespace: default}\n"
+		      "spec: {nodeName: n1}\nstatus: {podIPs: [{ip: 10.77.1.7}]}\n"
+		      "---\napiVersion: crd.projectcalico.org/v1\nkind: IPAMBlock\nmetadata: {name: b}\n"
+		      "spec: {cidr: 10.77.1.0/26, affinity: 'host:n1', allocations: [], attributes: []}\n"
+		      "---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {clusterIP: 10.96.0.1}\n"
+		      "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: e}\n"
+		      "addressType: IPv4\nendpoints: []\n");
+	for (unsigned i = 0; i < 2000 && store_count(d->store, OBJ_BGP_FILTER) == 0; i++) {
+		loop_turn(d->loop, false);
+		usleep(1000);
+	}
+	EXPECT_PARTS(d, "show objects", "BGPConfiguration\tdefault\t", "AS 64600\n", "BGPPeer\tp\t",
+		     "to 192.0.2.9, AS 65001\n", "BGPFilter\tf\t", "importV4 2, exportV6 1\n", "WorkloadEndpoint\t",
+		     "10.77.1.7/32, on n1, dev tap0d7763386da\n", "IPAMBlock\tb\t", "Service\tdefault/s\t",
+		     "EndpointSlice\tdefault/e\t");
+	EXPECT_PARTS(d, "explain 10.77.1.7", "on node n1, interface tap0d7763386da\n");
+	unsetenv("CALIDRIS_KERNEL_INTERFACE_PREFIX");
+	stop_daemon(d);
+}
+END_TEST
+
 START_TEST(kernel_routes)
 {
 	struct daemon *d = start_daemon();
@@ -414,6 +449,7 @@ int main(void)
 	tcase_add_test(t, policy_stays);
 	tcase_add_test(t, peers);
 	tcase_add_test(t, objects_in_force);
+	tcase_add_test(t, objects_of_every_kind);
 	tcase_add_test(t, kernel_routes);
 	tcase_add_test(t, explain_from_object_to_kernel);
 	tcase_add_test(t, explain_with_many_peers);

@@ -22,6 +22,14 @@ static uint32_t priority(struct net *n, const char *prefix)
 	return fib_workload_find(n->fib, &p, 1024, &found) ? found : 0;
 }
 
+static const char *interface(struct net *n, const char *prefix, char name[static 16])
+{
+	struct prefix p = P(prefix);
+
+	fib_workload_interface(n->fib, &p, name);
+	return name;
+}
+
 static const char *const addresses[] = {"10.1.0.5/32", "fd01::5/128"};
 
 START_TEST(workloads_are_told)
@@ -29,9 +37,12 @@ START_TEST(workloads_are_told)
 	const char *prefix = addresses[_i], *flag = _i ? "-6" : "-4";
 	struct net *n = new_beside();
 	unsigned told = n->workloads_told;
+	char name[16];
 
+	ck_assert_str_eq(interface(n, prefix, name), "");
 	run("ip %s route add %s dev cali1 proto boot metric 1024", flag, prefix);
 	WAIT(n, priority(n, prefix) == 1024);
+	ck_assert_str_eq(interface(n, prefix, name), "cali1");
 	ck_assert_uint_gt(n->workloads_told, told);
 	/* The lowest metric counts, whoever's it is. */
 	run("ip %s route add %s dev cali1 proto 80 metric 512", flag, prefix);

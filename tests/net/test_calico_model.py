@@ -1,0 +1,125 @@
+"""Fields of Calico's objects and its environment that change what reaches the kernel: who programs cluster routes, hosts that
+a peer is reachable by, names that an address is found by."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from harness import SLOWNESS, run, wait_for
+from objects import bgp_configuration, bgp_peer, block_affinity, ip_pool, ipam_block
+
+NAME = "fabric.calidris.test"
+IPIP_POOL, IPIP_BLOCK = "10.245.0.0/16", "10.245.2.0/26"
+
+
+class Hosts:
+    """/etc/hosts as all see it in here."""
+
+    def __init__(self, directory):
+        self.path, self.original = directory / "hosts", Path("/etc/hosts").read_text()
+        self.path.write_text(self.original)
+        run(["mount", "--bind", self.path, "/etc/hosts"])
+
+    def say(self, *lines):
+        self.path.write_text(self.original + "".join(f"\n{line}" for line in lines) + "\n")
+
+    def close(self):
+        run(["umount", "/etc/hosts"])
+
+
+@pytest.fixture(scope="module")
+def cluster(new_shared_cluster):
+    """Three nodes; the first one's address is found by a name."""
+    cluster = new_shared_cluster()
+    cluster.hosts_file = Hosts(cluster.directory)
+    nodes = [cluster.add_node(f"node-{index}") for index in (1, 2, 3)]
+    cluster.hosts_file.say(f"{nodes[1].ip4} {NAME}")
+    nodes[0].configure({"node": {"ip": "autodetect", "ip_autodetection_method": f"can-reach={NAME}",
+                                 "autodetection_interval": "1s"}})
+    for node in nodes[:2]:
+        node.add_pod(f"pod-{node.index}")
+    cluster.start()
+    cluster.wait_converged()
+    yield cluster
+    with contextlib.suppress(Exception):
+        cluster.hosts_file.close()
+
+
+def test_address_by_name(cluster):
+    """can-reach: the name's address is looked up again, what was found stays while it cannot be."""
+    one, two = cluster.nodes[:2]
+    status = lambda: one.show("status")
+    wait_for(lambda: status()["ipv4_address_from"] == "autodetection", lambda: one.calidris("show", "status"))
+    assert status()["ipv4_address"] == one.ip4
+    second = "172.18.0.200"
+    one.ip(f"addr add {second}/16 dev eth0", f"route add 192.0.2.1 via {two.ip4} src {second}")
+    assert status()["ipv4_address"] == one.ip4
+    cluster.hosts_file.say(f"192.0.2.1 {NAME}")
+    wait_for(lambda: status()["ipv4_address"] == second, lambda: one.calidris("show", "status"))
+    cluster.hosts_file.say()
+    wait_for(lambda: f"address of {NAME} cannot be looked up" in one.calidris("show", "problems"),
+             lambda: one.calidris("show", "problems"), 60)
+    assert status()["ipv4_address"] == second
+    cluster.hosts_file.say(f"{two.ip4} {NAME}")
+    wait_for(lambda: status()["ipv4_address"] == one.ip4, lambda: one.calidris("show", "status"), 60)
+    wait_for(lambda: not one.show("problems")["problems"], lambda: one.calidris("show", "problems"))
+    cluster.wait_converged(60)
+
+
+def test_reachable_by_of_ipv6(cluster):
+    """A host route to the peer, with IPv6's metric, that next hops with its address lead through, too."""
+    one, two, three = cluster.nodes
+    pod, far = one.pods[0], two.pods[0]
+    block, host = two.blocks[1], f"{two.ip6}/128"
+    leads = lambda to: (one.route(to) or {}).get("gateway")
+    peer = {"node": one.name, "peerIP": two.ip6, "asNumber": 64512, "families": ["ipv6"]}
+    wait_for(lambda: leads(block) == two.ip6, lambda: str(one.routes(6)))
+    cluster.write(bgp_peer("by-three", **peer, reachableBy=three.ip6))
+    wait_for(lambda: leads(host) == three.ip6, lambda: str(one.routes(6)))
+    assert one.route(host)["metric"] == 1024
+    wait_for(lambda: leads(block) == three.ip6, lambda: str(one.routes(6)), 30)
+    wait_for(lambda: pod.pings(far.ip6), "pods reach each other by the third node", 30)
+    cluster.write(bgp_peer("by-three", **peer))
+    wait_for(lambda: not one.route(host) and leads(block) == two.ip6, lambda: str(one.routes(6)), 30)
+    cluster.delete(bgp_peer("by-three", **peer))
+    cluster.wait_converged(60)
+
+
+def test_program_cluster_routes(cluster):
+    """Who writes the routes of which pools: what is left to others is not in the kernel, blackholes included, and is
+    announced all the same."""
+    one, two = cluster.nodes[:2]
+    plain, own = two.blocks[0], one.blocks[0]
+    there = lambda *prefixes: [bool(one.route(prefix)) for prefix in prefixes]
+    has = lambda prefix: any(route["prefix"] == prefix for route in one.show("routes")["routes"])
+    say = lambda value: cluster.write(bgp_configuration(programClusterRoutes=value))
+    say("EnabledNoEncapOnly")
+    wait_for(lambda: one.show("objects", "BGPConfiguration"), "the configuration")
+    cluster.write(ip_pool(IPIP_POOL, name="tunneled", ipipMode="Always"), block_affinity(two.name, IPIP_BLOCK),
+                  ipam_block(two.name, IPIP_BLOCK, []))
+    wait_for(lambda: has(IPIP_BLOCK), lambda: one.calidris("show", "routes"))
+    # IP-in-IP is Felix's: neither its route nor, on the block's own node, its blackhole.
+    wait_for(lambda: there(plain, own, IPIP_BLOCK) == [True, True, False], lambda: str(one.routes()))
+    assert not two.route(IPIP_BLOCK)
+    for value in ("EnabledIPIPOnly", "Disabled"):
+        if value == "EnabledIPIPOnly":
+            # What this would ask for needs a kernel with IP-in-IP.
+            for thing in (ip_pool(IPIP_POOL, name="tunneled"), block_affinity(two.name, IPIP_BLOCK)):
+                cluster.delete(thing)
+            wait_for(lambda: not has(IPIP_BLOCK), lambda: one.calidris("show", "routes"))
+        say(value)
+        wait_for(lambda: there(plain, own) == [False, False], lambda: str(one.routes()))
+        assert has(plain) and has(own)
+        # Workloads are nobody's cluster routes.
+        assert one.route(one.pods[0].ip4)
+    sessions = {peer["name"]: peer["state"] for peer in one.show("peers")["peers"]}
+    say("Enabled")
+    wait_for(lambda: there(plain, own) == [True, True], lambda: str(one.routes()))
+    say("Disabled")
+    wait_for(lambda: there(plain, own) == [False, False], lambda: str(one.routes()))
+    # What it is if nothing is said.
+    cluster.write(bgp_configuration())
+    wait_for(lambda: there(plain, own) == [True, True], lambda: str(one.routes()))
+    assert {peer["name"]: peer["state"] for peer in one.show("peers")["peers"]} == sessions
+    wait_for(lambda: one.pods[0].pings(two.pods[0].ip4), "pods reach each other", 30 * SLOWNESS)
