@@ -234,6 +234,7 @@ struct route_change {
 	enum reject_reason reason; /* of the whole UPDATE, before policy */
 	bool long_lived;	   /* the route is kept as long-lived stale */
 	enum route_source source;
+	uint32_t now; /* mono seconds */
 };
 void route_set(struct rib *r, const struct route_change *c, const struct prefix *prefix);
 /* False if the peer has no such route. */

@@ -555,8 +555,9 @@ void decide_node(struct rib *r, enum family f, uint32_t id)
 	n->held++;
 	groups_node_decided(r, f, id, n);
 	n->held--;
-	prefix = table_prefix(&r->table[f], n);
 	selected = d->selected;
+	if (tell || r->observer)
+		prefix = table_prefix(&r->table[f], n);
 	if (changed && r->observer)
 		observe_best(r, f, &prefix, selected ? d->c[0].id : ID_NONE);
 	for (unsigned i = 0; tell && i < selected; i++)

@@ -42,52 +42,52 @@ static struct policy_input policy_input(const struct export *x)
 
 /* ---- May it go? ---- */
 
-static bool refuses_no_advertise(const struct export *x)
+/* The route, and the next hop it would have: `self` if that is our own address. */
+struct offer {
+	const struct export *x;
+	struct bgp_nexthop next_hop;
+	bool self;
+};
+
+static bool refuses_no_advertise(const struct offer *o)
 {
-	return x->attrs->flags & ATTRS_NO_ADVERTISE;
+	return o->x->attrs->flags & ATTRS_NO_ADVERTISE;
 }
 
-static bool refuses_no_export(const struct export *x)
+static bool refuses_no_export(const struct offer *o)
 {
-	return x->key->ebgp && x->attrs->flags & ATTRS_NO_EXPORT;
+	return o->x->key->ebgp && o->x->attrs->flags & ATTRS_NO_EXPORT;
 }
 
 /* RFC 9494 4.3: who does not know the community would use the route as any other. */
-static bool refuses_llgr_stale(const struct export *x)
+static bool refuses_llgr_stale(const struct offer *o)
 {
-	return x->attrs->flags & ATTRS_LLGR_STALE && !x->key->llgr;
+	return o->x->attrs->flags & ATTRS_LLGR_STALE && !o->x->key->llgr;
 }
 
-static bool refuses_reflection(const struct export *x)
+static bool refuses_reflection(const struct offer *o)
 {
-	return is_reflected(x) && !source_conf(x)->rr_client && !x->key->rr_client;
+	return is_reflected(o->x) && !source_conf(o->x)->rr_client && !o->x->key->rr_client;
 }
 
-static bool refuses_no_self(const struct export *x)
+static bool refuses_no_self(const struct offer *o)
 {
-	struct bgp_nexthop nh;
-
-	return export_next_hop(x, &nh) && addr_is_none(&nh.addr);
+	return o->self && addr_is_none(&o->next_hop.addr);
 }
 
-static bool refuses_ipv6_next_hop(const struct export *x)
+static bool refuses_ipv6_next_hop(const struct offer *o)
 {
-	struct bgp_nexthop nh;
-
-	export_next_hop(x, &nh);
-	return x->family == FAM_IPV4 && nh.addr.af == AF_INET6 && !(x->key->ext_next_hop >> FAM_IPV4 & 1);
+	return o->x->family == FAM_IPV4 && o->next_hop.addr.af == AF_INET6 &&
+	       !(o->x->key->ext_next_hop >> FAM_IPV4 & 1);
 }
 
-static bool refuses_ipv4_next_hop(const struct export *x)
+static bool refuses_ipv4_next_hop(const struct offer *o)
 {
-	struct bgp_nexthop nh;
-
-	export_next_hop(x, &nh);
-	return x->family == FAM_IPV6 && nh.addr.af == AF_INET;
+	return o->x->family == FAM_IPV6 && o->next_hop.addr.af == AF_INET;
 }
 
 static const struct refusal {
-	bool (*refuses)(const struct export *x);
+	bool (*refuses)(const struct offer *o);
 	const char *why;
 } refusals[] = {
     {refuses_no_advertise, "community NO_ADVERTISE"},
@@ -129,10 +129,12 @@ static bool is_too_long(const struct export *x)
 const char *export_refusal(const struct export *x, const char **why)
 {
 	struct policy_result res = {.accept = true};
+	struct offer o = {.x = x};
 	struct policy_input in;
 
+	o.self = export_next_hop(x, &o.next_hop);
 	for (unsigned i = 0; i < sizeof refusals / sizeof *refusals; i++)
-		if (refusals[i].refuses(x))
+		if (refusals[i].refuses(&o))
 			return refusals[i].why;
 	if (x->key->export) {
 		in = policy_input(x);

@@ -9,7 +9,7 @@ void rib_local_set(struct rib *r, const struct prefix *p, enum route_source sour
 	    .local_pref = local_pref_of_priority(priority),
 	};
 	enum family f = family_of_af(p->addr.af);
-	struct route_change c = {.family = f, .peer = rib_local_peer(r), .source = source};
+	struct route_change c = {.family = f, .peer = rib_local_peer(r), .source = source, .now = mono_seconds()};
 
 	c.node = table_get(&r->table[f], p);
 	c.attrs = attrs_intern(r->attrs, &a);

@@ -1,5 +1,8 @@
-/* The hash is chained through the nodes: a bucket is four octets, growing it relinks the nodes in the order of their
- * ids (sequential memory), and a lookup touches one bucket and, on average, one and a half nodes. */
+/* The hash is open, a slot four octets: the node's id in as many low bits as slots are numbered with, and above them
+ * those bits of the node's hash that the slot's own number does not tell. So a lookup of what is not there touches the
+ * slots from the hash's own one on up to an empty one, nearly always in one line of the cache, and no node; one of what
+ * is there touches its node besides. What was removed from the middle of a run stays as a mark until the run ends
+ * there, or the table is built anew. */
 #include "rib/table.h"
 
 #include <stdlib.h>
@@ -24,7 +27,9 @@ static inline uint32_t hash_prefix(const struct table *t, const uint8_t *addr, u
 
 static inline bool node_is(const struct table *t, const struct node *n, const struct prefix *p)
 {
-	return n->len == p->len && memcmp(n->addr, p->addr.b, t->family == FAM_IPV4 ? 4 : 16) == 0;
+	/* Each with a length that the compiler knows, for it to be a few instructions. */
+	return n->len == p->len &&
+	       (t->family == FAM_IPV4 ? memcmp(n->addr, p->addr.b, 4) == 0 : memcmp(n->addr, p->addr.b, 16) == 0);
 }
 
 void table_init(struct table *t, enum family f)
@@ -41,96 +46,152 @@ void table_init(struct table *t, enum family f)
 void table_clear(struct table *t)
 {
 	pool_clear(&t->nodes);
-	free(t->buckets);
+	free(t->slots);
 	table_init(t, t->family);
 }
 
 size_t table_bytes(const struct table *t)
 {
-	return pool_bytes(&t->nodes) + (t->buckets ? ((size_t)t->mask + 1) * sizeof *t->buckets : 0);
+	return pool_bytes(&t->nodes) + (t->slots ? ((size_t)t->mask + 1) * sizeof *t->slots : 0);
 }
 
-static void buckets_grow(struct table *t)
+/* Values no node's slot has, as less than two thirds of the slots, and so of the ids that fit, are in use. */
+#define SLOT_EMPTY UINT32_MAX
+#define SLOT_GONE (UINT32_MAX - 1)
+
+static inline uint32_t slot_make(const struct table *t, uint32_t hash, uint32_t id)
 {
-	uint32_t size = t->buckets ? (t->mask + 1) * 2 : 64;
+	return (hash & ~t->mask) | id;
+}
 
-	free(t->buckets);
-	t->buckets = mem_alloc(size * sizeof *t->buckets);
-	memset(t->buckets, 0xff, size * sizeof *t->buckets);
-	t->mask = size - 1;
-	for (uint32_t id = 0; id < t->nodes.bound; id++) {
-		struct node *n = table_node(t, id);
-		uint32_t *bucket;
+/* The first slot from the hash's own one on that can be taken. */
+static inline uint32_t slot_free(const struct table *t, uint32_t hash)
+{
+	uint32_t at = hash & t->mask;
 
+	while (t->slots[at] < SLOT_GONE)
+		at = (at + 1) & t->mask;
+	return at;
+}
+
+/* How many slots are on their way into the cache at once. */
+#define AHEAD 16u
+
+/* Fills the slots, which are empty, in the order of the ids, since nodes are sequential memory. */
+static void slots_fill(struct table *t)
+{
+	uint32_t hash[AHEAD] = {0}, ids[AHEAD] = {0};
+
+	for (uint32_t i = 0; i < t->nodes.bound + AHEAD; i++) {
+		const uint32_t k = i % AHEAD;
+		const struct node *n;
+
+		if (i >= AHEAD && ids[k] != ID_NONE)
+			t->slots[slot_free(t, hash[k])] = slot_make(t, hash[k], ids[k]);
+		ids[k] = ID_NONE;
+		if (i >= t->nodes.bound)
+			continue;
+		n = table_node(t, i);
 		if (!(n->flags & NODE_USED))
 			continue;
-		bucket = &t->buckets[hash_prefix(t, n->addr, n->len) & t->mask];
-		n->chain = *bucket;
-		*bucket = id;
+		ids[k] = i;
+		hash[k] = hash_prefix(t, n->addr, n->len);
+		__builtin_prefetch(&t->slots[hash[k] & t->mask], 1);
 	}
 }
 
-static uint32_t find(const struct table *t, const struct prefix *p, uint32_t hash)
+/* Twice as many, if it is not for the marks of what is gone that they are full. */
+static void slots_grow(struct table *t)
 {
-	uint32_t id;
+	size_t size = t->slots ? t->mask + 1ull : 32;
 
-	if (!t->buckets)
+	if (t->nodes.live * 3ull >= size || !t->slots)
+		size *= 2;
+	free(t->slots);
+	t->slots = mem_alloc(size * sizeof *t->slots);
+	memset(t->slots, 0xff, size * sizeof *t->slots);
+	t->mask = (uint32_t)(size - 1);
+	t->taken = t->nodes.live;
+	slots_fill(t);
+}
+
+uint32_t table_hash(const struct table *t, const struct prefix *p)
+{
+	uint32_t hash = hash_prefix(t, p->addr.b, p->len);
+
+	if (t->slots)
+		__builtin_prefetch(&t->slots[hash & t->mask]);
+	return hash;
+}
+
+uint32_t table_find_hashed(const struct table *t, const struct prefix *p, uint32_t hash)
+{
+	if (!t->slots)
 		return ID_NONE;
-	id = t->buckets[hash & t->mask];
-	while (id != ID_NONE) {
-		const struct node *n = table_node(t, id);
+	for (uint32_t at = hash & t->mask;; at = (at + 1) & t->mask) {
+		uint32_t slot = t->slots[at], id = slot & t->mask;
 
-		if (node_is(t, n, p))
+		if (slot == SLOT_EMPTY)
+			return ID_NONE;
+		if (((slot ^ hash) & ~t->mask) == 0 && slot != SLOT_GONE && node_is(t, table_node(t, id), p))
 			return id;
-		id = n->chain;
 	}
-	return ID_NONE;
 }
 
 uint32_t table_find(const struct table *t, const struct prefix *p)
 {
-	return find(t, p, hash_prefix(t, p->addr.b, p->len));
+	return table_find_hashed(t, p, hash_prefix(t, p->addr.b, p->len));
 }
 
-uint32_t table_get(struct table *t, const struct prefix *p)
+uint32_t table_get_hashed(struct table *t, const struct prefix *p, uint32_t hash)
 {
-	uint32_t hash = hash_prefix(t, p->addr.b, p->len), id = find(t, p, hash);
+	uint32_t id = table_find_hashed(t, p, hash), at;
 	struct node *n;
 
 	if (id != ID_NONE)
 		return id;
-	if (!t->buckets || t->nodes.live > t->mask)
-		buckets_grow(t);
+	if (!t->slots || (t->taken + 1ull) * 3 > (t->mask + 1ull) * 2)
+		slots_grow(t);
 	id = pool_get(&t->nodes);
 	n = table_node(t, id);
 	n->routes = ID_NONE;
 	n->len = p->len;
 	n->flags = NODE_USED;
 	memcpy(n->addr, p->addr.b, t->family == FAM_IPV4 ? 4 : 16);
-	n->chain = t->buckets[hash & t->mask];
-	t->buckets[hash & t->mask] = id;
+	at = slot_free(t, hash);
+	t->taken += t->slots[at] == SLOT_EMPTY;
+	t->slots[at] = slot_make(t, hash, id);
 	t->by_length[n->len]++;
 	return id;
 }
 
-void table_remove(struct table *t, uint32_t id)
+uint32_t table_get(struct table *t, const struct prefix *p)
 {
-	struct node *n = table_node(t, id);
-	uint32_t *at = &t->buckets[hash_prefix(t, n->addr, n->len) & t->mask];
-
-	while (*at != id)
-		at = &table_node(t, *at)->chain;
-	*at = n->chain;
-	t->by_length[n->len]--;
-	pool_put(&t->nodes, id);
+	return table_get_hashed(t, p, hash_prefix(t, p->addr.b, p->len));
 }
 
-struct prefix table_prefix(const struct table *t, const struct node *n)
+/* Those at the end of a run are empty again. */
+static void slot_clear(struct table *t, uint32_t at)
 {
-	struct prefix p = {.addr.af = family_af(t->family), .len = n->len};
+	t->slots[at] = SLOT_GONE;
+	if (t->slots[(at + 1) & t->mask] != SLOT_EMPTY)
+		return;
+	for (; t->slots[at] == SLOT_GONE; at = (at - 1) & t->mask) {
+		t->slots[at] = SLOT_EMPTY;
+		t->taken--;
+	}
+}
 
-	memcpy(p.addr.b, n->addr, t->family == FAM_IPV4 ? 4 : 16);
-	return p;
+void table_remove(struct table *t, uint32_t id)
+{
+	const struct node *n = table_node(t, id);
+	uint32_t hash = hash_prefix(t, n->addr, n->len), at = hash & t->mask;
+
+	while (t->slots[at] != slot_make(t, hash, id))
+		at = (at + 1) & t->mask;
+	slot_clear(t, at);
+	t->by_length[n->len]--;
+	pool_put(&t->nodes, id);
 }
 
 uint32_t table_lookup(const struct table *t, const struct addr *a, bool (*test)(const void *arg, const struct node *n),

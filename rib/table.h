@@ -1,7 +1,7 @@
 /* Prefix tables: one node per prefix, found by exact match, numbered densely.
  *
  * A node has a 32-bit id; everything kept per prefix elsewhere (the update groups' sent state, queues, logs) is an
- * array over ids. Nodes and routes live in pools. An IPv4 node takes 16 octets, a route 24: that is the memory of a
+ * array over ids. Nodes and routes live in pools. An IPv4 node takes 12 octets, a route 24: that is the memory of a
  * million routes. */
 #ifndef RIB_TABLE_H
 #define RIB_TABLE_H
@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "daemon/base/addr.h"
 #include "daemon/base/pool.h"
@@ -25,7 +26,6 @@ _Static_assert(PAGE_SHIFT == POOL_SHIFT, "a page of a page set lies together");
 
 struct node {
 	uint32_t routes; /* first route, ID_NONE; selected routes first, the best one at the head */
-	uint32_t chain;	 /* next node of the same bucket */
 	uint16_t held;	 /* by how many update groups: they still have to withdraw it */
 	uint8_t len;
 	uint8_t flags;	/* NODE_* */
@@ -34,8 +34,9 @@ struct node {
 
 struct table {
 	struct pool nodes;
-	uint32_t *buckets; /* first node, ID_NONE */
-	uint32_t mask;
+	uint32_t *slots; /* see table.c */
+	uint32_t mask;	 /* slots - 1 */
+	uint32_t taken;	 /* slots that are not empty */
 	enum family family;
 	uint32_t by_length[129]; /* nodes per prefix length, for longest-prefix match */
 	uint64_t key[4];	 /* of hashes: secret and odd, keys come from peers */
@@ -53,8 +54,20 @@ static inline struct node *table_node(const struct table *t, uint32_t id)
 uint32_t table_find(const struct table *t, const struct prefix *p);
 /* The same, and makes the node if there is none. */
 uint32_t table_get(struct table *t, const struct prefix *p);
+/* The same in two steps, for several prefixes at once: the first one only asks for the memory that the second one
+ * needs, and while it is on its way for one prefix the next one's can be asked for. The hash stays valid whatever
+ * happens in between. */
+uint32_t table_hash(const struct table *t, const struct prefix *p);
+uint32_t table_find_hashed(const struct table *t, const struct prefix *p, uint32_t hash);
+uint32_t table_get_hashed(struct table *t, const struct prefix *p, uint32_t hash);
 void table_remove(struct table *t, uint32_t id);
-struct prefix table_prefix(const struct table *t, const struct node *n);
+static inline struct prefix table_prefix(const struct table *t, const struct node *n)
+{
+	struct prefix p = {.addr.af = family_af(t->family), .len = n->len};
+
+	memcpy(p.addr.b, n->addr, t->family == FAM_IPV4 ? 4 : 16);
+	return p;
+}
 /* The longest prefix covering the address whose node passes the test; ID_NONE if none. */
 uint32_t table_lookup(const struct table *t, const struct addr *a, bool (*test)(const void *arg, const struct node *n),
 		      const void *arg);

@@ -227,24 +227,20 @@ static struct attrs *import_prepare(struct rib *r, const struct route_change *c)
 	return set ? set : attrs_ref(c->attrs);
 }
 
-/* What import makes of received attributes: the set to keep (with a reference for the caller) and the verdict. */
-static struct attrs *import(struct rib *r, const struct route_change *c, const struct prefix *prefix,
-			    enum reject_reason *reason)
+/* What the policy makes of the set, which is taken: another one perhaps, with a reference for the caller. */
+static struct attrs *import_policy(struct rib *r, const struct route_change *c, const struct prefix *prefix,
+				   struct attrs *set, enum reject_reason *reason)
 {
 	const struct policy *policy = c->peer->conf.import;
-	struct policy_input in = {.prefix = *prefix, .source = c->source, .ibgp = !c->peer->conf.ebgp};
+	struct policy_input in = {.prefix = *prefix,
+				  .source = c->source,
+				  .ibgp = !c->peer->conf.ebgp,
+				  .attrs = set,
+				  .local_pref = set->local_pref};
 	struct policy_result res;
-	struct attrs *set, *changed;
+	struct attrs *changed;
 	struct bgp_attrs a;
 
-	*reason = c->reason;
-	if (c->reason)
-		return attrs_ref(c->attrs);
-	set = import_prepare(r, c);
-	if (!policy)
-		return set;
-	in.attrs = set;
-	in.local_pref = set->local_pref;
 	policy_input_interface(r, policy, &in);
 	res = policy_eval(policy, &in);
 	if (!res.accept)
@@ -258,6 +254,19 @@ static struct attrs *import(struct rib *r, const struct route_change *c, const s
 		return set;
 	attrs_unref(r->attrs, set);
 	return changed;
+}
+
+/* What import makes of received attributes: the set to keep (with a reference for the caller) and the verdict. */
+static struct attrs *import(struct rib *r, const struct route_change *c, const struct prefix *prefix,
+			    enum reject_reason *reason)
+{
+	struct attrs *set;
+
+	*reason = c->reason;
+	if (c->reason)
+		return attrs_ref(c->attrs);
+	set = import_prepare(r, c);
+	return c->peer->conf.import ? import_policy(r, c, prefix, set, reason) : set;
 }
 
 /* ---- Routes ---- */
@@ -300,7 +309,7 @@ static bool route_fill(struct rib *r, const struct route_change *c, uint32_t id,
 	attrs_unref(r->attrs, rt->attrs);
 	rt->attrs = set;
 	if (!same) {
-		rt->since = (uint32_t)(mono_now() / MONO_SEC);
+		rt->since = c->now;
 		if (rt->flags & ROUTE_SELECTED)
 			table_node(&r->table[c->family], c->node)->flags |= NODE_CHANGED;
 	}
@@ -348,7 +357,8 @@ void route_reevaluate(struct rib *r, enum family f, uint32_t node_id, uint32_t r
 				 .peer = p,
 				 .attrs = received,
 				 .source = route_source(rt),
-				 .long_lived = route_age(p, f, rt) == AGE_LONG_LIVED};
+				 .long_lived = route_age(p, f, rt) == AGE_LONG_LIVED,
+				 .now = mono_seconds()};
 	struct prefix prefix = table_prefix(&r->table[f], n);
 	struct outcome before = {0};
 	enum reject_reason reason;
@@ -484,41 +494,20 @@ static void note_martian(struct rib_peer *p, const struct prefix *prefix)
 			 prefix_format(prefix, text), suppressed);
 }
 
-static void run_reach(struct rib_peer *p, const struct bgp_nlri_run *run, struct attrs *set, enum reject_reason reason)
+/* Prefixes of a run, a few at a time: where the table has them is asked of the memory for all before the first one is
+ * looked at. */
+#define BATCH 16u
+struct batch {
+	struct bgp_nlri nlri[BATCH];
+	uint32_t hash[BATCH];
+	unsigned n;
+};
+
+/* The next ones; none at the end. */
+static void batch_next(struct batch *b, const struct table *t, struct rd *rd, bool add_path)
 {
-	struct rib *r = p->rib;
-	bool add_path = p->codec.add_path_rx >> run->family & 1;
-	struct route_change c = {
-	    .family = run->family, .peer = p, .attrs = set, .reason = reason, .source = SOURCE_BGP};
-	struct rd rd = rd_span(run->nlri);
-	struct bgp_nlri nlri;
-
-	while (bgp_nlri_next(&nlri, &rd, run->family, add_path)) {
-		if (prefix_is_martian(&nlri.prefix)) {
-			note_martian(p, &nlri.prefix);
-			continue;
-		}
-		c.node = table_get(&r->table[run->family], &nlri.prefix);
-		c.path_id = nlri.path_id;
-		route_set(r, &c, &nlri.prefix);
-		p->updates_in++;
-	}
-}
-
-static void run_unreach(struct rib_peer *p, const struct bgp_nlri_run *run)
-{
-	struct rib *r = p->rib;
-	bool add_path = p->codec.add_path_rx >> run->family & 1;
-	struct rd rd = rd_span(run->nlri);
-	struct bgp_nlri nlri;
-
-	while (bgp_nlri_next(&nlri, &rd, run->family, add_path)) {
-		uint32_t id = table_find(&r->table[run->family], &nlri.prefix);
-
-		p->withdraws_in++;
-		if (id == ID_NONE || !route_withdraw(r, run->family, id, p, nlri.path_id))
-			p->faults.duplicate_withdraws++;
-	}
+	for (b->n = 0; b->n < BATCH && bgp_nlri_next(&b->nlri[b->n], rd, t->family, add_path); b->n++)
+		b->hash[b->n] = table_hash(t, &b->nlri[b->n].prefix);
 }
 
 static void count_loop(struct rib_faults *f, enum reject_reason reason)
@@ -526,6 +515,58 @@ static void count_loop(struct rib_faults *f, enum reject_reason reason)
 	f->as_loops += reason == REJECT_AS_LOOP;
 	f->originators += reason == REJECT_ORIGINATOR;
 	f->clusters += reason == REJECT_CLUSTER;
+}
+
+/* The attributes are looked for while the prefixes are on their way from memory. False if they cannot be kept. */
+static bool run_reach(struct rib_peer *p, const struct bgp_update *u, const struct bgp_nlri_run *run)
+{
+	struct rib *r = p->rib;
+	struct table *t = &r->table[run->family];
+	bool add_path = p->codec.add_path_rx >> run->family & 1;
+	struct route_change c = {.family = run->family, .peer = p, .source = SOURCE_BGP, .now = mono_seconds()};
+	struct rd rd = rd_span(run->nlri);
+	struct batch b;
+
+	batch_next(&b, t, &rd, add_path);
+	c.attrs = run_attrs(p, u, run, &c.reason);
+	if (!c.attrs)
+		return false;
+	count_loop(&p->faults, c.reason);
+	for (; b.n; batch_next(&b, t, &rd, add_path)) {
+		for (unsigned i = 0; i < b.n; i++) {
+			const struct prefix *prefix = &b.nlri[i].prefix;
+
+			if (prefix_is_martian(prefix)) {
+				note_martian(p, prefix);
+				continue;
+			}
+			c.node = table_get_hashed(t, prefix, b.hash[i]);
+			c.path_id = b.nlri[i].path_id;
+			route_set(r, &c, prefix);
+			p->updates_in++;
+		}
+	}
+	attrs_unref(r->attrs, c.attrs);
+	return true;
+}
+
+static void run_unreach(struct rib_peer *p, const struct bgp_nlri_run *run)
+{
+	struct rib *r = p->rib;
+	struct table *t = &r->table[run->family];
+	bool add_path = p->codec.add_path_rx >> run->family & 1;
+	struct rd rd = rd_span(run->nlri);
+	struct batch b;
+
+	for (batch_next(&b, t, &rd, add_path); b.n; batch_next(&b, t, &rd, add_path)) {
+		for (unsigned i = 0; i < b.n; i++) {
+			uint32_t id = table_find_hashed(t, &b.nlri[i].prefix, b.hash[i]);
+
+			p->withdraws_in++;
+			if (id == ID_NONE || !route_withdraw(r, run->family, id, p, b.nlri[i].path_id))
+				p->faults.duplicate_withdraws++;
+		}
+	}
 }
 
 void rib_update(struct rib_peer *p, const struct bgp_update *u, bool treat_as_withdraw)
@@ -540,20 +581,11 @@ void rib_update(struct rib_peer *p, const struct bgp_update *u, bool treat_as_wi
 			peer_drop(p, (enum family)f);
 	for (unsigned i = 0; i < u->runs; i++) {
 		const struct bgp_nlri_run *run = &u->run[i];
-		enum reject_reason reason;
-		struct attrs *set = NULL;
 
 		if (u->disable >> run->family & 1)
 			continue;
-		if (run->reach && !treat_as_withdraw)
-			set = run_attrs(p, u, run, &reason);
-		if (set) {
-			count_loop(&p->faults, reason);
-			run_reach(p, run, set, reason);
-		} else {
+		if (treat_as_withdraw || !run->reach || !run_reach(p, u, run))
 			run_unreach(p, run);
-		}
-		attrs_unref(r->attrs, set);
 	}
 	if (treat_as_withdraw) {
 		p->faults.malformed++;

@@ -15,6 +15,11 @@ uint64_t mono_now(void)
 	return (uint64_t)ts.tv_sec * MONO_SEC + (uint64_t)ts.tv_nsec;
 }
 
+uint32_t mono_seconds(void)
+{
+	return (uint32_t)(mono_now() / MONO_SEC);
+}
+
 uint64_t mono_thread_cpu(void)
 {
 	struct timespec ts;

@@ -9,6 +9,8 @@
 #define MONO_USEC 1000ull
 
 uint64_t mono_now(void);
+/* The same in whole seconds: for what is kept by the million. */
+uint32_t mono_seconds(void);
 /* Nanoseconds of processor time that this thread has had; a system call. */
 uint64_t mono_thread_cpu(void);
 /* For tests: freeze the clock at this value (0 goes back to the real one). */
