@@ -44,8 +44,13 @@ void beside_foreign_changed(struct fib *f, const struct prefix *p, const struct 
 
 void beside_own_changed(struct fib *f, const struct route *r)
 {
-	if (!f->conf.workload_routes && r->want && r->class == FIB_WORKLOAD)
-		tell(f, &r->prefix);
+	const struct want *w = f->conf.workload_routes ? NULL : route_want(f, r);
+
+	if (w && w->class == FIB_WORKLOAD) {
+		const struct prefix p = route_prefix(r);
+
+		tell(f, &p);
+	}
 }
 
 /* Has any foreign route a hop there? Sets of hops are few, even where routes are many. */
@@ -53,7 +58,7 @@ static bool is_used(const struct fib *f, uint32_t ifindex)
 {
 	uint32_t pos = 0;
 
-	for (const struct nhset *s; (s = htab_next(&f->nhsets, &pos));)
+	for (const struct nhset *s; (s = htab_next(&f->nhsets.all, &pos));)
 		if (s->foreign && nhset_uses(s, ifindex))
 			return true;
 	return false;

@@ -15,123 +15,25 @@
 /* IPv6 knows no metric 0: the kernel makes it this. */
 #define IPV6_METRIC 1024u
 
-/* ---- the table of routes ---- */
-
-struct route_key {
-	struct prefix prefix;
-	uint32_t metric;
-};
-
-/* The metric is left out: a prefix has few, and its intents are looked for by class whatever their metric. */
-static uint32_t route_hash(const struct prefix *p)
-{
-	return (uint32_t)hash_bytes(p, sizeof *p);
-}
-
-static bool route_eq(const void *item, const void *key)
-{
-	const struct route *r = item;
-	const struct route_key *k = key;
-
-	return r->metric == k->metric && prefix_equal(&r->prefix, &k->prefix);
-}
-
-struct route *route_find(const struct fib *f, const struct prefix *p, uint32_t metric)
-{
-	struct route_key k = {*p, metric};
-
-	return htab_find(&f->routes, route_hash(p), route_eq, &k);
-}
-
-struct route *route_obtain(struct fib *f, const struct prefix *p, uint32_t metric)
-{
-	struct route *r = route_find(f, p, metric);
-
-	if (r)
-		return r;
-	r = slab_get(&f->route_slab);
-	r->prefix = *p;
-	r->metric = metric;
-	/* Not seen: a dump under way may still tell what the kernel has here. */
-	r->seen = (uint8_t)(f->resync.generation - 1);
-	htab_insert(&f->routes, route_hash(p), r);
-	return r;
-}
-
-struct route_extra *route_extra(struct route *r)
-{
-	if (!r->extra) {
-		r->extra = mem_calloc(1, sizeof *r->extra);
-		r->extra->wait.owner = r;
-	}
-	return r->extra;
-}
-
-static unsigned route_state(const struct fib *f, const struct route *r)
-{
-	unsigned is = 0;
-
-	if (r->want && !r->want->to && !route_is_off(f, r))
-		is |= ROUTE_IS_UNRESOLVED;
-	if (r->have && !r->want)
-		is |= ROUTE_IS_STALE;
-	if (r->have && r->want && r->want->to == r->have)
-		is |= r->flags & ROUTE_ADOPTED ? ROUTE_IS_INSTALLED | ROUTE_IS_ADOPTED : ROUTE_IS_INSTALLED;
-	if (r->extra && r->extra->error)
-		is |= ROUTE_IS_FAILED;
-	return is;
-}
-
-void route_count(struct fib *f, struct route *r)
-{
-	const struct {
-		unsigned flag;
-		unsigned *count;
-	} counts[] = {
-	    {ROUTE_IS_STALE, &f->stats.stale},	   {ROUTE_IS_UNRESOLVED, &f->stats.unresolved},
-	    {ROUTE_IS_FAILED, &f->stats.failed},   {ROUTE_IS_INSTALLED, &f->stats.installed},
-	    {ROUTE_IS_ADOPTED, &f->stats.adopted},
-	};
-	unsigned is = route_state(f, r), was = r->flags & ROUTE_COUNTS;
-
-	if (is == was)
-		return;
-	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-		*counts[i].count += ((is & counts[i].flag) != 0) - ((was & counts[i].flag) != 0);
-	r->flags = (uint16_t)((r->flags & ~ROUTE_COUNTS) | is);
-}
-
-void route_release(struct fib *f, struct route *r)
-{
-	if (r->want || r->have || (r->flags & (ROUTE_DIRTY | ROUTE_FLIGHT)))
-		return;
-	if (r->extra) {
-		backoff_cancel(&f->backoffs, &r->extra->wait);
-		free(r->extra->text);
-		free(r->extra);
-		r->extra = NULL;
-	}
-	route_count(f, r);
-	htab_remove(&f->routes, route_hash(&r->prefix), r);
-	slab_put(&f->route_slab, r);
-}
+/* ---- what changed ---- */
 
 static void route_queue(struct fib *f, struct route *r)
 {
 	if (r->flags & ROUTE_DIRTY)
 		return;
 	r->flags |= ROUTE_DIRTY;
-	STAILQ_INSERT_TAIL(&f->dirty, r, dirty_link);
+	route_queue_put(&f->routes, &f->dirty, r);
 	write_schedule(f);
 }
 
 void route_check(struct fib *f, struct route *r)
 {
+	const struct route_extra *e = route_extra(f, r);
 	struct nhset *to;
 
 	if (r->flags & (ROUTE_DIRTY | ROUTE_FLIGHT))
 		return;
-	if (r->extra && backoff_is_waiting(&r->extra->wait))
+	if (e && backoff_is_waiting(&e->wait))
 		return;
 	switch (route_judge(f, r, &to)) {
 	case VERDICT_WRITE:
@@ -145,32 +47,21 @@ void route_check(struct fib *f, struct route *r)
 
 void route_changed(struct fib *f, struct route *r)
 {
-	if (r->extra) {
-		backoff_cancel(&f->backoffs, &r->extra->wait);
-		r->extra->wait.step = 0;
+	struct route_extra *e = route_extra(f, r);
+
+	if (e) {
+		backoff_cancel(&f->backoffs, &e->wait);
+		e->wait.step = 0;
 	}
 	route_count(f, r);
 	route_queue(f, r);
-}
-
-void route_set_have(struct fib *f, struct route *r, struct nhset *have)
-{
-	if (r->have) {
-		LIST_REMOVE(r, have_link);
-		nhset_unref(&f->nhsets, r->have);
-	}
-	r->have = have;
-	if (have)
-		LIST_INSERT_HEAD(&have->routes, r, have_link);
-	route_count(f, r);
-	beside_own_changed(f, r);
 }
 
 /* ---- judging ---- */
 
 bool route_is_off(const struct fib *f, const struct route *r)
 {
-	return !f->conf.programming || (r->want && beside_leaves(f, r->class));
+	return !f->conf.programming || (r->want && beside_leaves(f, route_want(f, r)->class));
 }
 
 /* A route to a connected network that the kernel made itself is never taken over: with it would go the way to the very
@@ -178,11 +69,13 @@ bool route_is_off(const struct fib *f, const struct route *r)
  * learned by BGP must not take away the one that leads to the peer. Nor what a Felix wrote that runs beside us. */
 static bool is_blocked(const struct fib *f, const struct route *r)
 {
-	for (const struct foreign *k = foreign_exact(&f->foreign, &r->prefix); k; k = k->next) {
+	const struct prefix p = route_prefix(r);
+
+	for (const struct foreign *k = foreign_exact(&f->foreign, &p); k; k = k->next) {
 		if (k->metric != r->metric || k->tos || k->to->key.table != f->conf.table)
 			continue;
 		if (k->to->key.protocol == RTPROT_KERNEL || beside_is_felix(f, k) ||
-		    (!r->have && resolve_goes_through(f, &r->prefix, r->metric)))
+		    (!r->have && resolve_goes_through(f, &p, r->metric)))
 			return true;
 	}
 	return false;
@@ -193,15 +86,15 @@ enum verdict route_judge(const struct fib *f, const struct route *r, struct nhse
 	*to = NULL;
 	if (route_is_off(f, r))
 		return VERDICT_NONE;
-	*to = r->want ? r->want->to : NULL;
+	*to = route_to(f, r);
 	if (*to && is_blocked(f, r))
 		return r->have ? VERDICT_REMOVE : VERDICT_BLOCKED;
-	if (*to == r->have)
+	if ((*to ? (*to)->number : 0) == r->have)
 		return VERDICT_NONE;
 	if (*to)
 		return VERDICT_WRITE;
 	/* Until everybody has said what is wanted, what is there stays. */
-	return f->synced[family_of_af(r->prefix.addr.af)] ? VERDICT_REMOVE : VERDICT_NONE;
+	return f->synced[route_family(r)] ? VERDICT_REMOVE : VERDICT_NONE;
 }
 
 /* ---- intents ---- */
@@ -214,100 +107,94 @@ static uint32_t kernel_metric(const struct fib *f, const struct prefix *p, uint3
 }
 
 /* Makes this the winner, or nobody (want NULL). Takes over the reference. */
-static void route_elect(struct fib *f, struct route *r, uint8_t class, uint32_t asked, struct want *want)
+static void route_elect(struct fib *f, struct route *r, struct want *want)
 {
-	if (r->want)
-		LIST_REMOVE(r, want_link);
-	f->stats.intents += (want != NULL) - (r->want != NULL);
-	r->class = class;
-	r->asked = asked;
-	r->want = want;
-	if (want)
-		LIST_INSERT_HEAD(&want->routes, r, want_link);
+	route_set_want(f, r, want);
 	route_changed(f, r);
+}
+
+static bool is_same_intent(const struct want *a, const struct want *b)
+{
+	return a->class == b->class && a->metric == b->metric;
 }
 
 /* With a fixed metric, intents of different metrics meet in one route; of one class the lower one wins. So it does
  * between a workload and BGP: a better priority means that the workload moves, or has moved, to another node. */
-static bool is_better(uint8_t class, uint32_t asked, uint8_t than_class, uint32_t than_asked)
+static bool is_better(const struct want *a, const struct want *than)
 {
-	bool moves =
-	    (class == FIB_WORKLOAD && than_class == FIB_BGP) || (class == FIB_BGP && than_class == FIB_WORKLOAD);
+	bool moves = (a->class == FIB_WORKLOAD && than->class == FIB_BGP) ||
+		     (a->class == FIB_BGP && than->class == FIB_WORKLOAD);
 
-	if (moves && asked != than_asked)
-		return asked < than_asked;
-	return class != than_class ? class < than_class : asked < than_asked;
+	if (moves && a->metric != than->metric)
+		return a->metric < than->metric;
+	return a->class != than->class ? a->class < than->class : a->metric < than->metric;
 }
 
-static struct intent **intent_find(struct route *r, uint8_t class, uint32_t asked)
+static struct intent **intent_find(const struct fib *f, const struct route *r, const struct want *like)
 {
-	struct intent **at;
+	struct route_extra *e = route_extra(f, r);
 
-	if (!r->extra)
-		return NULL;
-	for (at = &r->extra->others; *at; at = &(*at)->next)
-		if ((*at)->class == class && (*at)->asked == asked)
+	for (struct intent **at = e ? &e->others : NULL; at && *at; at = &(*at)->next)
+		if (is_same_intent((*at)->want, like))
 			return at;
 	return NULL;
 }
 
 /* Keeps an intent that does not win, best first. */
-static void intent_shelve(struct fib *f, struct route *r, uint8_t class, uint32_t asked, struct want *want)
+static void intent_shelve(struct fib *f, struct route *r, struct want *want)
 {
-	struct intent *i = mem_calloc(1, sizeof *i), **at = &route_extra(r)->others;
+	struct intent *i = mem_alloc(sizeof *i), **at = &route_extra_make(f, r)->others;
 
-	*i = (struct intent){.class = class, .asked = asked, .want = want};
-	while (*at && is_better((*at)->class, (*at)->asked, class, asked))
+	while (*at && is_better((*at)->want, want))
 		at = &(*at)->next;
-	i->next = *at;
+	*i = (struct intent){.want = want, .next = *at};
 	*at = i;
 	f->stats.intents++;
 }
 
 /* Takes over the reference to want. */
-static void intent_put(struct fib *f, const struct prefix *p, uint8_t class, uint32_t asked, struct want *want)
+static void intent_put(struct fib *f, const struct prefix *p, struct want *want)
 {
-	struct route *r = route_obtain(f, p, kernel_metric(f, p, asked));
-	struct want *old = r->want;
+	struct route *r = route_obtain(f, p, kernel_metric(f, p, want->metric));
+	struct want *old = route_want(f, r);
 	struct intent **at;
 
 	if (!old) {
-		route_elect(f, r, class, asked, want);
-	} else if (r->class == class && r->asked == asked) {
+		route_elect(f, r, want);
+	} else if (is_same_intent(old, want)) {
 		if (old != want)
-			route_elect(f, r, class, asked, want);
+			route_elect(f, r, want);
 		want_unref(f, old);
-	} else if ((at = intent_find(r, class, asked))) {
+	} else if ((at = intent_find(f, r, want))) {
 		want_unref(f, (*at)->want);
 		(*at)->want = want;
-	} else if (is_better(class, asked, r->class, r->asked)) {
-		intent_shelve(f, r, r->class, r->asked, old);
-		route_elect(f, r, class, asked, want);
+	} else if (is_better(want, old)) {
+		intent_shelve(f, r, old);
+		route_elect(f, r, want);
 	} else {
-		intent_shelve(f, r, class, asked, want);
+		intent_shelve(f, r, want);
 	}
 }
 
-/* Takes an intent off the shelf; the reference to its want is the caller's. */
-static struct intent intent_take(struct fib *f, struct intent **at)
+/* Takes an intent off the shelf; the reference is the caller's. */
+static struct want *intent_take(struct fib *f, struct intent **at)
 {
-	struct intent *i = *at, copy = *i;
+	struct intent *i = *at;
+	struct want *want = i->want;
 
 	*at = i->next;
 	free(i);
 	f->stats.intents--;
-	return copy;
+	return want;
 }
 
 /* The winner goes; the best of the others takes its place. */
 static void winner_drop(struct fib *f, struct route *r)
 {
-	struct want *old = r->want;
-	struct intent next = {0};
+	struct want *old = route_want(f, r);
+	struct route_extra *e = route_extra(f, r);
 
-	if (r->extra && r->extra->others)
-		next = intent_take(f, &r->extra->others);
-	route_elect(f, r, next.class, next.asked, next.want);
+	route_elect(f, r, e && e->others ? intent_take(f, &e->others) : NULL);
 	want_unref(f, old);
 }
 
@@ -329,46 +216,48 @@ struct class_key {
 	int64_t but; /* the metric asked for that does not count; -1 none */
 };
 
-static struct intent **intent_of_class(struct route *r, const struct class_key *k)
+static bool is_of_class(const struct want *w, const struct class_key *k)
 {
-	struct intent **at = r->extra ? &r->extra->others : NULL;
-
-	while (at && *at && ((*at)->class != k->class || (int64_t)(*at)->asked == k->but))
-		at = &(*at)->next;
-	return at && *at ? at : NULL;
+	return w && w->class == k->class && (int64_t)w->metric != k->but;
 }
 
-static bool wins_for_class(const struct route *r, const struct class_key *k)
+static struct intent **intent_of_class(const struct fib *f, const struct route *r, const struct class_key *k)
 {
-	return r->want && r->class == k->class && (int64_t)r->asked != k->but;
+	struct route_extra *e = route_extra(f, r);
+
+	for (struct intent **at = e ? &e->others : NULL; at && *at; at = &(*at)->next)
+		if (is_of_class((*at)->want, k))
+			return at;
+	return NULL;
 }
 
-static bool has_class(const void *item, const void *key)
+static struct route *find_class(const struct fib *f, const struct class_key *k)
 {
-	const struct route *r = item;
-	const struct class_key *k = key;
+	const struct ptab *t = &f->routes.table[family_of_af(k->prefix->addr.af)];
 
-	return prefix_equal(&r->prefix, k->prefix) &&
-	       (wins_for_class(r, k) || intent_of_class((struct route *)(uintptr_t)r, k));
+	for (struct route *r = ptab_find(t, k->prefix); r; r = ptab_more(t, r))
+		if (is_of_class(route_want(f, r), k) || intent_of_class(f, r, k))
+			return r;
+	return NULL;
 }
 
 struct route *route_of_class(const struct fib *f, const struct prefix *p, uint8_t class)
 {
 	const struct class_key k = {p, class, -1};
-	struct route *r = htab_find(&f->routes, route_hash(p), has_class, &k);
+	struct route *r = find_class(f, &k);
 
-	return r && wins_for_class(r, &k) ? r : NULL;
+	return r && is_of_class(route_want(f, r), &k) ? r : NULL;
 }
 
 static void class_drop(struct fib *f, const struct class_key *k)
 {
 	struct route *r;
 
-	while ((r = htab_find(&f->routes, route_hash(k->prefix), has_class, k))) {
-		if (wins_for_class(r, k))
+	while ((r = find_class(f, k))) {
+		if (is_of_class(route_want(f, r), k))
 			winner_drop(f, r);
 		else
-			want_unref(f, intent_take(f, intent_of_class(r, k)).want);
+			want_unref(f, intent_take(f, intent_of_class(f, r, k)));
 	}
 }
 
@@ -376,7 +265,7 @@ void fib_set(struct fib *f, const struct fib_route *r)
 {
 	if (!is_sane(r))
 		return;
-	intent_put(f, &r->prefix, (uint8_t)r->class, r->metric, want_get(f, r));
+	intent_put(f, &r->prefix, want_get(f, r));
 	/* The new metric is queued first: it is there before the old one goes. */
 	class_drop(f, &(struct class_key){&r->prefix, (uint8_t)r->class, r->metric});
 	if (r->class == FIB_WORKLOAD)
@@ -394,7 +283,7 @@ static void check_all(struct fib *f)
 {
 	uint32_t pos = 0;
 
-	for (struct route *r; (r = htab_next(&f->routes, &pos));)
+	for (struct route *r; (r = routes_next(&f->routes, &pos));)
 		route_changed(f, r);
 }
 
@@ -405,8 +294,8 @@ void fib_sync_done(struct fib *f, enum family family)
 	if (f->synced[family])
 		return;
 	f->synced[family] = true;
-	for (struct route *r; (r = htab_next(&f->routes, &pos));)
-		if (r->have && family_of_af(r->prefix.addr.af) == family)
+	for (struct route *r; (r = routes_next(&f->routes, &pos));)
+		if (r->have && route_family(r) == family)
 			route_queue(f, r);
 	neigh_check_all(f);
 	write_schedule(f);
@@ -421,7 +310,7 @@ bool fib_is_synced(const struct fib *f, enum family family)
 
 struct moved {
 	struct prefix prefix;
-	struct intent intent;
+	struct want *want;
 };
 
 /* Every intent goes to the route of its new metric. Routes of the old metric are left without one and go, after the new
@@ -432,9 +321,9 @@ static void rekey(struct fib *f)
 	uint32_t pos = 0;
 	size_t n;
 
-	for (struct route *r; (r = htab_next(&f->routes, &pos));) {
+	for (struct route *r; (r = routes_next(&f->routes, &pos));) {
 		while (r->want) {
-			struct moved m = {r->prefix, {.class = r->class, .asked = r->asked, .want = want_ref(r->want)}};
+			struct moved m = {route_prefix(r), want_ref(route_want(f, r))};
 			strbuf_add(&all, &m, sizeof m);
 			winner_drop(f, r);
 		}
@@ -443,7 +332,7 @@ static void rekey(struct fib *f)
 	for (size_t i = 0; i < n; i++) {
 		struct moved m;
 		memcpy(&m, all.s + i * sizeof m, sizeof m);
-		intent_put(f, &m.prefix, m.intent.class, m.intent.asked, m.intent.want);
+		intent_put(f, &m.prefix, m.want);
 	}
 	strbuf_free(&all);
 }
@@ -453,10 +342,12 @@ static void leave_table(struct fib *f)
 {
 	uint32_t pos = 0;
 
-	for (struct route *r; (r = htab_next(&f->routes, &pos));) {
+	for (struct route *r; (r = routes_next(&f->routes, &pos));) {
+		const struct prefix p = route_prefix(r);
+
 		if (!r->have)
 			continue;
-		write_surplus(f, &r->prefix, r->metric, nhset_ref(r->have));
+		write_surplus(f, &p, r->metric, nhset_ref(route_have(f, r)));
 		route_set_have(f, r, NULL);
 	}
 }
@@ -550,7 +441,7 @@ struct fib *fib_new(struct loop *loop, const struct fib_conf *conf, const struct
 	f->ops = ops;
 	f->arg = arg;
 	set_conf(f, conf);
-	f->route_slab.size = sizeof(struct route);
+	routes_init(&f->routes);
 	foreign_init(&f->foreign);
 	TAILQ_INIT(&f->problems);
 	resolver_init(f);
@@ -572,7 +463,7 @@ void fib_teardown(struct fib *f)
 	uint32_t pos = 0;
 
 	f->synced[FAM_IPV4] = f->synced[FAM_IPV6] = true;
-	for (struct route *r; (r = htab_next(&f->routes, &pos));) {
+	for (struct route *r; (r = routes_next(&f->routes, &pos));) {
 		while (r->want)
 			winner_drop(f, r);
 		route_changed(f, r);
@@ -583,8 +474,8 @@ void fib_teardown(struct fib *f)
 
 bool fib_is_idle(const struct fib *f)
 {
-	return STAILQ_EMPTY(&f->dirty) && STAILQ_EMPTY(&f->doomed) && STAILQ_EMPTY(&f->surplus) && !f->resync.running &&
-	       !f->resolve_work.queued && !f->write_work.queued && !f->tunnels.work.queued &&
+	return route_queue_is_empty(&f->dirty) && route_queue_is_empty(&f->doomed) && STAILQ_EMPTY(&f->surplus) &&
+	       !f->resync.running && !f->resolve_work.queued && !f->write_work.queued && !f->tunnels.work.queued &&
 	       TAILQ_EMPTY(&f->neighs.queue) && f->sent_slab.live == 0;
 }
 
@@ -592,19 +483,17 @@ static void free_intents(struct fib *f)
 {
 	uint32_t pos = 0;
 
-	for (struct route *r; (r = htab_next(&f->routes, &pos));) {
-		while (r->extra && r->extra->others)
-			want_unref(f, intent_take(f, &r->extra->others).want);
+	for (struct route *r; (r = routes_next(&f->routes, &pos));) {
+		struct route_extra *e = route_extra(f, r);
+
+		while (e && e->others)
+			want_unref(f, intent_take(f, &e->others));
 		if (r->want)
-			want_unref(f, r->want);
-		if (r->extra) {
-			free(r->extra->text);
-			free(r->extra);
-		}
-		nhset_unref(&f->nhsets, r->have);
+			want_unref(f, route_want(f, r));
+		route_extra_free(f, r);
+		nhset_unref(&f->nhsets, route_have(f, r));
 	}
-	htab_clear(&f->routes);
-	slab_clear(&f->route_slab);
+	routes_clear(&f->routes);
 }
 
 void fib_free(struct fib *f)

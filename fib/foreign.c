@@ -17,7 +17,7 @@ void foreign_init(struct foreign_table *t)
 	*t = (struct foreign_table){.slab = {.size = sizeof(struct foreign)}};
 }
 
-void foreign_clear(struct foreign_table *t, struct htab *nhsets)
+void foreign_clear(struct foreign_table *t, struct nhsets *nhsets)
 {
 	uint32_t pos = 0;
 
@@ -86,7 +86,7 @@ struct foreign *foreign_add(struct foreign_table *t, const struct prefix *p, uin
 	return r;
 }
 
-void foreign_remove(struct foreign_table *t, struct htab *nhsets, struct foreign *r)
+void foreign_remove(struct foreign_table *t, struct nhsets *nhsets, struct foreign *r)
 {
 	struct foreign *old = foreign_exact(t, &r->prefix), *head = old, **at = &head;
 
@@ -102,7 +102,7 @@ void foreign_remove(struct foreign_table *t, struct htab *nhsets, struct foreign
 	slab_put(&t->slab, r);
 }
 
-void foreign_change(struct htab *nhsets, struct foreign *r, struct nhset *to)
+void foreign_change(struct nhsets *nhsets, struct foreign *r, struct nhset *to)
 {
 	r->to->foreign--;
 	nhset_unref(nhsets, r->to);

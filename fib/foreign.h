@@ -30,14 +30,14 @@ struct foreign_table {
 };
 
 void foreign_init(struct foreign_table *t);
-void foreign_clear(struct foreign_table *t, struct htab *nhsets);
+void foreign_clear(struct foreign_table *t, struct nhsets *nhsets);
 
 /* Adds a route; takes over the caller's reference to `to`. */
 struct foreign *foreign_add(struct foreign_table *t, const struct prefix *p, uint32_t metric, uint8_t tos,
 			    struct nhset *to);
-void foreign_remove(struct foreign_table *t, struct htab *nhsets, struct foreign *r);
+void foreign_remove(struct foreign_table *t, struct nhsets *nhsets, struct foreign *r);
 /* Gives the route another set, taking over the caller's reference. */
-void foreign_change(struct htab *nhsets, struct foreign *r, struct nhset *to);
+void foreign_change(struct nhsets *nhsets, struct foreign *r, struct nhset *to);
 
 /* The list of exactly this prefix, or NULL. */
 struct foreign *foreign_exact(const struct foreign_table *t, const struct prefix *p);

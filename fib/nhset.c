@@ -35,7 +35,7 @@ static bool nhset_equals_draft(const void *item, const void *draft)
 	       memcmp(s->hop, d->hop, d->key.count * sizeof *d->hop) == 0;
 }
 
-struct nhset *nhset_get(struct htab *all, struct nhset_draft *d)
+struct nhset *nhset_get(struct nhsets *all, struct nhset_draft *d)
 {
 	size_t hops = d->key.count * sizeof *d->hop;
 	struct nhset *s;
@@ -45,15 +45,16 @@ struct nhset *nhset_get(struct htab *all, struct nhset_draft *d)
 		qsort(d->hop, d->key.count, sizeof *d->hop, nhop_cmp);
 	/* The draft begins with the key and the hops follow it without a gap. */
 	hash = (uint32_t)hash_bytes(d, sizeof d->key + hops);
-	s = htab_find(all, hash, nhset_equals_draft, d);
+	s = htab_find(&all->all, hash, nhset_equals_draft, d);
 	if (s)
 		return nhset_ref(s);
 	s = mem_calloc(1, sizeof *s + hops);
 	s->refs = 1;
+	s->number = number_give(&all->numbers, s);
 	s->hash = hash;
 	s->key = d->key;
 	memcpy(s->hop, d->hop, hops);
-	htab_insert(all, hash, s);
+	htab_insert(&all->all, hash, s);
 	return s;
 }
 
@@ -63,7 +64,7 @@ struct nhset *nhset_ref(struct nhset *s)
 	return s;
 }
 
-void nhset_unref(struct htab *all, struct nhset *s)
+void nhset_unref(struct nhsets *all, struct nhset *s)
 {
 	if (!s)
 		return;
@@ -71,17 +72,22 @@ void nhset_unref(struct htab *all, struct nhset *s)
 		abort(); /* dropped twice: what routes point at would be freed memory */
 	if (--s->refs > 0)
 		return;
-	htab_remove(all, s->hash, s);
+	htab_remove(&all->all, s->hash, s);
+	number_drop(&all->numbers, s->number);
+	pageset_free(&s->pages);
 	free(s);
 }
 
-void nhset_free_all(struct htab *all)
+void nhset_free_all(struct nhsets *all)
 {
 	uint32_t pos = 0;
 
-	for (struct nhset *s; (s = htab_next(all, &pos));)
+	for (struct nhset *s; (s = htab_next(&all->all, &pos));) {
+		pageset_free(&s->pages);
 		free(s);
-	htab_clear(all);
+	}
+	htab_clear(&all->all);
+	numbers_clear(&all->numbers);
 }
 
 static bool nhset_has(const struct nhset *s, const struct nhop *hop)
@@ -100,7 +106,7 @@ bool nhset_includes(const struct nhset *whole, const struct nhset *part)
 	return true;
 }
 
-struct nhset *nhset_without(struct htab *all, const struct nhset *whole, const struct nhset *part)
+struct nhset *nhset_without(struct nhsets *all, const struct nhset *whole, const struct nhset *part)
 {
 	struct nhset_draft d = {.key = whole->key};
 

@@ -49,11 +49,6 @@ static bool is_of_interest(const struct fib *f, const struct nlmsghdr *h, struct
 	}
 }
 
-static bool is_in_sync(const struct route *r)
-{
-	return r->have && r->want && r->want->to == r->have;
-}
-
 /* Would the kernel have joined these two IPv6 routes of one key into one multipath route? */
 static bool is_grown(const struct nhset *now, const struct nhset *before)
 {
@@ -128,12 +123,14 @@ static void foreign_learn(struct fib *f, const struct rtmsg_route *m, struct nhs
 
 void picture_evict(struct fib *f, struct route *r)
 {
+	const struct prefix p = route_prefix(r);
+
 	if (!r->want || !r->have || route_is_off(f, r))
 		return;
-	for (struct foreign *k = foreign_exact(&f->foreign, &r->prefix); k; k = k->next)
+	for (struct foreign *k = foreign_exact(&f->foreign, &p); k; k = k->next)
 		if (k->metric == r->metric && k->tos == 0 && k->to->key.table == f->conf.table &&
 		    k->to->key.protocol != RTPROT_KERNEL && !beside_is_felix(f, k))
-			write_surplus(f, &r->prefix, r->metric, nhset_ref(k->to));
+			write_surplus(f, &p, r->metric, nhset_ref(k->to));
 }
 
 static void foreign_added(struct fib *f, const struct change *c)
@@ -147,13 +144,13 @@ static void foreign_added(struct fib *f, const struct change *c)
 	if (!r)
 		return;
 	if (r->have && !c->replace) {
-		if (is_grown(c->to, r->have))
+		if (is_grown(c->to, route_have(f, r)))
 			kernel_resync_soon(f);
 		else
 			picture_evict(f, r);
 	}
 	if (r->have && c->replace) {
-		bool lost = is_in_sync(r);
+		bool lost = route_is_in_sync(f, r);
 		r->seen = f->resync.generation;
 		r->flags &= (uint16_t)~ROUTE_DUMPED;
 		route_set_have(f, r, NULL);
@@ -231,14 +228,15 @@ static void touch(struct fib *f, struct route *r, bool echo)
 static void ours_added(struct fib *f, const struct change *c)
 {
 	struct route *r = route_obtain(f, &c->m.prefix, c->m.metric);
-	bool lost = is_in_sync(r) && c->to != r->have && !c->echo;
+	struct nhset *have = route_have(f, r);
+	bool lost = route_is_in_sync(f, r) && c->to != have && !c->echo;
 
 	touch(f, r, c->echo);
 	if (c->replace)
 		foreign_replaced(f, &c->m);
-	else if (r->have && r->have != c->to && !is_grown(c->to, r->have))
+	else if (have && have != c->to && !is_grown(c->to, have))
 		kernel_resync_soon(f);
-	if (r->have != c->to)
+	if (have != c->to)
 		route_set_have(f, r, nhset_ref(c->to));
 	if (lost)
 		write_repair(f, r);
@@ -249,16 +247,17 @@ static void ours_added(struct fib *f, const struct change *c)
 static void ours_removed(struct fib *f, const struct change *c)
 {
 	struct route *r = route_find(f, &c->m.prefix, c->m.metric);
+	struct nhset *have = r ? route_have(f, r) : NULL;
 	bool lost;
 
-	if (!r || !r->have)
+	if (!have)
 		return;
-	lost = is_in_sync(r) && !c->echo;
+	lost = route_is_in_sync(f, r) && !c->echo;
 	touch(f, r, c->echo);
-	if (r->have == c->to)
+	if (have == c->to)
 		route_set_have(f, r, NULL);
-	else if (is_grown(r->have, c->to))
-		route_set_have(f, r, nhset_without(&f->nhsets, r->have, c->to));
+	else if (is_grown(have, c->to))
+		route_set_have(f, r, nhset_without(&f->nhsets, have, c->to));
 	else
 		kernel_resync_soon(f);
 	if (lost)
@@ -291,17 +290,18 @@ void picture_event(struct fib *f, const struct nlmsghdr *h)
 static void ours_dumped(struct fib *f, const struct rtmsg_route *m, struct nhset *to)
 {
 	struct route *r = route_obtain(f, &m->prefix, m->metric);
+	struct nhset *have = route_have(f, r);
 	bool lost;
 
 	if (r->seen == f->resync.generation) {
-		if ((r->flags & ROUTE_DUMPED) && r->have && r->have != to && !f->resync.interrupted)
+		if ((r->flags & ROUTE_DUMPED) && have && have != to && !f->resync.interrupted)
 			write_surplus(f, &m->prefix, m->metric, nhset_ref(to));
 		return;
 	}
-	lost = is_in_sync(r) && r->have != to && !(r->flags & ROUTE_FLIGHT);
+	lost = route_is_in_sync(f, r) && have != to && !(r->flags & ROUTE_FLIGHT);
 	r->seen = f->resync.generation;
 	r->flags |= ROUTE_DUMPED;
-	if (r->have != to)
+	if (have != to)
 		route_set_have(f, r, nhset_ref(to));
 	if (lost)
 		write_repair(f, r);
@@ -329,14 +329,14 @@ static void sweep_ours(struct fib *f)
 	struct strbuf lost = {0};
 	uint32_t pos = 0;
 
-	for (struct route *r; (r = htab_next(&f->routes, &pos));)
+	for (struct route *r; (r = routes_next(&f->routes, &pos));)
 		if (r->have && r->seen != f->resync.generation && !(r->flags & ROUTE_FLIGHT))
 			strbuf_add(&lost, &r, sizeof r);
 	for (size_t i = 0; i < lost.len / sizeof(struct route *); i++) {
 		struct route *r;
 		bool wanted;
 		memcpy(&r, lost.s + i * sizeof r, sizeof r);
-		wanted = is_in_sync(r);
+		wanted = route_is_in_sync(f, r);
 		route_set_have(f, r, NULL);
 		if (wanted)
 			write_repair(f, r);
@@ -377,9 +377,11 @@ void picture_sweep(struct fib *f)
 
 	sweep_ours(f);
 	sweep_foreign(f, NULL);
-	for (struct route *r; (r = htab_next(&f->routes, &pos));) {
+	for (struct route *r; (r = routes_next(&f->routes, &pos));) {
+		const struct route_extra *e = route_extra(f, r);
+
 		picture_evict(f, r);
-		if (!r->extra || !r->extra->error)
+		if (e && !e->error)
 			write_forgive(f, r);
 	}
 }
@@ -388,7 +390,7 @@ void picture_adopt(struct fib *f)
 {
 	uint32_t pos = 0;
 
-	for (struct route *r; (r = htab_next(&f->routes, &pos));)
+	for (struct route *r; (r = routes_next(&f->routes, &pos));)
 		if (r->have) {
 			r->flags |= ROUTE_ADOPTED;
 			route_count(f, r);
@@ -400,10 +402,10 @@ void picture_adopt(struct fib *f)
 /* All routes with this set went. It is not somebody's doing, so it is no repair. */
 static void drop_set(struct fib *f, struct nhset *s)
 {
-	struct route *r;
+	struct route_walk walk = {0};
 
 	nhset_ref(s);
-	while ((r = LIST_FIRST(&s->routes))) {
+	for (struct route *r; (r = route_next_of_set(f, s, &walk));) {
 		touch(f, r, false);
 		route_set_have(f, r, NULL);
 		route_check(f, r);
@@ -427,9 +429,9 @@ static void drop_by_link(struct fib *f, uint32_t ifindex, bool only_ipv4, bool g
 	struct strbuf dead = {0};
 	uint32_t pos = 0;
 
-	for (struct nhset *s; (s = htab_next(&f->nhsets, &pos));) {
+	for (struct nhset *s; (s = htab_next(&f->nhsets.all, &pos));) {
 		bool ipv4 = s->key.af == AF_INET;
-		if ((only_ipv4 && !ipv4) || (LIST_EMPTY(&s->routes) && !s->foreign) || !nhset_uses(s, ifindex))
+		if ((only_ipv4 && !ipv4) || (!s->own && !s->foreign) || !nhset_uses(s, ifindex))
 			continue;
 		if ((ipv4 && gone) || !is_alive(f, s, ifindex))
 			strbuf_add(&dead, &s, sizeof s);
@@ -461,7 +463,7 @@ bool picture_has_source(const struct fib *f, const struct addr *a)
 {
 	uint32_t pos = 0;
 
-	for (const struct nhset *s; (s = htab_next(&f->nhsets, &pos));)
+	for (const struct nhset *s; (s = htab_next(&f->nhsets.all, &pos));)
 		if (s->foreign && addr_equal(&s->key.source, a))
 			return true;
 	return false;

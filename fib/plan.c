@@ -20,7 +20,8 @@ const char *fib_deed_name(enum fib_deed d)
 
 static const struct foreign *stands_there(const struct fib *f, const struct route *r)
 {
-	const struct foreign *k = foreign_exact(&f->foreign, &r->prefix);
+	const struct prefix p = route_prefix(r);
+	const struct foreign *k = foreign_exact(&f->foreign, &p);
 
 	while (k && (k->metric != r->metric || k->tos || k->to->key.table != f->conf.table))
 		k = k->next;
@@ -42,38 +43,42 @@ static void plan_removal(const struct fib *f, const struct nhset *s, struct fib_
 /* It is wanted, but leads nowhere yet. What is there stays until the start is complete. */
 static bool plan_unresolved(const struct fib *f, const struct route *r, struct fib_plan *p)
 {
-	p->prefix = r->prefix;
-	p->deed = r->have && f->synced[family_of_af(p->prefix.addr.af)] ? FIB_DEED_REMOVE : FIB_DEED_WAIT;
-	want_explain(f, r->want, p->why, sizeof p->why);
-	show_want(r->want, r->metric, p->now, sizeof p->now);
-	if (r->have)
-		show_nhset(f, r->have, r->metric, p->before, sizeof p->before);
+	const struct want *w = route_want(f, r);
+	const struct nhset *have = route_have(f, r);
+
+	p->prefix = route_prefix(r);
+	p->deed = have && f->synced[route_family(r)] ? FIB_DEED_REMOVE : FIB_DEED_WAIT;
+	want_explain(f, w, p->why, sizeof p->why);
+	show_want(w, r->metric, p->now, sizeof p->now);
+	if (have)
+		show_nhset(f, have, r->metric, p->before, sizeof p->before);
 	return true;
 }
 
 /* An intent that the kernel does not have as it is. */
 static bool plan_route(const struct fib *f, const struct route *r, struct fib_plan *p)
 {
-	const struct nhset *to = r->want ? r->want->to : NULL;
+	const struct want *w = route_want(f, r);
+	const struct nhset *to = w ? w->to : NULL, *have = route_have(f, r);
 	const struct foreign *there = stands_there(f, r);
 
-	if (r->want && beside_leaves(f, r->class))
+	if (w && beside_leaves(f, w->class))
 		return false;
-	if (r->want && !to)
+	if (w && !to)
 		return plan_unresolved(f, r, p);
-	if (to == r->have)
+	if (to == have)
 		return false;
 	if (there && (there->to->key.protocol == RTPROT_KERNEL || beside_is_felix(f, there)))
 		return false;
-	p->prefix = r->prefix;
+	p->prefix = route_prefix(r);
 	if (to)
-		p->deed = r->have || there ? FIB_DEED_REPLACE : FIB_DEED_ADD;
+		p->deed = have || there ? FIB_DEED_REPLACE : FIB_DEED_ADD;
 	else
-		plan_removal(f, r->have, p);
+		plan_removal(f, have, p);
 	if (to)
 		show_nhset(f, to, r->metric, p->now, sizeof p->now);
-	if (r->have || there)
-		show_nhset(f, r->have ? r->have : there->to, r->metric, p->before, sizeof p->before);
+	if (have || there)
+		show_nhset(f, have ? have : there->to, r->metric, p->before, sizeof p->before);
 	return true;
 }
 
@@ -84,7 +89,7 @@ static bool plan_foreign(const struct fib *f, unsigned owners, const struct fore
 
 	if (k->tos || k->to->key.table != f->conf.table || !owners_made(f, owners, &k->to->key, k->to->hop))
 		return false;
-	if (r && r->want && r->want->to)
+	if (r && route_to(f, r))
 		return false;
 	p->prefix = k->prefix;
 	plan_removal(f, k->to, p);
@@ -95,7 +100,7 @@ static bool plan_foreign(const struct fib *f, unsigned owners, const struct fore
 bool fib_plan_next(const struct fib *f, unsigned owners, struct fib_plan_walk *w, struct fib_plan *p)
 {
 	*p = (struct fib_plan){.deed = FIB_DEED_ADD};
-	for (struct route *r; !w->routes_done && (r = htab_next(&f->routes, &w->pos));)
+	for (struct route *r; !w->routes_done && (r = routes_next(&f->routes, &w->pos));)
 		if (plan_route(f, r, p))
 			return true;
 	if (!w->routes_done) {

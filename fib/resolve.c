@@ -101,7 +101,8 @@ static bool find_workload(struct fib *f, const struct nexthop *h, struct outcome
 {
 	struct prefix p = prefix_make(&h->key.gateway, addr_bits(h->key.gateway.af));
 	const struct route *r = f->conf.workload_routes ? route_of_class(f, &p, FIB_WORKLOAD) : NULL;
-	const struct nexthop *dev = r && r->want->count ? r->want->member[0].nexthop : NULL;
+	const struct want *w = r ? route_want(f, r) : NULL;
+	const struct nexthop *dev = w && w->count ? w->member[0].nexthop : NULL;
 	struct nhop hop = {.gateway = h->key.gateway, .onlink = f->conf.onlink};
 
 	if (!dev)
@@ -295,22 +296,24 @@ static struct nhset *want_collect(struct fib *f, const struct want *w)
 static void want_update(struct fib *f, struct want *w)
 {
 	struct nhset *to = want_collect(f, w), *old = w->to;
-	struct route *r;
+	struct route_walk walk = {0};
 
 	w->to = to;
 	nhset_unref(&f->nhsets, old);
 	if (to == old)
 		return;
-	LIST_FOREACH(r, &w->routes, want_link)
-	{
+	for (struct route *r; (r = route_next_of_want(f, w, &walk));) {
+		const struct prefix p = route_prefix(r);
+
 		route_changed(f, r);
-		if (r->class == FIB_WORKLOAD)
-			resolve_route_changed(f, &r->prefix);
+		if (w->class == FIB_WORKLOAD)
+			resolve_route_changed(f, &p);
 	}
 }
 
 struct want_key {
-	uint8_t af, type;
+	uint8_t af, type, class;
+	uint32_t metric;
 	unsigned count;
 	const struct neigh *neigh;
 	struct nexthop *const *nexthops;
@@ -321,7 +324,8 @@ static bool want_eq(const void *item, const void *key)
 	const struct want *w = item;
 	const struct want_key *k = key;
 
-	if (w->af != k->af || w->type != k->type || w->count != k->count || w->neigh != k->neigh)
+	if (w->af != k->af || w->type != k->type || w->class != k->class || w->metric != k->metric ||
+	    w->count != k->count || w->neigh != k->neigh)
 		return false;
 	for (unsigned i = 0; i < k->count; i++)
 		if (w->member[i].nexthop != k->nexthops[i])
@@ -332,9 +336,9 @@ static bool want_eq(const void *item, const void *key)
 static uint32_t want_hash(const struct want_key *k)
 {
 	uint64_t h = hash_bytes(k->nexthops, k->count * sizeof(struct nexthop *));
-	uintptr_t neigh = (uintptr_t)k->neigh;
+	uint64_t rest[] = {(uintptr_t)k->neigh, (uint64_t)k->metric << 32 | k->class << 16 | k->af << 8 | k->type};
 
-	return (uint32_t)(h ^ hash_bytes(&neigh, sizeof neigh)) ^ k->type ^ (uint32_t)k->af << 8;
+	return (uint32_t)(h ^ hash_bytes(rest, sizeof rest));
 }
 
 static struct want *want_new(struct fib *f, const struct want_key *k, uint32_t hash)
@@ -344,8 +348,10 @@ static struct want *want_new(struct fib *f, const struct want_key *k, uint32_t h
 	w->hash = hash;
 	w->af = k->af;
 	w->type = k->type;
+	w->class = k->class;
+	w->metric = k->metric;
 	w->count = (uint16_t)k->count;
-	LIST_INIT(&w->routes);
+	w->number = number_give(&f->resolver.want_numbers, w);
 	for (unsigned i = 0; i < k->count; i++) {
 		w->member[i] = (struct want_member){.nexthop = k->nexthops[i], .want = w};
 		k->nexthops[i]->refs++;
@@ -396,7 +402,12 @@ struct want *want_get(struct fib *f, const struct fib_route *r)
 {
 	unsigned count = r->type == FIB_BLACKHOLE ? 0 : r->hop_count > NHSET_MAX ? NHSET_MAX : r->hop_count;
 	struct nexthop *nexthops[NHSET_MAX];
-	struct want_key k = {r->prefix.addr.af, (uint8_t)r->type, count, NULL, nexthops};
+	struct want_key k = {.af = r->prefix.addr.af,
+			     .type = (uint8_t)r->type,
+			     .class = (uint8_t)r->class,
+			     .metric = r->metric,
+			     .count = count,
+			     .nexthops = nexthops};
 	struct want *w;
 	uint32_t hash;
 
@@ -436,6 +447,8 @@ void want_unref(struct fib *f, struct want *w)
 	if (w->neigh)
 		neigh_put(f, w->neigh);
 	nhset_unref(&f->nhsets, w->to);
+	number_drop(&f->resolver.want_numbers, w->number);
+	pageset_free(&w->pages);
 	free(w);
 }
 
@@ -667,5 +680,6 @@ void resolver_free(struct fib *f)
 	}
 	htab_clear(&f->resolver.nexthops);
 	htab_clear(&f->resolver.wants);
+	numbers_clear(&f->resolver.want_numbers);
 	gateways_clear(&f->resolver.gateways);
 }

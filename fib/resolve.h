@@ -1,9 +1,9 @@
 /* Where wanted routes lead.
  *
- * A want is the list of hops of an intent, interned: routes with equal hops share it, and it keeps the nhset it leads
- * to at present. A next hop is one of those hops, shared by wants and watchers: an interface by name (FIB_DEV), a
- * link-local gateway on a named interface, or an address that is looked up in the foreign routes. The kernel fixes
- * gateway and interface of a route when it is added, so one look-up is all the recursion there is.
+ * A want is an intent without its prefix, interned: routes of one class with equal metrics and hops share it, and it
+ * keeps the nhset it leads to at present. A next hop is one of those hops, shared by wants and watchers: an interface
+ * by name (FIB_DEV), a link-local gateway on a named interface, or an address that is looked up in the foreign routes.
+ * The kernel fixes gateway and interface of a route when it is added, so one look-up is all the recursion there is.
  *
  * When a link, an address or a foreign route changes, the next hops it may concern are queued, and at the end of the
  * turn they, their wants and the routes of these are looked at again, in this order, each only if the one before
@@ -18,6 +18,8 @@
 
 #include "daemon/base/addr.h"
 #include "daemon/base/hash.h"
+#include "daemon/base/pageset.h"
+#include "daemon/base/pool.h"
 #include "fib/fib.h"
 #include "fib/gateways.h"
 #include "fib/nhset.h"
@@ -82,11 +84,13 @@ struct neigh;
 
 struct want {
 	uint32_t refs, hash;
-	uint8_t af, type;
+	uint32_t number; /* by which routes refer to it */
+	uint8_t af, type, class;
 	uint16_t count;
-	LIST_HEAD(want_routes, route) routes; /* whose winner it is */
-	struct nhset *to;		      /* NULL: does not resolve */
-	struct neigh *neigh;		      /* the permanent neighbour that goes with it, or NULL */
+	uint32_t metric;      /* as asked for: the kernel's may be another one */
+	struct pageset pages; /* where the routes are whose winner it is: see route_next_of_want() */
+	struct nhset *to;     /* NULL: does not resolve */
+	struct neigh *neigh;  /* the permanent neighbour that goes with it, or NULL */
 	struct want_member member[];
 };
 
@@ -96,6 +100,7 @@ TAILQ_HEAD(nexthop_list, nexthop);
 
 struct resolver {
 	struct htab nexthops, wants;
+	struct numbers want_numbers;
 	struct nexthop_list all, queue;
 	struct prefix changes[RESOLVER_CHANGES]; /* foreign prefixes that changed in this turn */
 	unsigned change_count;			 /* above RESOLVER_CHANGES: too many to remember */
@@ -107,7 +112,7 @@ struct fib;
 void resolver_init(struct fib *f);
 void resolver_free(struct fib *f);
 
-/* The want of these hops, with a new reference. */
+/* The want of this intent, with a new reference. */
 struct want *want_get(struct fib *f, const struct fib_route *r);
 struct want *want_ref(struct want *w);
 void want_unref(struct fib *f, struct want *w);

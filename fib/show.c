@@ -80,22 +80,24 @@ void problem_clear(struct fib *f, const char *key)
 /* A route that others keep undoing waits until it is put back, so those that wait are all. */
 static void show_fights(const struct fib *f, struct strbuf *out)
 {
-	const struct route *first = NULL;
+	const struct route_extra *first = NULL;
 	char prefix[PREFIX_STRLEN];
 	unsigned count = 0;
+	struct prefix p;
 
 	for (uint32_t i = 0; i < f->backoffs.count; i++) {
-		const struct route *r = f->backoffs.heap[i]->owner;
-		if (r->extra->error || !r->extra->fights)
+		const struct route_extra *e = f->backoffs.heap[i]->owner;
+		if (e->error || !e->fights)
 			continue;
-		first = first ? first : r;
+		first = first ? first : e;
 		count++;
 	}
-	if (count)
-		strbuf_printf(
-		    out,
-		    "others keep removing or changing %u of our routes, %s (%u times) for one: `ip monitor route`\n",
-		    count, prefix_format(&first->prefix, prefix), first->extra->fights);
+	if (!count)
+		return;
+	p = route_prefix(first->route);
+	strbuf_printf(out,
+		      "others keep removing or changing %u of our routes, %s (%u times) for one: `ip monitor route`\n",
+		      count, prefix_format(&p, prefix), first->fights);
 }
 
 void fib_problems(const struct fib *f, struct strbuf *out)
@@ -199,7 +201,7 @@ void show_want(const struct want *w, uint32_t metric, char *out, size_t size)
 static void view_route_text(const struct fib *f, const struct route *r, const struct want *w, struct fib_view *v)
 {
 	struct text t = {v->route, sizeof v->route};
-	const struct nhset *s = w ? w->to : r->have;
+	const struct nhset *s = w ? w->to : route_have(f, r);
 
 	v->route[0] = '\0';
 	if (s)
@@ -208,9 +210,9 @@ static void view_route_text(const struct fib *f, const struct route *r, const st
 		say_want(&t, w, r->metric);
 }
 
-static enum fib_state failure(const struct route *r, struct fib_view *v)
+static enum fib_state failure(const struct fib *f, const struct route *r, struct fib_view *v)
 {
-	const struct route_extra *e = r->extra;
+	const struct route_extra *e = route_extra(f, r);
 
 	if (e && e->error) {
 		snprintf(v->reason, sizeof v->reason, "the kernel refused: %s%s%s: will be retried", strerror(e->error),
@@ -240,7 +242,9 @@ static void explain_lost(const struct want *w, struct fib_view *v)
 
 static bool is_felix_there(const struct fib *f, const struct route *r)
 {
-	for (const struct foreign *k = foreign_exact(&f->foreign, &r->prefix); k; k = k->next)
+	const struct prefix p = route_prefix(r);
+
+	for (const struct foreign *k = foreign_exact(&f->foreign, &p); k; k = k->next)
 		if (k->metric == r->metric && !k->tos && k->to->key.table == f->conf.table && beside_is_felix(f, k))
 			return true;
 	return false;
@@ -248,6 +252,7 @@ static bool is_felix_there(const struct fib *f, const struct route *r)
 
 static enum fib_state winner_state(const struct fib *f, const struct route *r, struct fib_view *v)
 {
+	const struct want *w = route_want(f, r);
 	struct nhset *to = NULL;
 
 	if (route_is_off(f, r)) {
@@ -255,8 +260,8 @@ static enum fib_state winner_state(const struct fib *f, const struct route *r, s
 			 f->conf.programming ? "left to Felix: kernel.workload_routes is false" : "programming is off");
 		return FIB_OFF;
 	}
-	if (!r->want->to) {
-		want_explain(f, r->want, v->reason, sizeof v->reason);
+	if (!w->to) {
+		want_explain(f, w, v->reason, sizeof v->reason);
 		return FIB_UNRESOLVED;
 	}
 	if (is_felix_there(f, r)) {
@@ -270,35 +275,37 @@ static enum fib_state winner_state(const struct fib *f, const struct route *r, s
 			 "a route to a connected network, or one that next hops resolve through, stands here");
 		return FIB_SHADOWED;
 	case VERDICT_WRITE:
-		return failure(r, v);
+		return failure(f, r, v);
 	default:
-		explain_lost(r->want, v);
+		explain_lost(w, v);
 		return FIB_INSTALLED;
 	}
 }
 
 static void view_begin(const struct route *r, uint8_t class, struct fib_view *v)
 {
-	*v = (struct fib_view){.prefix = r->prefix, .metric = r->metric, .class = (enum fib_class) class};
+	*v = (struct fib_view){.prefix = route_prefix(r), .metric = r->metric, .class = (enum fib_class) class};
 }
 
 /* The n-th view of a route: the winner, the others, and if nobody wants it what the kernel has. False past the last. */
 static bool view(const struct fib *f, const struct route *r, unsigned n, struct fib_view *v)
 {
-	const struct intent *i = r->extra ? r->extra->others : NULL;
+	const struct route_extra *e = route_extra(f, r);
+	const struct intent *i = e ? e->others : NULL;
+	const struct want *w = route_want(f, r);
 
-	if (n == 0 && r->want) {
-		view_begin(r, r->class, v);
+	if (n == 0 && w) {
+		view_begin(r, w->class, v);
 		v->state = winner_state(f, r, v);
-		view_route_text(f, r, r->want, v);
+		view_route_text(f, r, w, v);
 		return true;
 	}
 	if (n == 0 && r->have) {
 		view_begin(r, 0, v);
 		v->state = FIB_STALE;
 		snprintf(v->reason, sizeof v->reason, "%s",
-			 f->synced[family_of_af(r->prefix.addr.af)] ? "nobody wants it: about to be removed"
-								    : "nobody wanted it yet: kept until all is known");
+			 f->synced[route_family(r)] ? "nobody wants it: about to be removed"
+						    : "nobody wanted it yet: kept until all is known");
 		view_route_text(f, r, NULL, v);
 		return true;
 	}
@@ -308,30 +315,36 @@ static bool view(const struct fib *f, const struct route *r, unsigned n, struct 
 	}
 	if (!i || n == 0)
 		return false;
-	view_begin(r, i->class, v);
+	view_begin(r, i->want->class, v);
 	v->state = FIB_SHADOWED;
-	snprintf(v->reason, sizeof v->reason, "a %s route has this prefix and metric", class_names[r->class]);
+	snprintf(v->reason, sizeof v->reason, "a %s route has this prefix and metric", w ? class_names[w->class] : "");
 	view_route_text(f, r, i->want, v);
 	return true;
 }
 
-/* *pos is the place in the table and the number of the view, 32 bits each. */
+/* *pos is the place in the table of the route before, and the number of the view of the next, 32 bits each. */
 bool fib_next(const struct fib *f, uint64_t *pos, struct fib_view *v)
 {
 	for (;;) {
 		uint32_t at = (uint32_t)(*pos >> 32), after = at;
 		unsigned n = (uint32_t)*pos;
-		const struct route *r = htab_next(&f->routes, &after);
+		const struct route *r = routes_next(&f->routes, &after);
 
 		if (!r)
 			return false;
 		if (view(f, r, n, v)) {
-			/* htab_next() skips empty slots: stay at the one it found. */
-			*pos = (uint64_t)(after - 1) << 32 | (n + 1);
+			*pos = (uint64_t)at << 32 | (n + 1);
 			return true;
 		}
 		*pos = (uint64_t)after << 32;
 	}
+}
+
+static bool covers(const struct route *r, const struct addr *a)
+{
+	const struct prefix p = route_prefix(r);
+
+	return prefix_contains(&p, a);
 }
 
 void fib_explain(const struct fib *f, const struct addr *a, void (*cb)(void *arg, const struct fib_view *v), void *arg)
@@ -340,13 +353,13 @@ void fib_explain(const struct fib *f, const struct addr *a, void (*cb)(void *arg
 	int longest = -1;
 	struct fib_view v;
 
-	for (const struct route *r; (r = htab_next(&f->routes, &pos));)
-		if (r->prefix.len > longest && (r->want || r->have) && prefix_contains(&r->prefix, a))
-			longest = r->prefix.len;
+	for (const struct route *r; (r = routes_next(&f->routes, &pos));)
+		if (r->key[0] > longest && (r->want || r->have) && covers(r, a))
+			longest = r->key[0];
 	for (int stale = 0; stale < 2 && longest >= 0; stale++) {
 		pos = 0;
-		for (const struct route *r; (r = htab_next(&f->routes, &pos));) {
-			if (r->prefix.len != longest || !prefix_contains(&r->prefix, a) || (r->want == NULL) != stale)
+		for (const struct route *r; (r = routes_next(&f->routes, &pos));) {
+			if (r->key[0] != longest || (r->want == 0) != stale || !covers(r, a))
 				continue;
 			for (unsigned n = 0; view(f, r, n, &v); n++)
 				cb(arg, &v);

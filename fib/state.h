@@ -1,6 +1,7 @@
 /* What the parts of the fib share: the struct fib itself and the routes in it. Private to fib/ (and to its tests).
  *
  *   fib.c      intents: who wants what; the winner per (prefix, metric)
+ *   route.c    the table of routes: what is wanted and what is there, by (prefix, metric)
  *   resolve.c  what is wanted, interned, and where it leads: next hops through foreign routes, interfaces by name
  *   kernel.c   what the kernel has: start, events, resync
  *   write.c    the difference: batches, answers, retries
@@ -30,58 +31,8 @@
 #include "fib/nhset.h"
 #include "fib/reach.h"
 #include "fib/resolve.h"
+#include "fib/route.h"
 #include "fib/tunnel.h"
-
-enum {
-	ROUTE_DIRTY = 1 << 0,	/* in one of the two queues */
-	ROUTE_FLIGHT = 1 << 1,	/* a request is on its way: never freed, never sent twice */
-	ROUTE_ECHO = 1 << 2,	/* the event of that request came: have is right as it is */
-	ROUTE_ADOPTED = 1 << 3, /* was in the kernel at start and was not written since */
-	ROUTE_LOST = 1 << 4,	/* somebody else took our route away; the next write is a repair */
-	ROUTE_DUMPED = 1 << 5,	/* what we have is what the dump said last, not an event */
-	/* What it is counted as in fib_stats: route_count() keeps these. */
-	ROUTE_IS_STALE = 1 << 8,
-	ROUTE_IS_UNRESOLVED = 1 << 9,
-	ROUTE_IS_FAILED = 1 << 10,
-	ROUTE_IS_INSTALLED = 1 << 11,
-	ROUTE_IS_ADOPTED = 1 << 12,
-};
-#define ROUTE_COUNTS (ROUTE_IS_STALE | ROUTE_IS_UNRESOLVED | ROUTE_IS_FAILED | ROUTE_IS_INSTALLED | ROUTE_IS_ADOPTED)
-
-/* An intent that is not the winner of its route. */
-struct intent {
-	uint8_t class;
-	uint32_t asked;
-	struct want *want;
-	struct intent *next;
-};
-
-/* What few routes need. */
-struct route_extra {
-	struct intent *others; /* best first */
-	struct backoff wait;
-	int error;	 /* of the last write, 0 if it went well */
-	char *text;	 /* what the kernel said about it */
-	uint32_t fights; /* times of late that somebody undid what we wrote */
-	uint64_t fought; /* when that was last */
-};
-
-/* One (prefix, metric): the intent that wins, and what the kernel has of ours there. */
-struct route {
-	struct prefix prefix;
-	uint8_t class; /* of the winner */
-	uint8_t seen;  /* the resync that saw it last */
-	uint16_t flags;
-	uint32_t metric;   /* in the kernel */
-	uint32_t asked;	   /* the metric the winner's intent says */
-	struct want *want; /* of the winner; NULL: nobody wants it */
-	LIST_ENTRY(route) want_link;
-	struct nhset *have; /* NULL: not in the kernel */
-	LIST_ENTRY(route) have_link;
-	STAILQ_ENTRY(route) dirty_link;
-	struct route_extra *extra;
-};
-STAILQ_HEAD(route_queue, route);
 
 /* A route of ours that must go and is not at the place where its route says: a duplicate, or left in another table. */
 struct surplus {
@@ -125,7 +76,7 @@ struct fib {
 	struct netlink *netlink;
 	struct resync resync;
 	struct links links;
-	struct htab nhsets;
+	struct nhsets nhsets;
 	struct foreign_table foreign;
 	struct reaches reaches;
 	struct resolver resolver;
@@ -133,8 +84,7 @@ struct fib {
 	struct tunnels tunnels;
 	struct addr own[FAM_COUNT]; /* see own.c */
 
-	struct htab routes;
-	struct slab route_slab;
+	struct routes routes;
 	struct route_queue dirty, doomed; /* to be compared; to be deleted once nothing is to be added */
 	struct surplus_queue surplus;
 	struct slab sent_slab;
@@ -149,21 +99,12 @@ struct fib {
 
 /* ---- routes (fib.c) ---- */
 
-struct route *route_find(const struct fib *f, const struct prefix *p, uint32_t metric);
 /* The route that this class's intent for the prefix is the winner of, or NULL. */
 struct route *route_of_class(const struct fib *f, const struct prefix *p, uint8_t class);
-struct route *route_obtain(struct fib *f, const struct prefix *p, uint32_t metric);
-/* Frees it if nothing needs it any more. */
-void route_release(struct fib *f, struct route *r);
-struct route_extra *route_extra(struct route *r);
-/* What it is may have changed: keeps the counts right, so that nobody has to walk a large table for them. */
-void route_count(struct fib *f, struct route *r);
 /* What we know of the kernel changed: compare again, but do not cut a wait short. */
 void route_check(struct fib *f, struct route *r);
 /* What is wanted changed: compare again, at once. */
 void route_changed(struct fib *f, struct route *r);
-/* Notes what the kernel has; takes over the reference to the set (NULL: nothing). */
-void route_set_have(struct fib *f, struct route *r, struct nhset *have);
 
 /* What is to be done about a route. */
 enum verdict {

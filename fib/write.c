@@ -57,7 +57,7 @@ static void fights_forget(struct route_extra *e, uint64_t now)
 
 void write_forgive(struct fib *f, struct route *r)
 {
-	struct route_extra *e = r->extra;
+	struct route_extra *e = route_extra(f, r);
 
 	if (!e)
 		return;
@@ -71,8 +71,7 @@ void write_forgive(struct fib *f, struct route *r)
 	fights_forget(e, mono_now());
 	if (e->others || e->fights || backoff_is_waiting(&e->wait))
 		return;
-	free(e);
-	r->extra = NULL;
+	route_extra_free(f, r);
 }
 
 /* Without privilege every route fails: one message that says what to do. */
@@ -90,7 +89,7 @@ static void note_privilege(struct fib *f, int error)
  * multipath (IPv4 alone can lack it) routes go on with one hop each. */
 static void note_missing(struct fib *f, const struct route *r, int error, const char *text)
 {
-	bool ipv6 = r->prefix.addr.af == AF_INET6;
+	bool ipv6 = route_family(r) == FAM_IPV6;
 
 	if (ipv6 && (error == EOPNOTSUPP || error == EAFNOSUPPORT))
 		problem_set(f, "ipv6",
@@ -111,7 +110,8 @@ static void note_missing(struct fib *f, const struct route *r, int error, const 
 
 void write_failed(struct fib *f, struct route *r, bool removal, int error, const char *text)
 {
-	struct route_extra *e = route_extra(r);
+	struct route_extra *e = route_extra_make(f, r);
+	const struct prefix p = route_prefix(r);
 	char prefix[PREFIX_STRLEN];
 	uint32_t suppressed = 0;
 
@@ -125,18 +125,19 @@ void write_failed(struct fib *f, struct route *r, bool removal, int error, const
 	backoff_wait(&f->backoffs, &e->wait);
 	if (log_allowed(&f->refusals, 10, 10 * MONO_SEC, &suppressed))
 		log_warn("fib", "%s %s metric %u: the kernel refused: %s%s%s; will be retried (%u more such)",
-			 removal ? "removing" : "writing", prefix_format(&r->prefix, prefix), r->metric,
-			 strerror(error), e->text ? ": " : "", e->text ? e->text : "", suppressed);
+			 removal ? "removing" : "writing", prefix_format(&p, prefix), r->metric, strerror(error),
+			 e->text ? ": " : "", e->text ? e->text : "", suppressed);
 }
 
 static void on_wait_over(void *arg, void *owner)
 {
-	route_check(arg, owner);
+	route_check(arg, ((struct route_extra *)owner)->route);
 }
 
 /* Why somebody does so is not known here, but who looks for it should not have to guess that it happens. */
-static void tell_fight(struct fib *f, const struct route *r)
+static void tell_fight(struct fib *f, const struct route *r, uint32_t fights)
 {
+	const struct prefix p = route_prefix(r);
 	char prefix[PREFIX_STRLEN];
 	uint32_t suppressed = 0;
 
@@ -146,12 +147,12 @@ static void tell_fight(struct fib *f, const struct route *r)
 		    "%s metric %u: others have removed or changed our route %u times: it is put back more and more "
 		    "slowly; `ip monitor route` shows when, a network manager or another routing daemon may be told "
 		    "to leave protocol %u alone (%u more such)",
-		    prefix_format(&r->prefix, prefix), r->metric, r->extra->fights, f->conf.protocol, suppressed);
+		    prefix_format(&p, prefix), r->metric, fights, f->conf.protocol, suppressed);
 }
 
 void write_repair(struct fib *f, struct route *r)
 {
-	struct route_extra *e = route_extra(r);
+	struct route_extra *e = route_extra_make(f, r);
 	uint64_t now = mono_now();
 
 	r->flags |= ROUTE_LOST;
@@ -162,7 +163,7 @@ void write_repair(struct fib *f, struct route *r)
 	e->fought = now;
 	if (e->fights > FIGHT_PATIENCE && !backoff_is_waiting(&e->wait) && !(r->flags & ROUTE_DIRTY)) {
 		backoff_wait(&f->backoffs, &e->wait);
-		tell_fight(f, r);
+		tell_fight(f, r, e->fights);
 	}
 	route_check(f, r);
 }
@@ -172,9 +173,9 @@ void write_repair(struct fib *f, struct route *r)
 static void send_route(struct fib *f, struct route *r, struct nhset *to)
 {
 	struct sent *s = sent_new(f, r, to);
+	const struct prefix p = route_prefix(r);
 
-	rtmsg_put_route(netlink_begin(f->netlink, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, s), &r->prefix, r->metric,
-			to);
+	rtmsg_put_route(netlink_begin(f->netlink, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, s), &p, r->metric, to);
 	if (!netlink_end(f->netlink)) {
 		sent_free(f, s);
 		write_failed(f, r, false, EMSGSIZE, "");
@@ -189,8 +190,10 @@ static void send_route(struct fib *f, struct route *r, struct nhset *to)
 
 static void send_removal(struct fib *f, struct route *r)
 {
-	rtmsg_put_route_removal(netlink_begin(f->netlink, RTM_DELROUTE, 0, sent_new(f, r, NULL)), &r->prefix, r->metric,
-				r->have, false);
+	const struct prefix p = route_prefix(r);
+
+	rtmsg_put_route_removal(netlink_begin(f->netlink, RTM_DELROUTE, 0, sent_new(f, r, NULL)), &p, r->metric,
+				route_have(f, r), false);
 	netlink_end(f->netlink);
 	f->stats.deletes++;
 	r->flags = (uint16_t)((r->flags & ~(ROUTE_ECHO | ROUTE_LOST)) | ROUTE_FLIGHT);
@@ -221,14 +224,13 @@ void write_surplus(struct fib *f, const struct prefix *p, uint32_t metric, struc
 /* The next route to be compared; those to be deleted are put back until nothing is left to be added. */
 static void write_dirty(struct fib *f)
 {
-	struct route *r = STAILQ_FIRST(&f->dirty);
+	struct route *r = route_queue_take(&f->routes, &f->dirty);
 	enum verdict v;
 	struct nhset *to;
 
-	STAILQ_REMOVE_HEAD(&f->dirty, dirty_link);
 	v = r->flags & ROUTE_FLIGHT ? VERDICT_NONE : route_judge(f, r, &to);
 	if (v == VERDICT_REMOVE) {
-		STAILQ_INSERT_TAIL(&f->doomed, r, dirty_link);
+		route_queue_put(&f->routes, &f->doomed, r);
 		return;
 	}
 	r->flags &= (uint16_t)~ROUTE_DIRTY;
@@ -244,10 +246,9 @@ static void write_dirty(struct fib *f)
 
 static void write_doomed(struct fib *f)
 {
-	struct route *r = STAILQ_FIRST(&f->doomed);
+	struct route *r = route_queue_take(&f->routes, &f->doomed);
 	struct nhset *to;
 
-	STAILQ_REMOVE_HEAD(&f->doomed, dirty_link);
 	r->flags &= (uint16_t)~ROUTE_DIRTY;
 	if (!(r->flags & ROUTE_FLIGHT) && route_judge(f, r, &to) == VERDICT_REMOVE)
 		send_removal(f, r);
@@ -258,11 +259,11 @@ static void write_doomed(struct fib *f)
 /* One step; false if there is nothing to do. */
 static bool write_next(struct fib *f)
 {
-	if (!STAILQ_EMPTY(&f->dirty))
+	if (!route_queue_is_empty(&f->dirty))
 		write_dirty(f);
 	else if (neigh_write(f))
 		return true;
-	else if (!STAILQ_EMPTY(&f->doomed))
+	else if (!route_queue_is_empty(&f->doomed))
 		write_doomed(f);
 	else if (!STAILQ_EMPTY(&f->surplus) && f->conf.programming && f->synced[FAM_IPV4] && f->synced[FAM_IPV6])
 		send_surplus(f);
@@ -278,7 +279,7 @@ static bool on_write_work(void *arg, uint64_t deadline)
 
 	/* What is sent must fit what links and routes are now. */
 	resolve_run(f);
-	if (f->routes.count + f->foreign.count > LARGE)
+	if (routes_count(&f->routes) + f->foreign.count > LARGE)
 		netlink_use_thread(f->netlink);
 	for (unsigned n = 1; left && netlink_has_room(f->netlink); n++) {
 		left = write_next(f);
@@ -310,13 +311,13 @@ static void route_done(struct fib *f, struct route *r, const struct sent *s, int
 		if (!(r->flags & ROUTE_ECHO))
 			route_set_have(f, r, s->to ? nhset_ref(s->to) : NULL);
 		problem_clear(f, "privilege");
-		if (r->prefix.addr.af == AF_INET6)
+		if (route_family(r) == FAM_IPV6)
 			problem_clear(f, "ipv6");
 		write_forgive(f, r);
 	}
 	r->flags &= (uint16_t)~ROUTE_ECHO;
 	/* The kernel tells the route otherwise than we wrote it: to write it again and again at once would not help. */
-	if (!error && !removal && r->want && r->want->to == s->to && r->have != s->to && !(r->flags & ROUTE_LOST))
+	if (!error && !removal && route_to(f, r) == s->to && route_have(f, r) != s->to && !(r->flags & ROUTE_LOST))
 		write_repair(f, r);
 	else
 		route_check(f, r);
@@ -338,7 +339,7 @@ void write_room(void *arg)
 {
 	struct fib *f = arg;
 
-	if (!STAILQ_EMPTY(&f->dirty) || !STAILQ_EMPTY(&f->doomed) || !STAILQ_EMPTY(&f->surplus) ||
+	if (!route_queue_is_empty(&f->dirty) || !route_queue_is_empty(&f->doomed) || !STAILQ_EMPTY(&f->surplus) ||
 	    !TAILQ_EMPTY(&f->neighs.queue))
 		write_schedule(f);
 }
@@ -358,8 +359,6 @@ void write_schedule(struct fib *f)
 
 void write_init(struct fib *f)
 {
-	STAILQ_INIT(&f->dirty);
-	STAILQ_INIT(&f->doomed);
 	STAILQ_INIT(&f->surplus);
 	f->sent_slab.size = sizeof(struct sent);
 	f->write_work = (struct loop_work){.run = on_write_work, .arg = f, .rank = LOOP_RANK_FIB};

@@ -6,7 +6,7 @@
 #define RIB_ATTRS_H
 
 #include "bgp/codec/attr.h"
-#include "rib/pageset.h"
+#include "daemon/base/pageset.h"
 
 struct nexthop;
 

@@ -12,7 +12,7 @@
 #include "daemon/base/hash.h"
 #include "daemon/base/log.h"
 #include "daemon/base/mono.h"
-#include "rib/pageset.h"
+#include "daemon/base/pageset.h"
 #include "rib/rib.h"
 #include "rib/send.h"
 #include "rib/table.h"

@@ -12,10 +12,8 @@
 #include <string.h>
 
 #include "daemon/base/addr.h"
+#include "daemon/base/pageset.h"
 #include "daemon/base/pool.h"
-#include "rib/pageset.h"
-
-_Static_assert(PAGE_SHIFT == POOL_SHIFT, "a page of a page set lies together");
 
 #define NODE_USED 1
 #define NODE_DIRTY 2 /* queued for the decision process */

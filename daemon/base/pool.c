@@ -57,3 +57,28 @@ size_t pool_bytes(const struct pool *p)
 {
 	return (size_t)p->n_pages * (POOL_PAGE * p->size + sizeof *p->pages);
 }
+
+uint32_t number_give(struct numbers *n, void *object)
+{
+	uint32_t number;
+
+	if (!n->objects.size) {
+		pool_init(&n->objects, sizeof object);
+		pool_get(&n->objects); /* 0 is nobody's */
+	}
+	number = pool_get(&n->objects);
+	*(void **)pool_at(&n->objects, number) = object;
+	return number;
+}
+
+void number_drop(struct numbers *n, uint32_t number)
+{
+	pool_put(&n->objects, number);
+}
+
+void numbers_clear(struct numbers *n)
+{
+	if (n->objects.size)
+		pool_clear(&n->objects);
+	*n = (struct numbers){0};
+}

@@ -32,4 +32,19 @@ static inline void *pool_at(const struct pool *p, uint32_t id)
 	return p->pages[id >> POOL_SHIFT] + (size_t)(id & (POOL_PAGE - 1)) * p->size;
 }
 
+/* Zero-initialised is empty. */
+struct numbers {
+	struct pool objects; /* pointers */
+};
+
+/* The object's number, never 0, until number_drop(). */
+uint32_t number_give(struct numbers *n, void *object);
+void number_drop(struct numbers *n, uint32_t number);
+void numbers_clear(struct numbers *n);
+/* NULL for 0. */
+static inline void *number_at(const struct numbers *n, uint32_t number)
+{
+	return number ? *(void **)pool_at(&n->objects, number) : NULL;
+}
+
 #endif

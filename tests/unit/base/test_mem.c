@@ -1,4 +1,4 @@
-/* Hash tables, slabs, pools, arenas, buffers. */
+/* Hash tables, slabs, pools and sets of their pages, arenas, buffers. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +6,7 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/hash.h"
 #include "daemon/base/mem.h"
+#include "daemon/base/pageset.h"
 #include "daemon/base/pool.h"
 
 static bool int_eq(const void *item, const void *key)
@@ -125,6 +126,61 @@ START_TEST(test_pool)
 }
 END_TEST
 
+START_TEST(test_numbers)
+{
+	enum { N = 1000 };
+	struct numbers n = {0};
+	uint32_t number[N];
+	int object[N];
+
+	ck_assert_ptr_null(number_at(&n, 0));
+	for (unsigned i = 0; i < N; i++) {
+		number[i] = number_give(&n, &object[i]);
+		ck_assert_uint_ne(number[i], 0);
+	}
+	for (unsigned i = 0; i < N; i += 2)
+		number_drop(&n, number[i]);
+	/* Numbers come back to life with other objects; those in use stay what they are. */
+	for (unsigned i = 0; i < N; i += 2)
+		number[i] = number_give(&n, &object[i]);
+	for (unsigned i = 0; i < N; i++) {
+		ck_assert_uint_le(number[i], N);
+		ck_assert_ptr_eq(number_at(&n, number[i]), &object[i]);
+	}
+	ck_assert_ptr_null(number_at(&n, 0));
+	numbers_clear(&n);
+	ck_assert_uint_ne(number_give(&n, object), 0);
+	numbers_clear(&n);
+}
+END_TEST
+
+START_TEST(test_pageset)
+{
+	static const uint32_t pages[] = {0, 1, 63, 64, 65, 500, 4095};
+	struct pageset s = {0}, more = {0};
+	uint32_t at = 0;
+
+	ck_assert(!pageset_next(&s, &at));
+	pageset_remove(&s, 7); /* nothing there: no harm */
+	for (unsigned i = 0; i < sizeof pages / sizeof *pages; i++)
+		pageset_add(&s, pages[i]);
+	for (unsigned i = 0; i < sizeof pages / sizeof *pages; i++, at++) {
+		ck_assert(pageset_next(&s, &at));
+		ck_assert_uint_eq(at, pages[i]);
+	}
+	ck_assert(!pageset_next(&s, &at));
+	pageset_add(&more, 9000);
+	pageset_add(&more, 64);
+	pageset_merge(&s, &more);
+	pageset_remove(&s, 4095);
+	at = 501;
+	ck_assert(pageset_next(&s, &at));
+	ck_assert_uint_eq(at, 9000);
+	pageset_free(&s);
+	pageset_free(&more);
+}
+END_TEST
+
 START_TEST(test_arena)
 {
 	struct arena a = {0};
@@ -178,6 +234,8 @@ int main(void)
 	tcase_add_test(t, test_htab_model);
 	tcase_add_test(t, test_slab);
 	tcase_add_test(t, test_pool);
+	tcase_add_test(t, test_numbers);
+	tcase_add_test(t, test_pageset);
 	tcase_add_test(t, test_arena);
 	tcase_add_test(t, test_strbuf);
 	tcase_add_test(t, test_buf_counts);

@@ -215,8 +215,8 @@ static __attribute__((unused)) bool net_is_idle(const struct net *n)
 {
 	const struct fib *f = n->fib;
 
-	return STAILQ_EMPTY(&f->dirty) && STAILQ_EMPTY(&f->doomed) && STAILQ_EMPTY(&f->surplus) && !f->resync.running &&
-	       !f->resolve_work.queued && !f->write_work.queued && f->sent_slab.live == 0;
+	return route_queue_is_empty(&f->dirty) && route_queue_is_empty(&f->doomed) && STAILQ_EMPTY(&f->surplus) &&
+	       !f->resync.running && !f->resolve_work.queued && !f->write_work.queued && f->sent_slab.live == 0;
 }
 
 /* The counts that are kept are those of a walk through the table. */
@@ -226,14 +226,16 @@ static void net_check_counts(const struct net *n)
 	struct fib_stats walked = {0}, s = fib_stats(f);
 	uint32_t pos = 0;
 
-	for (const struct route *r; (r = htab_next(&f->routes, &pos));) {
-		bool there = r->have && r->want && r->want->to == r->have;
-		walked.intents += r->want != NULL;
-		for (const struct intent *i = r->extra ? r->extra->others : NULL; i; i = i->next)
+	for (const struct route *r; (r = routes_next(&f->routes, &pos));) {
+		const struct route_extra *e = route_extra(f, r);
+		const struct want *w = route_want(f, r);
+		bool there = r->have && w && w->to == route_have(f, r);
+		walked.intents += w != NULL;
+		for (const struct intent *i = e ? e->others : NULL; i; i = i->next)
 			walked.intents++;
-		walked.stale += !r->want && r->have;
-		walked.unresolved += r->want && !r->want->to && !route_is_off(f, r);
-		walked.failed += r->extra && r->extra->error;
+		walked.stale += !w && r->have;
+		walked.unresolved += w && !w->to && !route_is_off(f, r);
+		walked.failed += e && e->error;
 		walked.installed += there;
 		walked.adopted += there && r->flags & ROUTE_ADOPTED;
 	}

@@ -19,7 +19,7 @@ static struct addr A(const char *text) {
 
 /* A set by one gateway. */
 static struct nhset *
-one(struct htab *all, const char *gateway, uint32_t ifindex)
+one(struct nhsets *all, const char *gateway, uint32_t ifindex)
 {
 	struct nhset_draft d;
 	struct nhop hop = {.gateway = A(gateway), .ifindex = ifindex};
@@ -33,7 +33,7 @@ one(struct htab *all, const char *gateway, uint32_t ifindex)
 
 /* ---- longest match ---- */
 
-static struct foreign *add(struct foreign_table *t, struct htab *sets, const char *prefix, uint32_t metric,
+static struct foreign *add(struct foreign_table *t, struct nhsets *sets, const char *prefix, uint32_t metric,
 			   const char *gateway)
 {
 	struct prefix p;
@@ -52,7 +52,7 @@ static void matches(const struct foreign_table *t, const char *addr, const struc
 START_TEST(longest_match)
 {
 	struct foreign_table t;
-	struct htab sets = {0};
+	struct nhsets sets = {0};
 	struct foreign *def, *wide, *narrow, *host, *def6, *narrow6;
 
 	foreign_init(&t);
@@ -79,15 +79,15 @@ START_TEST(longest_match)
 	matches(&t, "a01::", def6);
 	ck_assert_uint_eq(t.count, 4);
 	foreign_clear(&t, &sets);
-	ck_assert_uint_eq(sets.count, 0);
-	htab_clear(&sets);
+	ck_assert_uint_eq(sets.all.count, 0);
+	nhset_free_all(&sets);
 }
 END_TEST
 
 START_TEST(several_of_one_prefix)
 {
 	struct foreign_table t;
-	struct htab sets = {0};
+	struct nhsets sets = {0};
 	struct foreign *low, *middle, *high, *same;
 
 	foreign_init(&t);
@@ -106,9 +106,9 @@ START_TEST(several_of_one_prefix)
 	foreign_remove(&t, &sets, high);
 	foreign_remove(&t, &sets, same);
 	matches(&t, "10.0.0.1", NULL);
-	ck_assert_uint_eq(t.prefixes.count + t.count + sets.count, 0);
+	ck_assert_uint_eq(t.prefixes.count + t.count + sets.all.count, 0);
 	foreign_clear(&t, &sets);
-	htab_clear(&sets);
+	nhset_free_all(&sets);
 }
 END_TEST
 
@@ -125,7 +125,7 @@ START_TEST(longest_match_at_random)
 {
 	struct foreign *all[300] = {0};
 	struct foreign_table t;
-	struct htab sets = {0};
+	struct nhsets sets = {0};
 	uint32_t x = 2463534242u;
 
 	foreign_init(&t);
@@ -150,7 +150,7 @@ START_TEST(longest_match_at_random)
 		}
 	}
 	foreign_clear(&t, &sets);
-	htab_clear(&sets);
+	nhset_free_all(&sets);
 }
 END_TEST
 
@@ -170,7 +170,7 @@ static void draft(struct nhset_draft *d, const char *const *gateways, unsigned c
 START_TEST(equal_sets_are_one)
 {
 	const char *const ab[] = {"fd00::a", "fd00::b"}, *const ba[] = {"fd00::b", "fd00::a", "fd00::b"};
-	struct htab sets = {0};
+	struct nhsets sets = {0};
 	struct nhset_draft d;
 	struct nhset *first, *second, *rest, *single;
 
@@ -195,16 +195,16 @@ START_TEST(equal_sets_are_one)
 	nhset_unref(&sets, rest);
 	nhset_unref(&sets, single);
 	nhset_unref(&sets, first);
-	ck_assert_uint_eq(sets.count, 1);
+	ck_assert_uint_eq(sets.all.count, 1);
 	nhset_unref(&sets, second);
-	ck_assert_uint_eq(sets.count, 0);
-	htab_clear(&sets);
+	ck_assert_uint_eq(sets.all.count, 0);
+	nhset_free_all(&sets);
 }
 END_TEST
 
 START_TEST(sets_have_a_limit)
 {
-	struct htab sets = {0};
+	struct nhsets sets = {0};
 	struct nhset_draft d;
 
 	memset(&d.key, 0, sizeof d.key);
@@ -215,7 +215,7 @@ START_TEST(sets_have_a_limit)
 	}
 	ck_assert_uint_eq(d.key.count, NHSET_MAX);
 	nhset_unref(&sets, nhset_get(&sets, &d));
-	htab_clear(&sets);
+	nhset_free_all(&sets);
 }
 END_TEST
 
@@ -292,7 +292,7 @@ END_TEST
 /* ---- messages ---- */
 
 /* A route with all we write, as the kernel would send it back. */
-static size_t sample(uint8_t *buf, size_t size, struct htab *sets, bool multipath)
+static size_t sample(uint8_t *buf, size_t size, struct nhsets *sets, bool multipath)
 {
 	const char *const gateways[] = {"fd00::a", "fd00::b", "fd00::c"};
 	struct nlmsghdr h = {.nlmsg_type = RTM_NEWROUTE};
@@ -320,7 +320,7 @@ START_TEST(routes_survive_the_round_trip)
 {
 	for (int multipath = 0; multipath < 2; multipath++) {
 		_Alignas(struct nlmsghdr) uint8_t buf[1024];
-		struct htab sets = {0};
+		struct nhsets sets = {0};
 		struct rtmsg_route m;
 		char text[PREFIX_STRLEN];
 
@@ -335,7 +335,7 @@ START_TEST(routes_survive_the_round_trip)
 		ck_assert_uint_eq(m.to.key.count, multipath ? 3 : 1);
 		ck_assert(m.to.hop[0].onlink && m.to.hop[0].ifindex == 7);
 		ck_assert(addr_equal(&m.to.hop[0].gateway, &(struct addr){AF_INET6, {0xfd, [15] = 0xa}}));
-		htab_clear(&sets);
+		nhset_free_all(&sets);
 	}
 }
 END_TEST
@@ -344,7 +344,7 @@ END_TEST
  */
 START_TEST(bent_messages)
 {
-	struct htab sets = {0};
+	struct nhsets sets = {0};
 	unsigned refused = 0;
 
 	for (int multipath = 0; multipath < 2; multipath++) {
@@ -377,7 +377,7 @@ START_TEST(bent_messages)
 		}
 	}
 	ck_assert_uint_gt(refused, 0);
-	htab_clear(&sets);
+	nhset_free_all(&sets);
 }
 END_TEST
 

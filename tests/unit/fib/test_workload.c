@@ -170,7 +170,7 @@ START_TEST(workload_goes)
 	net_settle(n);
 	ck_assert_int_eq(state(n, "10.1.0.5"), FIB_STATE_COUNT);
 	ck_assert_uint_eq(fib_stats(n->fib).deletes, 1);
-	ck_assert_uint_eq(n->fib->routes.count, 0);
+	ck_assert_uint_eq(routes_count(&n->fib->routes), 0);
 	ck_assert_uint_eq(n->fib->neighs.all.count, 0);
 	net_free(n);
 }

@@ -1,4 +1,4 @@
-/* Page sets, and the prefix tables against a plain list. */
+/* The prefix tables against a plain list. */
 #include "tests/unit/rib/rig.h"
 
 #include "rib/table.h"
@@ -8,33 +8,6 @@ static unsigned rnd(unsigned *seed, unsigned n)
 	*seed = *seed * 1103515245u + 12345u;
 	return (*seed >> 16) % n;
 }
-
-START_TEST(test_pageset)
-{
-	static const uint32_t pages[] = {0, 1, 63, 64, 65, 500, 4095};
-	struct pageset s = {0}, more = {0};
-	uint32_t at = 0;
-
-	ck_assert(!pageset_next(&s, &at));
-	pageset_remove(&s, 7); /* nothing there: no harm */
-	for (unsigned i = 0; i < sizeof pages / sizeof *pages; i++)
-		pageset_add(&s, pages[i]);
-	for (unsigned i = 0; i < sizeof pages / sizeof *pages; i++, at++) {
-		ck_assert(pageset_next(&s, &at));
-		ck_assert_uint_eq(at, pages[i]);
-	}
-	ck_assert(!pageset_next(&s, &at));
-	pageset_add(&more, 9000);
-	pageset_add(&more, 64);
-	pageset_merge(&s, &more);
-	pageset_remove(&s, 4095);
-	at = 501;
-	ck_assert(pageset_next(&s, &at));
-	ck_assert_uint_eq(at, 9000);
-	pageset_free(&s);
-	pageset_free(&more);
-}
-END_TEST
 
 static struct prefix random_prefix(enum family f, unsigned *seed)
 {
@@ -180,7 +153,6 @@ int main(void)
 	TCase *tc = tcase_create("table");
 
 	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, test_pageset);
 	tcase_add_loop_test(tc, test_against_list, 0, 4);
 	tcase_add_test(tc, test_lookup);
 	tcase_add_test(tc, test_marks);

@@ -1,9 +1,12 @@
-#include "rib/pageset.h"
+#include "daemon/base/pageset.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/base/mem.h"
+#include "daemon/base/pool.h"
+
+_Static_assert(PAGE_SHIFT == POOL_SHIFT, "a page of a set lies together");
 
 void pageset_grow(struct pageset *s, uint32_t page)
 {

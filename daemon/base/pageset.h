@@ -2,8 +2,8 @@
  *
  * A page is PAGE_NODES consecutive node ids. The set is a superset: a bit is set when a route is added and cleared only
  * when a walk finds none left, so keeping it costs next to nothing and a walk still skips most of a big table. */
-#ifndef RIB_PAGESET_H
-#define RIB_PAGESET_H
+#ifndef BASE_PAGESET_H
+#define BASE_PAGESET_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,0 +1,157 @@
+#include "fib/ptab.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/hash.h"
+#include "daemon/base/mem.h"
+
+static const uint8_t *key_of(const struct ptab *t, const void *item)
+{
+	return (const uint8_t *)item + t->key_at;
+}
+
+static uint32_t *bucket_of(const struct ptab *t, unsigned len, const uint8_t *addr)
+{
+	uint64_t hi, lo, hash;
+	uint32_t v4;
+
+	if (t->family == FAM_IPV4) {
+		memcpy(&v4, addr, sizeof v4);
+		hash = hash_fold(((uint64_t)len << 32 | v4) ^ t->secret[0], t->secret[1]);
+	} else {
+		memcpy(&hi, addr, 8);
+		memcpy(&lo, addr + 8, 8);
+		hash = hash_fold(hash_fold(hi ^ t->secret[0], t->secret[1]) ^ lo ^ t->secret[2], t->secret[3] ^ len);
+	}
+	return &t->buckets[(uint32_t)hash & t->mask];
+}
+
+static uint32_t *bucket_of_item(const struct ptab *t, const void *item)
+{
+	const uint8_t *key = key_of(t, item);
+
+	return bucket_of(t, key[0], key + 1);
+}
+
+void ptab_init(struct ptab *t, enum family family, size_t key_at)
+{
+	*t = (struct ptab){.family = family, .key_at = (uint32_t)key_at};
+	pool_init(&t->items, (uint32_t)key_at + 1 + addr_bytes(family_af(family)));
+	for (unsigned i = 0; i < 4; i++) {
+		uint8_t label[] = {'f', 'i', 'b', (uint8_t)family, (uint8_t)i};
+
+		t->secret[i] = hash_bytes(label, sizeof label) | 1;
+	}
+}
+
+void ptab_clear(struct ptab *t)
+{
+	pool_clear(&t->items);
+	free(t->buckets);
+	ptab_init(t, t->family, t->key_at);
+}
+
+size_t ptab_bytes(const struct ptab *t)
+{
+	return pool_bytes(&t->items) + (t->buckets ? ((size_t)t->mask + 1) * sizeof *t->buckets : 0);
+}
+
+static void link_in(struct ptab *t, struct pitem *item)
+{
+	uint32_t *bucket = bucket_of_item(t, item);
+
+	item->chain = *bucket;
+	*bucket = item->id;
+}
+
+static void grow(struct ptab *t)
+{
+	uint32_t size = t->buckets ? (t->mask + 1) * 2 : 64, pos = 0;
+
+	if (!t->buckets)
+		pool_get(&t->items); /* 0 is nobody's */
+	free(t->buckets);
+	t->buckets = mem_calloc(size, sizeof *t->buckets);
+	t->mask = size - 1;
+	for (struct pitem *item; (item = ptab_next(t, &pos));)
+		link_in(t, item);
+}
+
+void *ptab_add(struct ptab *t, const struct prefix *p)
+{
+	struct pitem *item;
+	uint8_t *key;
+	uint32_t id;
+
+	if (!t->buckets || t->count > t->mask)
+		grow(t);
+	id = pool_get(&t->items);
+	item = ptab_at(t, id);
+	item->id = id;
+	key = (uint8_t *)item + t->key_at;
+	key[0] = p->len;
+	memcpy(key + 1, p->addr.b, addr_bytes(p->addr.af));
+	link_in(t, item);
+	t->count++;
+	return item;
+}
+
+void ptab_remove(struct ptab *t, void *removed)
+{
+	struct pitem *item = removed;
+	uint32_t *at = bucket_of_item(t, item);
+
+	while (*at != item->id)
+		at = &((struct pitem *)ptab_at(t, *at))->chain;
+	*at = item->chain;
+	t->count--;
+	pool_put(&t->items, item->id);
+}
+
+/* The first of a chain, from this one on, that has the key. */
+static void *match(const struct ptab *t, uint32_t id, unsigned len, const uint8_t *addr)
+{
+	size_t octets = t->family == FAM_IPV4 ? 4 : 16;
+
+	while (id) {
+		struct pitem *item = ptab_at(t, id);
+		const uint8_t *key = key_of(t, item);
+
+		if (key[0] == len && memcmp(key + 1, addr, octets) == 0)
+			return item;
+		id = item->chain;
+	}
+	return NULL;
+}
+
+void *ptab_find(const struct ptab *t, const struct prefix *p)
+{
+	return t->buckets ? match(t, *bucket_of(t, p->len, p->addr.b), p->len, p->addr.b) : NULL;
+}
+
+void *ptab_more(const struct ptab *t, const void *item)
+{
+	const uint8_t *key = key_of(t, item);
+
+	return match(t, ((const struct pitem *)item)->chain, key[0], key + 1);
+}
+
+void *ptab_next(const struct ptab *t, uint32_t *pos)
+{
+	while (++*pos < t->items.bound) {
+		struct pitem *item = ptab_at(t, *pos);
+
+		if (item->id)
+			return item;
+	}
+	return NULL;
+}
+
+struct prefix ptab_prefix(enum family family, const uint8_t *key)
+{
+	struct prefix p = {.addr.af = family_af(family), .len = key[0]};
+
+	memcpy(p.addr.b, key + 1, addr_bytes(p.addr.af));
+	return p;
+}

@@ -1,0 +1,52 @@
+/* Kernel routes by prefix, of one family, as records of a pool.
+ *
+ * A record has a 32-bit id, never 0, by which others refer to it, and never moves. The hash is chained through the
+ * records: a bucket is four octets, and a chain has one record on average. A node may carry a million routes: an id
+ * instead of a pointer, and an IPv4 prefix of five octets instead of 22, is what each of them saves several times. */
+#ifndef FIB_PTAB_H
+#define FIB_PTAB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/base/addr.h"
+#include "daemon/base/pool.h"
+
+/* Every record begins with this, */
+struct pitem {
+	uint32_t chain; /* the next of the same bucket */
+	uint32_t id;	/* 0: a free record */
+};
+/* ... and ends with its prefix: an octet for the length, then the address, at a multiple of 4. */
+
+struct ptab {
+	struct pool items;
+	uint32_t *buckets;
+	uint32_t mask;
+	uint32_t count;
+	uint32_t key_at; /* where a record's prefix is */
+	enum family family;
+	uint64_t secret[4]; /* of hashes, odd: prefixes come from peers */
+};
+
+void ptab_init(struct ptab *t, enum family family, size_t key_at);
+void ptab_clear(struct ptab *t);
+size_t ptab_bytes(const struct ptab *t);
+
+/* Adds a record for the prefix, zeroed otherwise, whether there are others of the same prefix or not. */
+void *ptab_add(struct ptab *t, const struct prefix *p);
+void ptab_remove(struct ptab *t, void *item);
+/* A record of exactly this prefix and those after it, in no order; NULL at the end. */
+void *ptab_find(const struct ptab *t, const struct prefix *p);
+void *ptab_more(const struct ptab *t, const void *item);
+/* All records by rising ids: start with *pos = 0, NULL at the end. Stays right whatever is removed meanwhile. */
+void *ptab_next(const struct ptab *t, uint32_t *pos);
+
+static inline void *ptab_at(const struct ptab *t, uint32_t id)
+{
+	return pool_at(&t->items, id);
+}
+/* What the end of a record says. */
+struct prefix ptab_prefix(enum family family, const uint8_t *key);
+
+#endif
