@@ -109,7 +109,7 @@ static struct best find_workload(const struct fib *f, const struct prefix *p, ui
 	const struct route *own = f->conf.workload_routes ? NULL : route_of_class(f, p, FIB_WORKLOAD);
 
 	if (own && own->have)
-		take(&best, own->metric, own->have);
+		take(&best, own->metric, route_have(f, own));
 	for (const struct foreign *k = f->conf.workload_routes ? NULL : foreign_exact(&f->foreign, p); k; k = k->next)
 		if (!k->tos && leads_to_workload(f, k->to))
 			take(&best, k->metric, k->to);
