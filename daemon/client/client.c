@@ -260,31 +260,32 @@ static void block_measure(struct block *b, const char *line, const char *end)
 	}
 }
 
-/* Makes room until a line fits: from the last column first, then from the widest. The first one names things; it is cut
- * last. */
+/* Narrower than this no column gets: something of it must be left to be read before "...". */
+#define LEAST 8u
+
+/* The column that can best spare a character: the widest, where the first, which names things, counts half. */
+static unsigned spare_column(const struct block *b)
+{
+	unsigned best = 0;
+
+	for (unsigned i = 1; i < b->columns; i++)
+		if (b->width[i] >= b->width[best] / (best ? 1 : 2))
+			best = i;
+	return best;
+}
+
+/* Makes room until a line fits, as fair as may be: nothing is cut that is shorter than what is cut elsewhere. */
 static void block_narrow(struct block *b, size_t limit)
 {
-	size_t total = 0, least = 8;
-	unsigned last = b->columns - 1;
+	size_t total = 2 * (b->columns - 1);
 
 	for (unsigned i = 0; i < b->columns; i++)
-		total += b->width[i] + (i ? 2 : 0);
-	if (total <= limit)
-		return;
-	if (b->width[last] > 16) {
-		size_t spare = b->width[last] - 16, over = total - limit, cut = spare < over ? spare : over;
-		b->width[last] -= cut;
-		total -= cut;
-	}
-	while (total > limit) {
-		unsigned widest = 0;
-		for (unsigned i = 1; i < b->columns; i++)
-			if (b->width[i] > least && (!widest || b->width[i] > b->width[widest]))
-				widest = i;
-		if (b->width[widest] <= least)
+		total += b->width[i];
+	for (; total > limit; total--) {
+		unsigned i = spare_column(b);
+		if (b->width[i] <= LEAST)
 			return;
-		b->width[widest]--;
-		total--;
+		b->width[i]--;
 	}
 }
 

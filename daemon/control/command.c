@@ -11,7 +11,7 @@ static const struct command commands[] = {COMMAND_TABLE(COMMAND_ROW)};
 #undef COMMAND_ROW
 #define COMMANDS (sizeof commands / sizeof *commands)
 
-/* How well the first words fit a command: each may be abbreviated. */
+/* How well the first words fit a command: each may be abbreviated, mostly. */
 enum fit { FIT_NOT, FIT_SHORT, FIT_EXACT };
 
 /* *used is how many words belong to the command itself, as far as they fit. */
@@ -29,6 +29,8 @@ static enum fit command_fit(const struct command *c, const char *const *words, u
 			fit = FIT_SHORT;
 		name += n + (name[n] == ' ');
 	}
+	if (fit == FIT_SHORT && c->ops->in_full)
+		return FIT_NOT;
 	return fit;
 }
 
@@ -167,7 +169,7 @@ static bool teardown_start(struct request *r)
 		 "begun: the sessions end, what is ours leaves the kernel, the daemon stops");
 	return true;
 }
-const struct command_ops command_teardown = {.start = teardown_start};
+const struct command_ops command_teardown = {.start = teardown_start, .in_full = true};
 
 static bool reset_start(struct request *r)
 {

@@ -38,6 +38,8 @@ struct command_ops {
 	bool (*more)(struct request *r);
 	/* more() gives the octets of a file, which go to r->data; nothing goes to r->out. */
 	bool is_data;
+	/* It takes away what must not be lost by a slip of the keyboard: no abbreviations. */
+	bool in_full;
 };
 
 struct command {

@@ -1,6 +1,7 @@
 /* The commands of the control socket, in the order in which help lists them. `calidris -h` prints the same table.
  *
- * X(words, arguments, fewest, most arguments, help, implementation) */
+ * X(words, arguments, fewest, most arguments, help, implementation): a line of help must not be longer than 100
+ * characters with the words before it. */
 #ifndef DAEMON_CONTROL_COMMAND_TABLE_H
 #define DAEMON_CONTROL_COMMAND_TABLE_H
 
@@ -8,13 +9,11 @@
 	X("show status", "", 0, 0, "this node, its datastore, peers and routes, and what is wrong", show_status)   \
 	X("show peers", "[NAME]", 0, 1, "the BGP sessions; with a name or address, all about one", show_peers)     \
 	X("show dynamic", "", 0, 0, "ranges of peers that may connect, and how many have", show_dynamic)           \
-	X("show bfd", "[NAME]", 0, 1, "the BFD sessions that watch peers; with a name or address, all about one",  \
-	  show_bfd)                                                                                                \
+	X("show bfd", "[NAME]", 0, 1, "the BFD sessions; with a name or address, all about one", show_bfd)         \
 	X("show routes", "[PREFIX|ADDRESS] [all]", 0, 2, "the selected routes; all: every route, and why it lost", \
 	  show_routes)                                                                                             \
 	X("show kernel", "", 0, 0, "the routes wanted in the kernel, and how they are there", show_kernel)         \
-	X("show takeover", "", 0, 0,                                                                               \
-	  "what would be added, replaced and removed by taking over BIRD's and Felix's routes", show_takeover)     \
+	X("show takeover", "", 0, 0, "what taking over BIRD's and Felix's routes would change", show_takeover)     \
 	X("show bmp", "", 0, 0, "the BMP stations reported to", show_bmp)                                          \
 	X("show objects", "[KIND]", 0, 1, "the cluster's objects, and where they are from", show_objects)          \
 	X("show services", "", 0, 0, "which addresses of Services are announced, and why", show_services)          \

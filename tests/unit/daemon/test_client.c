@@ -75,16 +75,42 @@ START_TEST(long_texts_are_broken)
 }
 END_TEST
 
-/* If the last column has no more to give, the widest others are cut; the first one stays. No line is longer than 100.
- */
+/* The widest columns are cut, and what is short stays whole; the first one keeps twice as much. No line is longer than
+ * 100. */
 START_TEST(wide_tables_are_cut)
 {
 	struct result r = show("ok\nfirst " A30 "\t" A30 A30 "\t" A30 A30 "\t12345678901234567890\nx\ty\tz\tq\n", NULL);
-	char *nl = strchr(r.out, '\n');
 
-	ck_assert_int_eq(nl - r.out, 100);
-	ck_assert_int_eq(strncmp(r.out, "first " A30 "  aaaaaaaaaa", 48), 0);
-	ck_assert_ptr_nonnull(strstr(r.out, "1234567890123...\nx "));
+	ck_assert_str_eq(r.out, "first " A30 "  aaaaaaaaaabbbbbbb...  aaaaaaaaaabbbbbb...  1234567890123456...\n"
+				"x                                     y                     z                    q\n");
+}
+END_TEST
+
+/* Peers as they are listed, some with long addresses: those of the others can be read. */
+START_TEST(short_cells_beside_long_ones)
+{
+	struct result r = show("ok\nNAME\tADDRESS\tAS\tSTATE\tSINCE\tRECEIVED\tSENT\tINFO\n"
+			       "Mesh_10_0_0_10\t10.0.0.10\t64512\tActive\t4s\t0\t0\tpassive: the peer connects\n"
+			       "Global_fd00_1234_5678_9abc_def0_1234_5678_1\tfd00:1234:5678:9abc:def0:1234:5678:1\t"
+			       "4200000001\tEstablished\t1h02m\t100000\t100000\tits routes are stale for 2m\n",
+			       NULL);
+	const char *line = r.out;
+
+	for (unsigned i = 0; i < 3; i++) {
+		const char *nl = strchr(line, '\n');
+		ck_assert_msg(nl && nl - line <= 100, "%s", r.out);
+		line = nl + 1;
+	}
+	ck_assert_msg(strstr(r.out, "\nMesh_10_0_0_10  ") && strstr(r.out, "  10.0.0.10  "), "%s", r.out);
+}
+END_TEST
+
+/* A table whose first column alone is wider than a line. */
+START_TEST(wide_names_are_cut)
+{
+	struct result r = show("ok\n" A30 A30 A30 A30 "\tx\n", NULL);
+
+	ck_assert_str_eq(r.out, A30 A30 A30 "aaaa...  x\n");
 }
 END_TEST
 
@@ -149,6 +175,8 @@ START_TEST(help_and_version)
 
 	ck_assert_int_eq(r.status, 0);
 	ck_assert_ptr_nonnull(strstr(r.out, "\n  show peers [NAME] "));
+	for (const char *line = r.out, *nl; (nl = strchr(line, '\n')); line = nl + 1)
+		ck_assert_msg(nl - line <= 100, "longer than 100: %.*s", (int)(nl - line), line);
 	r = RUN("--version");
 	ck_assert_int_eq(r.status, 0);
 	ck_assert_str_eq(r.out, "calidris " CALIDRIS_VERSION "\n");
@@ -232,6 +260,8 @@ int main(void)
 	tcase_add_test(t, long_cells_are_cut);
 	tcase_add_test(t, long_texts_are_broken);
 	tcase_add_test(t, wide_tables_are_cut);
+	tcase_add_test(t, short_cells_beside_long_ones);
+	tcase_add_test(t, wide_names_are_cut);
 	tcase_add_test(t, many_columns);
 	tcase_add_test(t, answers_without_line_end);
 	tcase_add_test(t, the_daemon_refuses);

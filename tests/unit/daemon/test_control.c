@@ -190,6 +190,16 @@ START_TEST(commands_may_be_abbreviated)
 }
 END_TEST
 
+/* A slip of the keyboard must not empty the kernel. */
+START_TEST(teardown_is_spelled_out)
+{
+	start_control();
+	expect("t\n", "usage unknown command; there are: teardown\n");
+	expect("teardow\n", "usage unknown command; there are: teardown\n");
+	expect("teardown now\n", "usage too many arguments; it is: teardown\n");
+}
+END_TEST
+
 START_TEST(errors_of_commands)
 {
 	start_control();
@@ -664,6 +674,7 @@ int main(void)
 	tcase_add_test(t, help_as_text_and_json);
 	tcase_add_test(t, what_is_no_command);
 	tcase_add_test(t, commands_may_be_abbreviated);
+	tcase_add_test(t, teardown_is_spelled_out);
 	tcase_add_test(t, errors_of_commands);
 	t = add_case(s, "long answers");
 	tcase_add_test(t, a_table_is_sorted);
