@@ -58,7 +58,7 @@ static void note_turn(struct loop *l)
 	uint64_t took = mono_now() - l->turn_began, us = took / MONO_USEC;
 	unsigned b = 0;
 
-	while (us && b < 31) {
+	while (us && b < LOOP_BUCKETS - 1) {
 		us >>= 1;
 		b++;
 	}

@@ -81,10 +81,11 @@ bool loop_has_work(const struct loop *l);
 
 /* How long turns took (the time between two waits): power-of-two buckets of microseconds, [0] < 1 us, and the worst;
  * also by the processor's time, which leaves out what others kept the processor for. */
+#define LOOP_BUCKETS 32
 struct loop_stats {
 	uint64_t turns;
 	uint64_t worst, worst_cpu; /* nanoseconds */
-	uint32_t bucket[32];
+	uint64_t bucket[LOOP_BUCKETS];
 };
 const struct loop_stats *loop_stats(const struct loop *l);
 

@@ -19,6 +19,7 @@
 	X("show services", "", 0, 0, "which addresses of Services are announced, and why", show_services)          \
 	X("show problems", "", 0, 0, "what keeps this node from working fully", show_problems)                     \
 	X("show memory", "", 0, 0, "what the memory is used for", show_memory)                                     \
+	X("show loop", "", 0, 0, "how long turns of the daemon's loop took: a histogram", show_loop)               \
 	X("explain", "ADDRESS", 1, 1, "this address from the object to the kernel, and why", explain)              \
 	X("dump mrt", "FILE", 1, 1, "all routes into an MRT table file; - is standard output", dump_mrt)           \
 	X("reset", "NAME", 1, 1, "end the session with a peer and begin a new one", reset)                         \

@@ -1,4 +1,4 @@
-/* show status, show problems, show memory. */
+/* show status, show problems. */
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -339,63 +339,3 @@ static bool status_start(struct request *r)
 	return true;
 }
 const struct command_ops command_show_status = {.start = status_start};
-
-/* ---- Memory ---- */
-
-/* A line of /proc/self/status in bytes; 0 if it is not there. */
-static uint64_t process_bytes(const char *field)
-{
-	FILE *f = fopen("/proc/self/status", "re");
-	size_t n = strlen(field);
-	uint64_t kib = 0;
-	char line[128];
-
-	if (!f)
-		return 0;
-	while (fgets(line, sizeof line, f))
-		if (strncmp(line, field, n) == 0 && line[n] == ':')
-			kib = strtoull(line + n + 1, NULL, 10);
-	fclose(f);
-	return kib * 1024;
-}
-
-static void memory_row(struct request *r, const char *key, const char *what, uint64_t bytes, uint64_t count,
-		       const char *of)
-{
-	out_row(&r->out);
-	out_text(&r->out, "what", NULL, key);
-	out_text(&r->out, NULL, "WHAT", what);
-	out_number(&r->out, "bytes", NULL, bytes);
-	if (bytes)
-		out_printf(&r->out, NULL, "KIB", "%" PRIu64, (bytes + 1023) / 1024);
-	else
-		out_text(&r->out, NULL, "KIB", NULL);
-	out_number(&r->out, "count", "COUNT", count);
-	out_text(&r->out, "of", "OF", of);
-	out_end(&r->out);
-}
-
-static bool memory_start(struct request *r)
-{
-	struct mallinfo2 heap = mallinfo2();
-	struct rib_stats rib = rib_stats(r->d->rib);
-	struct fib_stats fib = fib_stats(r->d->fib);
-	uint64_t objects = 0;
-
-	for (int k = 0; k < OBJ_KIND_COUNT; k++)
-		objects += store_count(r->d->store, (enum object_kind)k);
-	out_table(&r->out, "memory", NULL, NULL);
-	memory_row(r, "resident", "process, resident", process_bytes("VmRSS"), 1, "process");
-	memory_row(r, "resident_peak", "process, resident at its peak", process_bytes("VmHWM"), 1, "process");
-	memory_row(r, "heap_used", "heap, in use", heap.uordblks + heap.hblkhd, 1, "heap");
-	memory_row(r, "heap_free", "heap, free", heap.fordblks, 1, "heap");
-	memory_row(r, "rib", "RIB", rib.bytes, rib.routes[FAM_IPV4] + rib.routes[FAM_IPV6], "routes");
-	memory_row(r, "attributes", "attribute sets, in the RIB", 0, rib.attrs, "sets");
-	memory_row(r, "groups", "update groups, in the RIB", 0, rib.groups, "groups");
-	memory_row(r, "kernel_routes", "kernel routes", 0, fib.intents + fib.stale, "routes");
-	memory_row(r, "peers", "sessions", 0, speaker_count(r->d->speaker), "peers");
-	memory_row(r, "objects", "datastore", 0, objects, "objects");
-	out_end(&r->out);
-	return true;
-}
-const struct command_ops command_show_memory = {.start = memory_start};

@@ -91,7 +91,10 @@ def test_a_hundred_peers(crowd):
     turns, cpu, start = node.show("status")["loop"]["turns"], cpu_seconds(node), time.monotonic()
     time.sleep(3)
     seconds = time.monotonic() - start
-    used, turned = cpu_seconds(node) - cpu, node.show("status")["loop"]["turns"] - turns
+    used, shown = cpu_seconds(node) - cpu, node.show("loop")
+    turned = shown["loop"]["turns"] - turns
+    assert sum(row["turns"] for row in shown["histogram"]) == shown["histogram"][-1]["turns_below"] == shown["loop"]["turns"]
+    assert shown["loop"]["worst_turn"] * 1e6 <= shown["histogram"][-1]["below_us"]
     print(f"{used:.2f} s of CPU and {turned} turns of the loop in {seconds:.1f} s")
     assert used <= 0.02
     assert turned < 40

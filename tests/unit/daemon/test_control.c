@@ -169,7 +169,8 @@ START_TEST(what_is_no_command)
 	expect("json \n", "usage no command; help lists the commands\n");
 	expect("show\n",
 	       "usage unknown command; there are: show status, show peers, show dynamic, show bfd, show routes, "
-	       "show kernel, show takeover, show bmp, show objects, show services, show problems, show memory\n");
+	       "show kernel, show takeover, show bmp, show objects, show services, show problems, show memory, "
+	       "show loop\n");
 	expect("show p\n", "usage ambiguous command; it could be: show peers, show problems\n");
 	expect("show status now\n", "usage too many arguments; it is: show status\n");
 	expect("explain\n", "usage too few arguments; it is: explain ADDRESS\n");
