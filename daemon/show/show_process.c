@@ -92,10 +92,8 @@ static bool loop_start(struct request *r)
 	out_number(&r->out, "turns", "Turns", s->turns);
 	out_duration(&r->out, "worst_turn", NULL, s->worst);
 	out_duration(&r->out, "worst_turn_cpu", NULL, s->worst_cpu);
-	out_printf(&r->out, NULL, "Longest",
-		   "%" PRIu64 ".%03" PRIu64 "ms, at most %" PRIu64 ".%03" PRIu64 "ms of them computing",
-		   s->worst / MONO_MSEC, s->worst / MONO_USEC % 1000, s->worst_cpu / MONO_MSEC,
-		   s->worst_cpu / MONO_USEC % 1000);
+	out_printf(&r->out, NULL, "Longest", "%.3fms, at most %.3fms of them computing",
+		   (double)s->worst / (double)MONO_MSEC, (double)s->worst_cpu / (double)MONO_MSEC);
 	out_end(&r->out);
 	out_table(&r->out, "histogram", NULL, "no turn has ended yet");
 	while (last && !s->bucket[last - 1])
