@@ -49,7 +49,7 @@ FUZZERS := $(call programs,tests/fuzz/fuzz_*.c)
 BENCHES := $(call programs,tests/bench/bench_*.c)
 TOOLS := $(call programs,tests/tools/*.c)
 # The benchmarks' load generator shares no code with the daemon.
-LOADS := $(BUILD)/tests/bench/load/bgp_load $(BUILD)/tests/bench/load/bgp_floor
+LOADS := $(addprefix $(BUILD)/tests/bench/load/,bgp_load bgp_floor bgp_late)
 
 .PHONY: all
 all: $(BUILD)/calidrisd $(BUILD)/calidris $(PLUGIN) ## Build the daemon, its client and its plugin
@@ -133,7 +133,7 @@ $(BENCHES): %: %.o $(LIBRARIES)
 $(LOADS): %: %.o $(BUILD)/tests/bench/load/plan.o $(BUILD)/tests/bench/load/watch.o
 	$(CC) $(ALL_LDFLAGS) -o $@ $^
 
-tools: $(TOOLS)
+tools: $(TOOLS) $(LOADS)
 
 # What is generated from the configuration's schema and committed; a unit test compares.
 .PHONY: docs
@@ -171,8 +171,6 @@ fuzz: check-packages ## Run each fuzzer for FUZZ_SECONDS
 bench: check-packages all benches $(LOADS) ## Run the benchmarks, beside the other daemons that are installed
 	@for bench in $(BENCHES); do echo "== $${bench##*/}"; $$bench || exit 1; done
 	CALIDRIS_BUILD=$(abspath $(BUILD)) $(PYTHON) -B tests/bench/bench.py --results $(BUILD)/bench.json $(BENCH)
-	CALIDRIS_BUILD=$(abspath $(BUILD)) $(PYTHON) -B tests/bench/own.py --results $(BUILD)/bench-own.json
-	$(PYTHON) -B tests/bench/report.py $(BUILD)/bench.json
 
 .PHONY: demo demo-packages
 demo-packages:

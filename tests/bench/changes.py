@@ -57,8 +57,8 @@ CHANGES = {
 }
 
 
-def changes(factor=1.0, counted=True):
-    """Rows: the start, and each kind of change."""
+def changes(factor=1.0, kinds=tuple(CHANGES), counted=True):
+    """Rows: the start, and each kind of change; with counted, its instructions too."""
     count, blocks, peers = int(NODES * factor), int(BLOCKS * factor), int(PEERS * factor)
     with Cluster(mesh=False, families=(4,), pools=False) as cluster:
         node = cluster.add_node("node-1", config={"node": {"name": "n1"}, "log": {"level": "info"}}, publish=False)
@@ -77,17 +77,19 @@ def changes(factor=1.0, counted=True):
         spend(node.process)
         rows = [{"what": "start, to in sync", "time": took, "CPU": cpu(node.process), "memory": node.resident() / 1024}]
         done = {}
-        for what, make in CHANGES.items():
+        for what in kinds:
             spent = []
             for index in range(TIMES):
-                thing = make(index, count)
+                thing = CHANGES[what](index, count)
                 spent.append(spend(node.process, lambda thing=thing: cluster.write(thing)))
             done[what] = {key: statistics.median(one[key] for one in spent) for key in spent[0]}
         node.terminate()
         if counted and shutil.which("valgrind"):
             counter = Instructions(node)
             wait_for(lambda: node.show("status")["datastore"]["in_sync"], "in sync", PATIENCE)
-            for what, make in CHANGES.items():
-                thing = make(TIMES, count)
+            spend(node.process)
+            counter.begin()
+            for what in kinds:
+                thing = CHANGES[what](TIMES, count)
                 done[what]["instructions"] = counter.of(lambda thing=thing: cluster.write(thing))
     return rows + [{"what": what, **figures} for what, figures in done.items()]

@@ -60,14 +60,28 @@ class Kernel:
     def __exit__(self, *_error):
         self.socket.close()
 
-    def read(self):
-        """The next datagram's changes."""
-        octets, now, at, found = self.socket.recv(1 << 16), time.monotonic(), 0, []
+    def datagrams(self, patience):
+        """Those that come until nothing comes for so long, with the time of each: what is in them is looked at afterwards."""
+        found = []
+        self.socket.settimeout(patience)
+        try:
+            while True:
+                octets = self.socket.recv(1 << 16)
+                found.append((time.monotonic(), octets))
+                self.socket.settimeout(0.002)
+        except TimeoutError:
+            return found
+
+    def read(self, patience=PATIENCE):
+        return [change for when, octets in self.datagrams(patience) for change in self.changes(when, octets)]
+
+    def changes(self, when, octets):
+        at, found = 0, []
         while at + 16 <= len(octets):
             length, kind = struct.unpack_from("=IH", octets, at)
             family, bits = octets[at + 16], octets[at + 17]
             if kind in (RTM_NEWROUTE, RTM_DELROUTE) and family in (socket.AF_INET, socket.AF_INET6):
-                found.append((now, kind, self.destination(octets[at + 28:at + length], family, bits)))
+                found.append((when, kind, self.destination(octets[at + 28:at + length], family, bits)))
             at += (length + 3) & ~3
         return found
 
@@ -85,7 +99,10 @@ class Kernel:
         """When the last of these came (or went)."""
         missing, when = set(prefixes), 0
         while missing:
-            for now, what, prefix in self.read():
+            found = self.read()
+            if not found:
+                raise Timeout(f"{len(missing)} of {len(prefixes)} routes did not change within {PATIENCE} s")
+            for now, what, prefix in found:
                 if what == kind and prefix in missing:
                     missing.discard(prefix)
                     when = now
@@ -93,23 +110,17 @@ class Kernel:
 
     def quiet(self):
         """What is waiting to be read is not wanted; how many of each kind it was."""
-        self.socket.settimeout(0.2)
-        count = collections.Counter()
-        try:
-            while True:
-                count.update(kind for _now, kind, _prefix in self.read())
-        except TimeoutError:
-            self.socket.settimeout(PATIENCE)
-        return count
+        return collections.Counter(kind for _now, kind, _prefix in self.read(0.2))
 
 
 class Instructions:
     """Counts those of a node's daemon, which runs under valgrind: the processor's own counters are not there in most virtual
-    machines. Nothing is counted, and little time lost, outside of of()."""
+    machines. Until begin() it runs at a speed that can be borne."""
 
     def __init__(self, node):
         self.node, self.prefix = node, node.directory / "vgdb"
         self.output = node.directory / "callgrind.out"
+        self.asking = 0  # what it takes to answer
         wrapper = node.directory / "counted"
         wrapper.write_text(f"#!/bin/sh\nexec valgrind -q --tool=callgrind --instr-atstart=no --vgdb-prefix={self.prefix} "
                            f"--callgrind-out-file={self.output} {programs() / 'calidrisd'} \"$@\"\n")
@@ -132,13 +143,13 @@ class Instructions:
         last.unlink()
         return int(found[-1])
 
-    def of(self, act):
+    def begin(self):
         self.tell("instrumentation", "on")
         spend(self.node.process)
         self.counted()
         spend(self.node.process)
-        asking = self.counted()
+        self.asking = self.counted()
+
+    def of(self, act):
         spend(self.node.process, act)
-        count = self.counted() - asking
-        self.tell("instrumentation", "off")
-        return max(count, 0)
+        return max(self.counted() - self.asking, 0)

@@ -1,16 +1,72 @@
-"""Tables (text and Markdown) and plots (SVG) of what bench.py has measured.
+"""Tables (text and Markdown) of what bench.py has measured, and docs/performance.md with them and with the plots of charts.py.
 
-usage: report.py RESULTS [--directory DIR]      writes DIR/report.md and DIR/growth-SCENARIO.svg, prints the tables as text"""
+usage: report.py RESULTS             prints the tables
+       report.py RESULTS --document  puts them and the plots into docs/performance.md, between its markers"""
 
 import argparse
+import dataclasses
 import json
+import re
 import statistics
 from pathlib import Path
 
-FLOOR = "floor"
-WIDTH, HEIGHT, MARGIN = 560, 320, 56
-COLOURS = ["#1f5fa8", "#b5482a", "#3b7d3b", "#8a5ca8", "#a8862b", "#555555", "#999999"]
+import charts
 
+TOP = Path(__file__).resolve().parents[2]
+DOCUMENT, PLOTS = TOP / "docs/performance.md", TOP / "docs/performance"
+OURS, FLOOR, CALICO = "Calidris", "floor", "BIRD 1.6"
+
+
+@dataclasses.dataclass
+class Table:
+    title: str
+    head: list
+    rows: list
+
+
+def text(table):
+    rows = [table.head, *table.rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(table.head))]
+    return "\n".join([table.title, *("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+                                     for row in rows)]) + "\n"
+
+
+def markdown(table):
+    lines = ["| " + " | ".join(table.head) + " |", "| --- |" + " ---: |" * (len(table.head) - 1)]
+    title = [f"**{table.title}**", ""] if table.title else []
+    return "\n".join(title + lines + ["| " + " | ".join(row) + " |" for row in table.rows]) + "\n"
+
+
+# Numbers, with three digits that say something.
+
+def digits(value):
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def seconds(value):
+    if value is None:
+        return ""
+    for size, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if abs(value) >= size:
+            return f"{digits(value / size)} {unit}"
+    return f"{value * 1e9:.0f} ns"
+
+
+def megabytes(value):
+    return "" if value is None else f"{value:.1f} MB"
+
+
+def count(value):
+    if value is None:
+        return ""
+    return f"{value / 1e6:.2f} M" if value >= 1e5 else f"{value:,.0f}"
+
+
+def times(value, ours):
+    return f"{value / ours:.1f}" if value is not None and ours else ""
+
+
+# Beside others
 
 def good(results):
     return [result for result in results if "failed" not in result]
@@ -22,88 +78,204 @@ def middle(results, key):
 
 
 def spread(results):
-    times = [result["time"] for result in good(results)]
-    return f"{min(times):.3g} to {max(times):.3g}" if times else ""
+    found = [result["time"] for result in good(results)]
+    return f"{seconds(min(found))} to {seconds(max(found))}" if len(found) > 1 else "one run" if found else ""
 
 
-def rows_of(scenario):
-    """Per subject: name, median time, spread, CPU, memory, and the time as a multiple of Calidris' in the same runs."""
-    ours = middle(scenario["results"].get("Calidris", []), "time")
-    for name, results in scenario["results"].items():
-        time = middle(results, "time")
-        if time is None:
-            yield [name, results[-1]["failed"].splitlines()[0] if results else "not run", "", "", "", ""]
-            continue
-        p99 = middle(results, "changed-p99")
-        text = f"{time:.4f} s" + (f", p99 {p99:.4f} s" if p99 is not None else "")
-        yield [name, text, spread(results), f"{middle(results, 'cpu'):.3f} s", f"{middle(results, 'memory'):.1f} MB",
-               f"{time / ours:.1f}" if ours else ""]
+def doubts(results):
+    """What was wrong although it got there."""
+    found = [f"{max(result[key] for result in good(results))} {words}" for key, words in
+             (("lost", "sessions lost"), ("redialled", "dialled again")) if any(result[key] for result in good(results))]
+    found += sorted({result["wrong"] for result in good(results) if result["wrong"] != "0"})
+    failed = len(results) - len(good(results))
+    return [*found, *([f"{failed} of {len(results)} runs failed: {first_failure(results)}"] if failed else [])]
 
 
-HEAD = ["", "time", "spread", "CPU", "peak memory", "× ours"]
+def first_failure(results):
+    return next(result["failed"] for result in results if "failed" in result).splitlines()[0]
 
 
-def markdown(scenario):
-    lines = [f"**{scenario['what']}**", "", "| " + " | ".join(HEAD) + " |", "| --- | --- | --- | ---: | ---: | ---: |"]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows_of(scenario)]) + "\n"
+BESIDE = ["", "time", "least to most", "CPU", "peak memory", "memory at rest", "time × ours", "CPU × ours"]
 
 
-def text(scenario):
-    rows = [HEAD, *rows_of(scenario)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
-    return "\n".join([scenario["what"], *("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-                                         for row in rows)]) + "\n"
+def beside_row(name, results, ours):
+    if not good(results):
+        return [name, first_failure(results) if results else "not run", *[""] * (len(BESIDE) - 2)]
+    time, cpu, p99 = (middle(results, key) for key in ("time", "cpu", "changed-p99"))
+    shown = seconds(time) + (f", p99 {seconds(p99)}" if p99 is not None else "")
+    note = doubts(results)
+    return [name + (f" ({'; '.join(note)})" if note else ""), shown, spread(results), seconds(cpu),
+            megabytes(middle(results, "memory")), megabytes(middle(results, "settled")),
+            times(time, middle(ours, "time")), times(cpu, middle(ours, "cpu"))]
 
 
-# Growth: cost per unit over size; a flat line is what is wanted.
-
-def points_of(runs, power):
-    """{subject: [(factor, CPU seconds divided by the work, which goes with this power of the factor)]}"""
-    points = {}
-    for factor, results in sorted(runs.items(), key=lambda item: float(item[0])):
-        for name, found in results.items():
-            cpu = middle(found, "cpu")
-            if cpu is not None and name != FLOOR:
-                points.setdefault(name, []).append((float(factor), cpu / float(factor) ** power))
-    return points
+def beside_table(scenario):
+    results = scenario["results"]
+    return Table(scenario["what"], BESIDE, [beside_row(name, found, results.get(OURS, [])) for name, found in results.items()])
 
 
-def plot(title, points):
-    top = max(value for line in points.values() for _factor, value in line) * 1.05
-    wide, high = WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH + 110} {HEIGHT}" font-family="sans-serif" '
-           f'font-size="12"><rect width="100%" height="100%" fill="white"/>',
-           f'<text x="{MARGIN}" y="24" font-size="14">{title}: CPU, divided by the work there is to do</text>',
-           f'<path d="M{MARGIN} {MARGIN}V{MARGIN + high}H{MARGIN + wide}" fill="none" stroke="black"/>']
-    for step in range(5):
-        y = MARGIN + high - high * step / 4
-        out.append(f'<text x="{MARGIN - 6}" y="{y + 4}" text-anchor="end">{top * step / 4:.3g} s</text>')
-    for factor in sorted({factor for line in points.values() for factor, _value in line}):
-        out.append(f'<text x="{MARGIN + wide * factor}" y="{MARGIN + high + 18}" text-anchor="middle">{factor:g}</text>')
-    for number, (name, line) in enumerate(points.items()):
-        path = " ".join(f"{MARGIN + wide * factor:.1f},{MARGIN + high - high * value / top:.1f}" for factor, value in line)
-        colour = COLOURS[number % len(COLOURS)]
-        out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        out.append(f'<text x="{MARGIN + wide + 10}" y="{MARGIN + 16 * number + 8}" fill="{colour}">{name}</text>')
-    return "\n".join([*out, "</svg>"]) + "\n"
+def aims(scenario):
+    """What we want to need at most: [(key, value, how it is written)]"""
+    if not scenario["aim"]:
+        return []
+    second = ("changed-p99", seconds) if any("changed" in result for found in scenario["results"].values()
+                                             for result in found) else ("memory", megabytes)
+    return [(key, value, write) for (key, write), value in zip((("time", seconds), second), scenario["aim"])]
+
+
+def summary_row(scenario):
+    results = scenario["results"]
+    ours, wanted = results.get(OURS, []), aims(scenario)
+    measured = [(middle(ours, key), value, write) for key, value, write in wanted]
+    met = all(value is not None and value <= aim for value, aim, _write in measured)
+    others = {name: middle(found, "time") for name, found in results.items()
+              if name not in (OURS, FLOOR) and middle(found, "time") is not None}
+    best = min(others, key=others.get, default=None)
+    time = middle(ours, "time")
+
+    def other(name):
+        return f"{seconds(others[name])} ({times(others[name], time)} ×)" if name in others else "—"
+    return [scenario["what"], ", ".join(write(value) if value is not None else "—" for value, _aim, write in measured),
+            ", ".join(write(aim) for _value, aim, write in measured), "yes" if met else "**no**",
+            f"{best}: {other(best)}" if best else "—", other(CALICO), seconds(middle(results.get(FLOOR, []), "time"))]
+
+
+def summary_table(record):
+    return Table("", ["", "ours", "aim", "met", "the quickest other one", "BIRD 1.6", "floor"],
+                 [summary_row(scenario) for scenario in record["scenarios"].values()])
+
+
+# What only ours does
+
+FIGURES = {"time": seconds, "CPU": seconds, "p50": seconds, "p99": seconds, "max": seconds, "memory": megabytes,
+           "instructions": count}
+
+
+def own_cell(row, figure):
+    value = row.get(figure)
+    write = FIGURES.get(figure, seconds if figure.rsplit(" ", maxsplit=1)[-1] in ("p50", "p99", "max") else count)
+    shown = write(value)
+    if figure == "time" and "least" in row:
+        shown += f" ({seconds(row['least'])} to {seconds(row['most'])})"
+    if figure == "CPU" and "units" in row:
+        shown += f" ({seconds(value / row['units'])} each)"
+    return shown
+
+
+def own_table(measurement):
+    columns = [column for column in measurement["columns"] if any(column[0] in row for row in measurement["rows"])]
+    return Table(measurement["title"], ["", *(heading for _figure, heading in columns)],
+                 [[row["what"], *(own_cell(row, figure) for figure, _heading in columns)] for row in measurement["rows"]])
+
+
+# Growth: what a unit of work costs, over how much of it there is; the same everywhere is what is wanted.
+
+def growth_lines(record):
+    """{what: (unit, {factor: CPU seconds for a unit})}, of scenarios and of our own measurements."""
+    lines = {}
+    for scenario in record["scenarios"].values():
+        points = {float(factor): middle(run["results"], "cpu") / run["units"] for factor, run in scenario["growth"].items()
+                  if middle(run["results"], "cpu") is not None}
+        whole = middle(scenario["results"].get(OURS, []), "cpu")
+        if points and whole is not None:
+            lines[scenario["what"]] = scenario["unit"], {**points, 1.0: whole / scenario["units"]}
+    for measurement in record["own"].values():
+        for factor, rows in {**measurement["growth"], 1.0: measurement["rows"]}.items() if measurement["growth"] else ():
+            for row in rows:
+                if "units" in row:
+                    # Sizes are part of some names, and change.
+                    what = re.sub(r"[\d,]+ (?=workloads|adopted)", "", row["what"])
+                    lines.setdefault(what, (measurement["unit"], {}))[1][float(factor)] = row["CPU"] / row["units"]
+    return {what: line for what, line in lines.items() if len(line[1]) > 1}
+
+
+def change_lines(record, figure="instructions"):
+    """{what: {factor: what one change costs}}"""
+    lines, changes = {}, record["own"].get("changes")
+    for factor, rows in {**changes["growth"], 1.0: changes["rows"]}.items() if changes else ():
+        for row in rows:
+            if figure in row and not row["what"].startswith("start"):
+                lines.setdefault(row["what"], {})[float(factor)] = row[figure]
+    return {what: line for what, line in lines.items() if len(line) > 1}
+
+
+def growth_table(lines, write, head):
+    factors = sorted({factor for line in lines.values() for factor in line})
+    rows = [[what, *(write(line.get(factor)) for factor in factors),
+             times(line[max(line)], line[min(line)])] for what, line in lines.items()]
+    return Table("", [head, *(f"{factor / factors[0]:g} ×" for factor in factors), "last ÷ first"], rows)
+
+
+# The document
+
+def machine_text(record):
+    machine = record["machine"]
+    versions = ", ".join(f"{name} {version}".strip() for name, version in record["versions"].items() if name != FLOOR)
+    return (f"{machine['processors']} processors ({machine['model']}), {machine['memory']:.0f} GB of memory, Linux "
+            f"{machine['kernel']}. {versions}. Medians of {record['runs']} runs.\n")
+
+
+def growth_text(record):
+    named = growth_lines(record)
+    lines = {f"{what}, per {unit}": line for what, (unit, line) in named.items()}
+    return markdown(growth_table(lines, seconds, "CPU for a unit")) + "\n![Growth](performance/growth.svg)\n"
+
+
+def changes_text(record):
+    return (markdown(growth_table(change_lines(record), count, "instructions for one change")) + "\n" +
+            markdown(growth_table(change_lines(record, "CPU"), seconds, "CPU for one change")) +
+            "\n![One change among many](performance/changes.svg)\n")
+
+
+def own_text(*names):
+    return lambda record: "\n".join(markdown(own_table(record["own"][name])) for name in names if name in record["own"])
+
+
+SECTIONS = {
+    "machine": machine_text,
+    "summary": lambda record: markdown(summary_table(record)),
+    "beside": lambda record: "\n".join(markdown(beside_table(scenario)) for scenario in record["scenarios"].values()),
+    "own": own_text("objects", "deaths", "adopted"),
+    "change": own_text("changes"),
+    "late": own_text("late"),
+    "growth": growth_text,
+    "changes": changes_text,
+}
+
+
+def filled(document, record):
+    """The document with all that stands between "<!-- bench: NAME -->" and "<!-- end -->" made anew."""
+    def fill(match):
+        return f"{match[1]}\n{SECTIONS[match[2]](record).strip()}\n\n{match[3]}"
+    return re.sub(r"(<!-- bench: (\w+) -->\n).*?(<!-- end -->)", fill, document, flags=re.DOTALL)
+
+
+def plots(record):
+    """{file name: SVG}"""
+    growth = {what: line for what, (_unit, line) in growth_lines(record).items()}
+    return {"growth.svg": charts.plot("CPU for a unit of work, beside that at the smallest size", charts.relative(growth)),
+            "changes.svg": charts.plot("Instructions for one change", change_lines(record), logarithmic=True)}
+
+
+def write_document(record, document=DOCUMENT, directory=PLOTS):
+    record = json.loads(json.dumps(record))
+    document.write_text(filled(document.read_text(encoding="utf-8"), record), encoding="utf-8")
+    directory.mkdir(exist_ok=True)
+    for name, picture in plots(record).items():
+        (directory / name).write_text(picture, encoding="utf-8")
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("results", type=Path)
-    parser.add_argument("--directory", type=Path)
+    parser.add_argument("--document", action="store_true")
     options = parser.parse_args()
-    directory = options.directory or options.results.parent
     record = json.loads(options.results.read_text())
-    versions = ", ".join(f"{name} {version}".strip() for name, version in record["versions"].items() if name != FLOOR)
-    machine = record["machine"]
-    head = f"{machine['processors']} processors ({machine['model']}), Linux {machine['kernel']}; {versions}."
-    print(head)
-    for scenario in record["scenarios"].values():
-        print(text(scenario))
-    (directory / "report.md").write_text(head + "\n\n" + "\n".join(map(markdown, record["scenarios"].values())))
-    for name, runs in record["growth"].items():
-        (directory / f"growth-{name}.svg").write_text(plot(name, points_of(runs, record["power"][name])))
+    print(machine_text(record))
+    for table in [*map(beside_table, record["scenarios"].values()), *map(own_table, record["own"].values())]:
+        print(text(table))
+    if options.document:
+        write_document(record)
 
 
 if __name__ == "__main__":

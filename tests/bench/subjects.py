@@ -13,22 +13,26 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests"), str(TOP / "tests/net")]
 from netns import Timeout, wait_for  # noqa: E402 (needs the path)
-from objects import bgp_configuration, bgp_peer, ip_pool, node_object, to_yaml  # noqa: E402
+from objects import bgp_configuration, bgp_peer, ip_pool, node_object, thing, to_yaml  # noqa: E402
 from peer_frr import prepare_frr  # noqa: E402
 
 ADDRESS, LENGTH, AS = "10.200.0.1", 16, 64512
 LISTEN = "0A"
+# Those who see how punctual a daemon is, and how often it is asked to send BFD packets.
+LATE_AS, LATE_WATCHED, LATE_INTERVAL = 65000, 10, 10
+LATE_BFD = {"enabled": True, "transmitInterval": LATE_INTERVAL, "receiveInterval": 100}
 
 
 class Subject:
-    """`role` is "kernel" (routes go into the kernel) or "reflector" (they go to all other clients, none into the kernel)."""
+    """`role` is "kernel" (routes go into the kernel) or "reflector" (they go to all other clients, none into the kernel). `late`
+    are addresses of clients that are told no routes, and only see how punctual it is: ours alone has them."""
 
     name = program = ""
     lacks = {}
     needs_root = False
 
-    def __init__(self, site, role, clients, hold=90):
-        self.site, self.role, self.clients, self.hold = site, role, clients, hold
+    def __init__(self, site, role, clients, hold=90, late=()):
+        self.site, self.role, self.clients, self.hold, self.late = site, role, clients, hold, late
         self.directory = site.directory / self.name.replace(" ", "-")
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
@@ -66,10 +70,6 @@ class Subject:
             return self.listens()
         wait_for(up, f"{self.name} listens", 60)
 
-    def stop(self):
-        for process in reversed(self.processes):
-            self.site.end(process, 20)
-
     # What it costs
 
     def pids(self):
@@ -94,9 +94,9 @@ class Subject:
         return total / 1e9
 
     def memory(self):
-        """Its processes' peaks of resident memory, together, in MB."""
+        """Its processes' resident memory, together, in MB: the peaks, and now."""
         text = "".join(Path(f"/proc/{pid}/status").read_text() for pid in self.pids())
-        return sum(map(int, re.findall(r"VmHWM:\s+(\d+)", text))) / 1024
+        return [sum(map(int, re.findall(rf"{word}:\s+(\d+)", text))) / 1024 for word in ("VmHWM", "VmRSS")]
 
 
 class Calidris(Subject):
@@ -124,6 +124,11 @@ class Calidris(Subject):
                   node_object("bench", [f"{ADDRESS}/{LENGTH}"], cluster_id="10.0.0.1" if reflector else None)]
         things += [bgp_peer(f"client-{index}", node="bench", peerIP=address, asNumber=AS, passive=True, holdTime=f"{self.hold}s",
                             routeReflectorClient=reflector or None) for index, address in enumerate(self.clients)]
+        if self.late:
+            things.append(thing("BGPFilter", "nothing", {"exportV4": [{"action": "Reject"}]}))
+        things += [bgp_peer(f"late-{index}", node="bench", peerIP=address, asNumber=LATE_AS, passive=True, holdTime="3s",
+                            filters=["nothing"], bfd=LATE_BFD if index < LATE_WATCHED else None)
+                   for index, address in enumerate(self.late)]
         (objects / "all.yaml").write_text("---\n".join(map(to_yaml, things)))
         config = {"node": {"name": "bench"}, "datastore": {"directory": str(objects)},
                   "control": {"socket": str(self.directory / "control.sock")}, "log": {"level": "warning"},
@@ -187,7 +192,7 @@ class Frr(Subject):
     def start(self):
         prepare_frr()
         reflector = self.role == "reflector"
-        rows = [f"router bgp {AS}", f" bgp router-id {ADDRESS}", " no bgp default ipv4-unicast", " neighbor c peer-group",
+        rows = [f"router bgp {AS}", f" bgp router-id {ADDRESS}", " no bgp default ipv4-unicast", " coalesce-time 0", " neighbor c peer-group",
                 f" neighbor c remote-as {AS}", " neighbor c passive", f" neighbor c timers {self.hold // 3} {self.hold}"]
         rows += [f" neighbor {address} peer-group c" for address in self.clients]
         rows += [" address-family ipv4 unicast", "  neighbor c activate"]

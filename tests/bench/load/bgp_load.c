@@ -3,13 +3,17 @@
  *	bgp_load -t 10.200.0.1 -f 10.200.16.1 -n 1000 -r 4 -p 4 -e
  *
  * Clients dial from consecutive addresses (all must be addresses of the host), all at once, or with -w so many at a
- *time; who is turned away dials again a second later. What is to happen is said on stdin, a line each: "go" (the first
- *SENDERS clients announce their routes), "change N" (N times, one after the other, one set of attributes changes and
- *all others wait for it), "quit". What happened is said on stdout, with milliseconds:
+ * time; who is turned away dials again a second later. What is to happen is said on stdin, a line each: "go" (the first
+ * SENDERS clients announce their routes), "change N" (N times, one after the other, one set of attributes changes and
+ * all others wait for it), "quit". What happened is said on stdout, with milliseconds:
  *
- *	established MS          since the first dial
- *	complete MS             since "go": all routes are where they belong (-e: at all other clients; -k: in the
- *kernel) changed P50 P99 MAX     of "change" lost N                  sessions that ended (and the exit status is 1)
+ *	established MS          since the first dial; not said if that takes longer than -l says
+ *	sessions N              how many there are then
+ *	complete MS             since "go": all routes are where they belong
+ *				(-e: at all other clients; -k: in the kernel)
+ *	changed P50 P99 MAX     of "change"
+ *	redialled N             how often a client was turned away
+ *	lost N                  sessions that ended after that (and the exit status is 1)
  *	wrong N TEXT            messages that were not as they should be, and what was wrong with the first
  *	again N                 prefixes that came more often than they were sent
  *	writes N                routes written into the kernel */
@@ -31,7 +35,6 @@
 
 #define READ_MAX (256u << 10)
 #define CHANGES_MAX 10000u
-#define ESTABLISH_MS 120000.0
 #define REDIAL_MS 1000.0
 
 enum stage { NOT_YET, DIALLING, OPENING, UP, LOST };
@@ -62,12 +65,13 @@ struct load {
 	int epoll;
 	struct client *clients;
 	unsigned window; /* sessions that may be in the making at once */
-	unsigned trying, up, lost;
+	unsigned trying, up, lost, redialled;
 	uint64_t missing; /* prefixes that clients wait for */
 	unsigned long wrong, again;
 	const char *first_wrong;
+	double limit; /* ms, for all sessions to come up */
 	double dialled, went, next_keepalive, next_look;
-	bool going, complete, over;
+	bool established, going, complete, over;
 	struct changes changes;
 	uint8_t buffer[READ_MAX];
 };
@@ -100,13 +104,17 @@ static void lose(struct load *l, struct client *c)
 	close(c->fd);
 	c->fd = -1;
 	c->sent = c->out.len = c->in.len = 0;
-	if (c->stage == UP) {
+	if (c->stage == UP && l->established) {
 		c->stage = LOST;
 		l->lost++;
 		return;
 	}
 	/* Turned away, as happens in a crowd: once more in a while. */
-	l->trying--;
+	if (c->stage == UP)
+		l->up--;
+	else
+		l->trying--;
+	l->redialled++;
 	c->stage = NOT_YET;
 	c->again = now_ms() + REDIAL_MS;
 }
@@ -416,29 +424,31 @@ static void establish(struct load *l)
 {
 	l->dialled = now_ms();
 	l->next_keepalive = l->dialled + l->hold * 1e3 / 3;
-	while (l->up < l->plan.clients && now_ms() < l->dialled + ESTABLISH_MS && !l->lost) {
+	while (l->up < l->plan.clients && now_ms() < l->dialled + l->limit) {
 		for (unsigned i = 0; i < l->plan.clients && l->trying < l->window; i++)
 			if (l->clients[i].stage == NOT_YET && now_ms() >= l->clients[i].again)
 				dial(l, i);
 		turn(l);
 	}
-	if (l->up < l->plan.clients) {
-		printf("established-only %u\nlost %u\n", l->up, l->lost);
+	l->established = l->up == l->plan.clients;
+	if (l->established)
+		report("established", now_ms() - l->dialled);
+	printf("sessions %u\n", l->up);
+	fflush(stdout);
+	if (!l->established)
 		exit(1);
-	}
-	report("established", now_ms() - l->dialled);
 }
 
 static const char usage[] = "usage: bgp_load -t TARGET -f FIRST -n CLIENTS [-P PORT] [-a AS] [-H HOLD] [-s SENDERS] "
 			    "[-r ROUTES] [-p PER-SET] [-e]\n"
-			    "                [-k NETNS] [-w WINDOW]\n";
+			    "                [-k NETNS] [-w WINDOW] [-l SECONDS]\n";
 
 static void read_options(struct load *l, int argc, char **argv)
 {
 	struct in_addr first = {0};
 	int c;
 
-	while ((c = getopt(argc, argv, "t:f:n:P:a:H:s:r:p:ek:w:")) != -1) {
+	while ((c = getopt(argc, argv, "t:f:n:P:a:H:s:r:p:ek:w:l:")) != -1) {
 		unsigned n = optarg ? (unsigned)strtoul(optarg, NULL, 10) : 0;
 
 		switch (c) {
@@ -471,6 +481,9 @@ static void read_options(struct load *l, int argc, char **argv)
 			break;
 		case 'w':
 			l->window = n;
+			break;
+		case 'l':
+			l->limit = n * 1e3;
 			break;
 		case 'e':
 			l->expect = true;
@@ -505,6 +518,7 @@ int main(int argc, char **argv)
 	l->port = 179;
 	l->window = UINT32_MAX;
 	l->hold = 90;
+	l->limit = 120e3;
 	l->plan = (struct plan){.as = 64512, .routes = 1};
 	read_options(l, argc, argv);
 	getrlimit(RLIMIT_NOFILE, &files);
@@ -527,7 +541,8 @@ int main(int argc, char **argv)
 	add(l, STDIN_FILENO, l);
 	while (!l->over)
 		turn(l);
-	printf("lost %u\nwrong %lu %s\nagain %lu\n", l->lost, l->wrong, l->first_wrong ? l->first_wrong : "", l->again);
+	printf("redialled %u\nlost %u\nwrong %lu %s\nagain %lu\n", l->redialled, l->lost, l->wrong,
+	       l->first_wrong ? l->first_wrong : "", l->again);
 	if (l->watch)
 		printf("writes %lu\n", watch_writes(l->watch));
 	return l->lost || l->wrong;
