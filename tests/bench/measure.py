@@ -50,7 +50,10 @@ class Kernel:
     def __init__(self, namespace):
         with namespace.inside():
             self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 256 << 20)
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 256 << 20)
+        except PermissionError:  # only the host's root may
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 << 20)
         self.socket.bind((0, RTMGRP_ROUTES))
         self.socket.settimeout(PATIENCE)
 
