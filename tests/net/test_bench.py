@@ -19,7 +19,7 @@ from own import OWN, merged  # noqa: E402
 from scenarios import SCENARIOS, measure, measure_idle  # noqa: E402
 from subjects import Bird, Calidris, Floor  # noqa: E402
 
-TAKES = 30
+TAKES = 40
 SOME = {scenario.name: scenario.scaled(0.02) for scenario in SCENARIOS}
 
 
