@@ -1,8 +1,9 @@
 /* Objects into intent. The one table here says who claims which prefix for this node: an affinity its block, a workload
  * its addresses, an IPAM block the addresses this node borrows. A change of an object changes claims and marks their
  * prefixes dirty; at the end of the turn each dirty prefix is settled once, so that an object that is replaced by
- * another never makes its route blink. Peers and the export policy are computed anew when something they depend on
- * changed, and compared with what is in force where they are applied. */
+ * another never makes its route blink. Sessions are kept the same way (peering.h). What a change means beyond claims
+ * one table says: most means nothing, or a few sessions; the policies are made anew for few objects, and compared with
+ * those in force; everything is looked at anew where this node itself may be another. */
 #include "daemon/cluster/cluster.h"
 
 #include <bsd/sys/queue.h>
@@ -21,6 +22,7 @@
 #include "daemon/cluster/service.h"
 #include "daemon/dataplane.h"
 #include "daemon/monitor/bmp.h"
+#include "daemon/peers/peering.h"
 #include "daemon/peers/peering_rule.h"
 #include "daemon/peers/speaker.h"
 #include "daemon/policy/policies.h"
@@ -48,19 +50,24 @@ struct local_prefix {
 	STAILQ_ENTRY(local_prefix) dirty_link;
 };
 
+/* What has to be looked at anew besides dirty prefixes and sessions. */
+enum anew { ANEW_POLICY = 1, ANEW_SELF = 2 };
+
 struct cluster {
 	struct daemon *d;
 	struct self self;
 	struct htab prefixes; /* of struct local_prefix */
 	STAILQ_HEAD(, local_prefix) dirty;
 	struct loop_work work;
-	bool synced, dirty_self, announced_sync;
-	struct strbuf peering_notes;
+	bool synced, announced_sync;
+	uint8_t anew; /* of enum anew */
+	struct peering *peering;
+	char *severity; /* logSeverityScreen that is none; NULL: nothing is wrong with it */
 	struct policies *policies;
 	struct secrets *secrets;
 	struct reachable reachable;
-	bool has_peers, has_workload_peers;
-	char listen_problem[200]; /* "" if we listen where we should */
+	bool has_peers, has_workload_peers; /* as it was applied last */
+	char listen_problem[200];	    /* "" if we listen where we should */
 	struct loop_timer listen_timer;
 	struct node_address address;
 };
@@ -166,6 +173,12 @@ static void workload_claims(struct cluster *c, const struct object *o, claim_fn 
 		fn(c, o, CLAIM_WORKLOAD, &w->networks[i]);
 }
 
+static bool is_own_workload(const struct cluster *c, const struct object *o)
+{
+	return o && o->kind == OBJ_WORKLOAD_ENDPOINT &&
+	       is_self(c, ((const struct obj_workload_endpoint *)(const void *)o)->node);
+}
+
 /* Addresses this node uses in a block of another node (or of nobody) need routes of their own. */
 static void borrowed_claims(struct cluster *c, const struct object *o, claim_fn *fn)
 {
@@ -181,32 +194,105 @@ static void borrowed_claims(struct cluster *c, const struct object *o, claim_fn 
 	}
 }
 
-/* Which kinds of objects claim prefixes, and which ones peers and policy depend on. */
+/* ---- What a change means ---- */
+
+/* What it means to this node besides what the object claims. One of both may be NULL. */
+typedef uint8_t meaning_fn(const struct cluster *c, const struct object *before, const struct object *after);
+
+static uint8_t means_self(const struct cluster *c, const struct object *before, const struct object *after)
+{
+	(void)c;
+	(void)before;
+	(void)after;
+	return ANEW_SELF;
+}
+
+static uint8_t means_policy(const struct cluster *c, const struct object *before, const struct object *after)
+{
+	(void)c;
+	(void)before;
+	(void)after;
+	return ANEW_POLICY;
+}
+
+static uint8_t node_means(const struct cluster *c, const struct object *before, const struct object *after)
+{
+	return is_self(c, (after ? after : before)->name) ? ANEW_SELF : 0;
+}
+
+/* Another node's has its port only, which is the sessions' affair. */
+static uint8_t configuration_means(const struct cluster *c, const struct object *before, const struct object *after)
+{
+	const char *name = (after ? after : before)->name;
+
+	return strncmp(name, "node.", 5) != 0 || is_self(c, name + 5) ? ANEW_SELF : 0;
+}
+
+static bool concerns(const struct cluster *c, const struct obj_bgp_peer *p)
+{
+	return p && (peering_selects(p, c->self.node) || peering_leads_here(p, &c->self));
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Do both name the same filters and Secrets? NULL names none. */
+static bool same_names(const struct obj_bgp_peer *a, const struct obj_bgp_peer *b)
+{
+	static const struct obj_bgp_peer none;
+
+	a = a ? a : &none;
+	b = b ? b : &none;
+	for (unsigned i = 0; a->filter_count == b->filter_count && i < a->filter_count; i++)
+		if (strcmp(a->filters[i], b->filters[i]) != 0)
+			return false;
+	return a->filter_count == b->filter_count && same_text(a->secret.name, b->secret.name) &&
+	       same_text(a->secret.key, b->secret.key);
+}
+
+/* Lists of filters that nobody had have to be made, and what nobody names any more is forgotten. */
+static uint8_t bgp_peer_means(const struct cluster *c, const struct object *before, const struct object *after)
+{
+	const struct obj_bgp_peer *a = (const void *)before, *b = (const void *)after;
+
+	if ((c->anew & ANEW_SELF) || !c->self.node || same_names(a, b))
+		return 0;
+	return concerns(c, a) || concerns(c, b) ? ANEW_POLICY : 0;
+}
+
+static bool is_own_block(const struct cluster *c, const struct object *o)
+{
+	return o && is_self(c, ((const struct obj_block_affinity *)(const void *)o)->node);
+}
+
+/* What is inside this node's blocks is not announced. */
+static uint8_t affinity_means(const struct cluster *c, const struct object *before, const struct object *after)
+{
+	return is_own_block(c, before) || is_own_block(c, after) ? ANEW_POLICY : 0;
+}
+
+/* Which kinds of objects claim prefixes, which ask for sessions, and what else a change of them means. */
 static const struct {
 	void (*claims)(struct cluster *c, const struct object *o, claim_fn *fn);
-	bool self; /* peers, policy, identity */
+	meaning_fn *means;
+	bool sessions; /* it may ask for sessions */
 } kinds[OBJ_KIND_COUNT] = {
-    [OBJ_NODE] = {.self = true},
-    [OBJ_IP_POOL] = {.self = true},
-    [OBJ_BGP_CONFIGURATION] = {.self = true},
-    [OBJ_BGP_PEER] = {.self = true},
-    [OBJ_BGP_FILTER] = {.self = true},
-    [OBJ_WORKLOAD_ENDPOINT] = {.claims = workload_claims, .self = true}, /* it may be a peer */
-    [OBJ_BLOCK_AFFINITY] = {.claims = block_claims, .self = true},
+    [OBJ_NODE] = {.means = node_means, .sessions = true},
+    [OBJ_IP_POOL] = {.means = means_self},
+    [OBJ_BGP_CONFIGURATION] = {.means = configuration_means, .sessions = true},
+    [OBJ_BGP_PEER] = {.means = bgp_peer_means, .sessions = true},
+    [OBJ_BGP_FILTER] = {.means = means_policy},
+    [OBJ_WORKLOAD_ENDPOINT] = {.claims = workload_claims, .sessions = true}, /* it may be a peer */
+    [OBJ_BLOCK_AFFINITY] = {.claims = block_claims, .means = affinity_means},
     [OBJ_IPAM_BLOCK] = {.claims = borrowed_claims},
 };
 
-/* In a large cluster something changes all the time; most of it means nothing to this node's peers and policy. */
-static bool concerns_self(const struct cluster *c, const struct object *o)
+static void mark(struct cluster *c, uint8_t anew)
 {
-	struct self now = c->self;
-
-	if (!o || !kinds[o->kind].self)
-		return false;
-	if (o->kind == OBJ_BLOCK_AFFINITY)
-		return is_self(c, ((const struct obj_block_affinity *)(const void *)o)->node);
-	now.node = (const void *)store_get(c->d->store, OBJ_NODE, "", c->d->config.node_name);
-	return !now.node || peering_depends_on(c->d->store, &now, o);
+	c->anew |= anew;
+	loop_work_schedule(c->d->loop, &c->work);
 }
 
 void cluster_on_change(void *arg, const struct object *before, const struct object *after)
@@ -219,30 +305,29 @@ void cluster_on_change(void *arg, const struct object *before, const struct obje
 		kinds[kind].claims(c, after, claim_add);
 	if (before && kinds[kind].claims)
 		kinds[kind].claims(c, before, claim_drop);
-	if (kind == OBJ_WORKLOAD_ENDPOINT)
+	if (is_own_workload(c, before) || is_own_workload(c, after))
 		rib_interfaces_changed(c->d->rib);
 	overlay_on_change(c->d->overlay, before, after);
 	service_on_change(c->d->service, before, after);
-	if (!c->dirty_self && c->synced && (concerns_self(c, before) || concerns_self(c, after))) {
-		c->dirty_self = true;
-		loop_work_schedule(c->d->loop, &c->work);
-	}
+	/* When it is in sync everything is looked at. */
+	if (!c->synced)
+		return;
+	if (kinds[kind].means)
+		c->anew |= kinds[kind].means(c, before, after);
+	if (c->peering && kinds[kind].sessions)
+		peering_on_change(c->peering, before, after);
+	if (c->anew || (c->peering && peering_is_dirty(c->peering)))
+		mark(c, 0);
 }
 
 static void on_secrets(void *arg)
 {
-	struct cluster *c = arg;
-
-	c->dirty_self = true;
-	loop_work_schedule(c->d->loop, &c->work);
+	mark(arg, ANEW_SELF);
 }
 
 void cluster_on_refusals(void *arg)
 {
-	struct cluster *c = arg;
-
-	c->dirty_self = true;
-	loop_work_schedule(c->d->loop, &c->work);
+	mark(arg, ANEW_POLICY);
 }
 
 void cluster_on_sync(void *arg)
@@ -250,9 +335,8 @@ void cluster_on_sync(void *arg)
 	struct cluster *c = arg;
 
 	c->synced = true;
-	c->dirty_self = true;
 	fib_each_workload(c->d->fib);
-	loop_work_schedule(c->d->loop, &c->work);
+	mark(c, ANEW_SELF);
 }
 
 /* ---- Beside a Felix: the kernel says what is there ---- */
@@ -456,13 +540,10 @@ static void listen_where_wanted(struct cluster *c)
 
 /* Workloads that are peers speak to an address of their own, if one is configured. Felix puts it on their interfaces.
  */
-static void find_workload_peers(struct cluster *c, const struct peering *p)
+static void set_workload_address(struct cluster *c)
 {
 	bool ours = c->d->config.workload_routes && !c->d->dry_run;
 
-	c->has_workload_peers = false;
-	for (unsigned i = 0; i < p->count && !c->has_workload_peers; i++)
-		c->has_workload_peers = p->want[i].kind == PEER_LOCAL_WORKLOAD;
 	for (int f = 0; f < FAM_COUNT; f++)
 		fib_own_address_set(c->d->fib, (enum family)f,
 				    c->has_workload_peers && ours ? &c->self.workload_peering[f] : &(struct addr){0});
@@ -470,10 +551,7 @@ static void find_workload_peers(struct cluster *c, const struct peering *p)
 
 static void on_address_change(void *arg)
 {
-	struct cluster *c = arg;
-
-	c->dirty_self = true;
-	loop_work_schedule(c->d->loop, &c->work);
+	mark(arg, ANEW_SELF);
 }
 
 void cluster_address_changed(struct cluster *c, const struct addr *next_hop)
@@ -482,12 +560,20 @@ void cluster_address_changed(struct cluster *c, const struct addr *next_hop)
 		node_address_touch(&c->address, next_hop);
 }
 
+static void note_severity(struct cluster *c)
+{
+	free(c->severity);
+	c->severity = NULL;
+	if (!daemon_set_log_level(c->d, c->self.log_severity))
+		c->severity = mem_printf("BGPConfiguration: spec.logSeverityScreen: '%.30s' is no severity: ignored\n",
+					 c->self.log_severity);
+}
+
+/* Who this node is, and all that follows from it but policies and sessions. */
 static void apply_self(struct cluster *c)
 {
 	struct self self = self_from(c->d->store, &c->d->config, c->address.found);
 	bool priorities = memcmp(self.priority, c->self.priority, sizeof self.priority) != 0;
-	struct strbuf severity = {0};
-	struct peering p;
 
 	if (!self.node && (c->self.node || !c->announced_sync))
 		log_warn("cluster",
@@ -497,39 +583,73 @@ static void apply_self(struct cluster *c)
 	if (self.max_paths != c->self.max_paths)
 		dataplane_set_max_paths(c->d, self.max_paths);
 	c->self = self;
-	if (!c->policies)
-		c->policies = policies_new(c->d->store);
+	c->self.secrets = c->secrets;
 	if (priorities)
 		mark_all_dirty(c);
-	if (!daemon_set_log_level(c->d, self.log_severity))
-		strbuf_printf(&severity, "BGPConfiguration: spec.logSeverityScreen: '%.30s' is no severity: ignored\n",
-			      self.log_severity);
-	policies_update(c->policies, &c->self);
+	note_severity(c);
 	if (overlay_apply(c->d->overlay, &c->self))
 		mark_all_dirty(c);
 	dataplane_apply(c->d, &c->self);
 	service_apply(c->d->service, &c->self);
-	secrets_begin(c->secrets);
-	c->self.secrets = c->secrets;
-	p = peering_compute(c->d->store, &c->d->config, &c->self);
-	strbuf_free(&c->peering_notes);
-	c->peering_notes = p.notes;
-	if (severity.len)
-		strbuf_add(&c->peering_notes, severity.s, severity.len);
-	strbuf_free(&severity);
-	p.notes = (struct strbuf){0};
-	c->has_peers = p.count > 0 || p.range_count > 0;
-	find_workload_peers(c, &p);
+	if (c->d->bmp && !c->d->dry_run)
+		bmp_identity(c->d->bmp, c->self.as, c->self.router_id);
+	peering_apply(c->peering, &c->self);
+}
+
+/* Where this node listens, and at what: as long as there is somebody to listen to. */
+static void apply_listening(struct cluster *c, bool self_changed)
+{
+	bool has_peers = peering_count(c->peering) > 0, has_workload_peers = peering_workload_count(c->peering) > 0;
+
+	if (!self_changed && has_peers == c->has_peers && has_workload_peers == c->has_workload_peers)
+		return;
+	c->has_peers = has_peers;
+	c->has_workload_peers = has_workload_peers;
+	set_workload_address(c);
 	listen_where_wanted(c);
+}
+
+static void apply_sessions(struct cluster *c)
+{
+	struct peering_diff diff = peering_settle(c->peering);
+
+	apply_listening(c, diff.everything);
 	if (c->d->dry_run) {
-		peering_free(&p);
+		peering_diff_free(&diff);
 		return;
 	}
-	if (c->d->bmp)
-		bmp_identity(c->d->bmp, c->self.as, c->self.router_id);
-	reachable_apply(&c->reachable, c->d->fib, &p);
-	speaker_apply(c->d->speaker, &p, &c->self, c->policies);
+	for (unsigned i = 0; i < diff.count; i++) {
+		const struct addr *remote = &diff.change[i].want.remote;
+		struct addr gateway = peering_gateway(c->peering, remote);
+		reachable_set(&c->reachable, c->d->fib, remote, &gateway);
+	}
+	speaker_apply(c->d->speaker, &diff, &c->self, c->policies);
+}
+
+static void apply(struct cluster *c)
+{
+	uint8_t anew = c->anew;
+
+	c->anew = 0;
+	if (!c->policies) {
+		c->policies = policies_new(c->d->store);
+		c->peering = peering_new(c->d->store, &c->d->config);
+	}
+	if (anew & ANEW_SELF)
+		apply_self(c);
+	if (anew) {
+		policies_update(c->policies, &c->self);
+		secrets_begin(c->secrets);
+	}
+	apply_sessions(c);
+	if (c->d->dry_run)
+		return;
+	if (anew == ANEW_POLICY)
+		speaker_policies_changed(c->d->speaker);
 	policies_sweep(c->policies);
+	if (!anew)
+		return;
+	peering_ask_secrets(c->peering);
 	secrets_sweep(c->secrets);
 }
 
@@ -541,11 +661,10 @@ static bool cluster_work(void *arg, uint64_t deadline)
 	/* Half of the objects would be half of the peers: nothing is applied before all have been seen once. */
 	if (!c->synced)
 		return false;
-	if (c->dirty_self) {
+	if (c->anew & ANEW_SELF)
 		node_address_refresh(&c->address);
-		c->dirty_self = false;
-		apply_self(c);
-	}
+	if (c->anew || (c->peering && peering_is_dirty(c->peering)))
+		apply(c);
 	/* Prefixes wait until all Services have said what they claim: one that moves from one to another stays. */
 	left = service_settle(c->d->service, deadline) || settle_prefixes(c, deadline);
 	if (!left && !c->announced_sync) {
@@ -595,9 +714,11 @@ void cluster_free(struct cluster *c)
 	while ((l = htab_next(&c->prefixes, &pos)))
 		free(l);
 	htab_clear(&c->prefixes);
-	strbuf_free(&c->peering_notes);
-	if (c->policies)
+	free(c->severity);
+	if (c->policies) {
 		policies_free(c->policies);
+		peering_free(c->peering);
+	}
 	secrets_free(c->secrets);
 	reachable_free(&c->reachable);
 	free(c);
@@ -617,8 +738,7 @@ void cluster_reconfigure(struct cluster *c)
 		while (kinds[k].claims && (o = store_next(c->d->store, (enum object_kind)k, &pos)))
 			kinds[k].claims(c, o, claim_add);
 	}
-	c->dirty_self = true;
-	loop_work_schedule(c->d->loop, &c->work);
+	mark(c, ANEW_SELF);
 }
 
 bool cluster_is_settled(const struct cluster *c)
@@ -685,6 +805,7 @@ void cluster_problems(const struct cluster *c, struct strbuf *out)
 	if (c->policies)
 		policies_problems(c->policies, out);
 	secrets_problems(c->secrets, out);
-	if (c->peering_notes.len)
-		strbuf_add(out, c->peering_notes.s, c->peering_notes.len);
+	if (c->peering)
+		peering_notes(c->peering, out);
+	strbuf_puts(out, c->severity ? c->severity : "");
 }

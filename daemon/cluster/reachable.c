@@ -4,40 +4,33 @@
 
 #include "daemon/base/mem.h"
 
-static bool is_among(const struct addr *list, unsigned count, const struct addr *a)
+static bool is_to(const void *item, const void *key)
 {
-	for (unsigned i = 0; i < count; i++)
-		if (addr_equal(&list[i], a))
-			return true;
-	return false;
+	return addr_equal(item, key);
 }
 
-void reachable_apply(struct reachable *r, struct fib *f, const struct peering *p)
+void reachable_set(struct reachable *r, struct fib *f, const struct addr *to, const struct addr *gateway)
 {
-	struct reachable now = {0};
+	uint32_t hash = (uint32_t)hash_bytes(to, sizeof *to);
+	struct addr *there = htab_find(&r->to, hash, is_to, to);
 
-	for (unsigned i = 0; i < p->count; i++)
-		now.count += !addr_is_none(&p->want[i].reachable_by);
-	now.to = now.count ? mem_calloc(now.count, sizeof *now.to) : NULL;
-	now.count = 0;
-	for (unsigned i = 0; i < p->count; i++) {
-		const struct peer_want *w = &p->want[i];
-
-		/* Sessions with several ports of one address: the first counts. */
-		if (addr_is_none(&w->reachable_by) || is_among(now.to, now.count, &w->remote))
-			continue;
-		now.to[now.count++] = w->remote;
-		fib_reach_set(f, &w->remote, &w->reachable_by);
+	if (!addr_is_none(gateway)) {
+		if (!there)
+			htab_insert(&r->to, hash, mem_dup(to, sizeof *to));
+		fib_reach_set(f, to, gateway);
+	} else if (there) {
+		fib_reach_unset(f, to);
+		htab_remove(&r->to, hash, there);
+		free(there);
 	}
-	for (unsigned i = 0; i < r->count; i++)
-		if (!is_among(now.to, now.count, &r->to[i]))
-			fib_reach_unset(f, &r->to[i]);
-	free(r->to);
-	*r = now;
 }
 
 void reachable_free(struct reachable *r)
 {
-	free(r->to);
-	*r = (struct reachable){0};
+	uint32_t pos = 0;
+	struct addr *to;
+
+	while ((to = htab_next(&r->to, &pos)))
+		free(to);
+	htab_clear(&r->to);
 }

@@ -2,17 +2,16 @@
 #ifndef DAEMON_CLUSTER_REACHABLE_H
 #define DAEMON_CLUSTER_REACHABLE_H
 
-#include "daemon/peers/peering.h"
+#include "daemon/base/hash.h"
 #include "fib/fib.h"
 
 /* Those that the FIB was told. Zero-initialise. */
 struct reachable {
-	struct addr *to;
-	unsigned count;
+	struct htab to; /* of struct addr */
 };
 
-/* Makes them those of the sessions that are wanted. */
-void reachable_apply(struct reachable *r, struct fib *f, const struct peering *p);
+/* The gateway to this address, none: the kernel's routes say. */
+void reachable_set(struct reachable *r, struct fib *f, const struct addr *to, const struct addr *gateway);
 /* Forgets them; the FIB keeps what it was told. */
 void reachable_free(struct reachable *r);
 

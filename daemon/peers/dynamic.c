@@ -28,7 +28,7 @@ struct range {
 struct dynamic {
 	struct daemon *d;
 	struct speaker *speaker;
-	struct range **ranges; /* sorted by peer_range_cmp() */
+	struct range **ranges; /* sorted by peer_want_cmp() */
 	unsigned count;
 	struct range **gone; /* until dynamic_sweep() */
 	unsigned gone_count;
@@ -92,18 +92,18 @@ static void range_free(struct range *r)
 	free(r);
 }
 
-void dynamic_apply(struct dynamic *dyn, struct peering *p)
+void dynamic_apply(struct dynamic *dyn, struct peering_diff *d)
 {
 	struct range **old = dyn->ranges;
 	unsigned was = dyn->count, i = 0, j = 0;
 
-	dyn->ranges = mem_calloc(p->range_count, sizeof *dyn->ranges);
+	dyn->ranges = mem_calloc(d->range_count, sizeof *dyn->ranges);
 	dyn->gone = mem_calloc(was, sizeof *dyn->gone);
 	dyn->count = 0;
 	/* Both are sorted. */
-	while (i < was || j < p->range_count) {
-		struct peer_want *w = j < p->range_count ? &p->ranges[j] : NULL;
-		int c = i == was ? 1 : !w ? -1 : peer_range_cmp(&old[i]->want, w);
+	while (i < was || j < d->range_count) {
+		struct peer_want *w = j < d->range_count ? &d->range[j] : NULL;
+		int c = i == was ? 1 : !w ? -1 : peer_want_cmp(&old[i]->want, w);
 
 		if (c < 0) {
 			dyn->gone[dyn->gone_count++] = old[i++];

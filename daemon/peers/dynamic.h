@@ -14,9 +14,9 @@ struct dynamic *dynamic_new(struct daemon *d, struct speaker *s);
 /* After the last of its peers. */
 void dynamic_free(struct dynamic *dyn);
 
-/* Makes the ranges those of p, and takes them. What is no longer wanted lets nobody in, and lives until
+/* Makes the ranges those of the diff, and takes them. What is no longer wanted lets nobody in, and lives until
  * dynamic_sweep(): its peers must find another home before. */
-void dynamic_apply(struct dynamic *dyn, struct peering *p);
+void dynamic_apply(struct dynamic *dyn, struct peering_diff *d);
 void dynamic_sweep(struct dynamic *dyn);
 /* Interfaces have changed: ranges on links are where these are. */
 void dynamic_link_changed(struct dynamic *dyn);

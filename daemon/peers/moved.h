@@ -5,9 +5,9 @@
 
 #include "daemon/peers/speaker.h"
 
-/* Of the running peers (sorted by peer_want_cmp()) those that are no longer wanted, while another address of the same
- * node and family is: they become the peers of that address (and old is sorted again). */
-void moved_follow(struct peer **old, unsigned count, const struct peering *wanted);
+/* Of the running peers those that are no longer wanted, while another address of the same node and family is: they
+ * become the peers of that address. */
+void moved_follow(struct speaker *s, const struct peering_diff *d);
 /* Whether with this want the session has another address of our own, or we another identifier. */
 bool moved_self(const struct peer *p, const struct peer_want *w, uint32_t old_router_id, uint32_t router_id);
 

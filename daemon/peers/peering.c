@@ -1,601 +1,829 @@
-/* Calico's peering rules (confd's bgp_processor.go and client.go): the mesh, global and node-specific BGPPeers, and the
- * reverse sessions they imply. Explicit peers come before implicit ones, global before node-specific, then by name; the
- * first to claim a remote address and port has it. */
 #include "daemon/peers/peering.h"
 
+#include <bsd/sys/queue.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgp/codec/msg.h"
 #include "daemon/base/hash.h"
 #include "daemon/base/mem.h"
+#include "daemon/peers/node_index.h"
 #include "daemon/peers/peering_rule.h"
 #include "datastore/secrets.h"
 
-#define DEFAULT_RANGE_LIMIT 100u
-#define BOTH_FAMILIES ((uint8_t)(1u << FAM_IPV4 | 1u << FAM_IPV6))
+/* The two objects that a claim may come from. */
+enum role { ROLE_PEER, ROLE_OTHER, ROLE_COUNT };
 
-static const char *const kind_names[] = {
-    [PEER_MESH] = "node-to-node mesh",
-    [PEER_GLOBAL] = "global",
-    [PEER_NODE] = "node specific",
-    [PEER_DYNAMIC] = "dynamic",
-    [PEER_LOCAL_WORKLOAD] = "local workload",
+/* An object, or a BGPPeer and a Node or workload together, asks for a remote. */
+struct claim {
+	LIST_ENTRY(claim) of_remote;
+	LIST_ENTRY(claim) of_source[ROLE_COUNT];
+	struct remote *remote;
+	struct ask ask;
 };
 
-const char *peer_kind_name(enum peer_kind k)
-{
-	return kind_names[k];
-}
+struct remote {
+	struct peer_key key;	   /* owned interface */
+	LIST_HEAD(, claim) claims; /* in order of precedence: the first one has it */
+	TAILQ_ENTRY(remote) dirty_link;
+	LIST_ENTRY(remote) range_link;
+	bool dirty;
+	bool workload; /* as it was told last */
+};
 
-/* ---- Building the list ---- */
+/* What BGPPeers look at besides themselves. */
+enum watch {
+	WATCH_NODES,	 /* it selects this node, and others by peerSelector */
+	WATCH_REVERSE,	 /* it leads here, from nodes by its nodeSelector */
+	WATCH_WORKLOADS, /* it selects this node, and workloads */
+	WATCH_COUNT
+};
 
-struct build {
+/* A BGPPeer, Node or workload that asks, watches, or is yet to be looked at: of all others nothing is kept. */
+struct source {
+	const struct object *o; /* in the store */
+	LIST_HEAD(, claim) claims;
+	TAILQ_ENTRY(source) dirty_link;
+	bool dirty;
+	uint8_t watching; /* bit per enum watch */
+	LIST_ENTRY(source) watch[WATCH_COUNT];
+	bool by_address; /* among those of its peerIP */
+	bool by_node;	 /* it leads here, from the node that it names */
+};
+
+struct peering {
 	const struct store *store;
 	const struct config *conf;
-	const struct self *self;
-	struct peering *out;
-	struct htab by_remote; /* of struct peer_want *, which move only at the end */
-	struct peer_want **want;
-	unsigned cap, range_cap;
+	struct self self;
+	bool active; /* this node has an object */
+	bool everything;
+	struct node_index nodes;
+	struct htab sources, remotes;
+	LIST_HEAD(, remote) ranges;
+	TAILQ_HEAD(, remote) dirty_remotes;
+	unsigned dirty_count, workloads;
+	TAILQ_HEAD(sources, source) dirty[ROLE_COUNT];
+	unsigned dirty_others;
+	LIST_HEAD(, source) watchers[WATCH_COUNT];
+	struct htab by_address, by_node; /* of BGPPeers' struct source, by what they look for */
 };
 
-static const char *interface_of(const struct peer_want *w)
+static struct peering_view view(const struct peering *p)
 {
-	return w->interface ? w->interface : "";
+	return (struct peering_view){.store = p->store, .conf = p->conf, .self = &p->self, .nodes = &p->nodes};
 }
 
-int peer_want_cmp(const struct peer_want *a, const struct peer_want *b)
+static const struct obj_bgp_peer *bgp_peer(const struct source *s)
 {
-	int c = addr_cmp(&a->remote, &b->remote);
-
-	if (!c)
-		c = strcmp(interface_of(a), interface_of(b));
-	return c ? c : (int)a->remote_port - (int)b->remote_port;
+	return (const void *)s->o;
 }
 
-static uint32_t want_hash(const struct peer_want *w)
+static enum role role_of(const struct object *o)
 {
-	uint64_t of_interface = w->interface ? hash_str(w->interface) : 0;
-
-	return (uint32_t)(hash_bytes(&w->remote, sizeof w->remote) ^ of_interface) + w->remote_port;
+	return o->kind == OBJ_BGP_PEER ? ROLE_PEER : ROLE_OTHER;
 }
 
-static bool want_eq(const void *item, const void *key)
+/* ---- Remotes ---- */
+
+static bool remote_is(const void *item, const void *key)
 {
-	return peer_want_cmp(item, key) == 0;
+	return peer_key_cmp(&((const struct remote *)item)->key, key) == 0;
 }
 
-/* "Mesh_10_0_0_2", "Global_10_0_0_9_port_1179": as Calico names BIRD's protocols; "Global_fe80__1_eth0", "Global_eth0".
- */
-static char *session_name(const struct peer_want *w)
+static bool is_range(const struct remote *r)
 {
-	static const char *const heads[] = {[PEER_MESH] = "Mesh",
-					    [PEER_GLOBAL] = "Global",
-					    [PEER_NODE] = "Node",
-					    [PEER_DYNAMIC] = "Dynamic",
-					    [PEER_LOCAL_WORKLOAD] = "Local_Workload"};
-	struct strbuf name = {0};
-	char a[ADDR_STRLEN], *text;
-
-	strbuf_puts(&name, heads[w->kind]);
-	if (!addr_is_none(&w->remote))
-		strbuf_printf(&name, "_%s", addr_format(&w->remote, a));
-	if (w->interface)
-		strbuf_printf(&name, "_%s", w->interface);
-	if (w->remote_port != BGP_PORT)
-		strbuf_printf(&name, "_port_%u", w->remote_port);
-	for (char *p = name.s; *p; p++)
-		if (*p == '.' || *p == ':')
-			*p = '_';
-	text = mem_strdup(name.s);
-	strbuf_free(&name);
-	return text;
+	return !addr_is_none(&r->key.range.addr);
 }
 
-/* Takes w's allocated texts. A remote that is taken already is noted and dropped. */
-static void add(struct build *b, struct peer_want *w)
+static struct remote *remote_get(struct peering *p, const struct peer_key *key)
 {
-	uint32_t hash = want_hash(w);
-	const struct peer_want *there = htab_find(&b->by_remote, hash, want_eq, w);
-	char a[ADDR_STRLEN];
+	struct remote *r = htab_find(&p->remotes, peer_key_hash(key), remote_is, key);
 
-	if (there) {
-		if (w->kind != PEER_MESH && strcmp(there->origin, w->origin) != 0)
-			strbuf_printf(&b->out->notes, "%s: no session of its own with %s, %s has it\n", w->origin,
-				      addr_format(&w->remote, a), there->origin);
-		peer_want_free(w);
+	if (r)
+		return r;
+	r = mem_calloc(1, sizeof *r);
+	r->key = *key;
+	r->key.interface = mem_strdup(key->interface);
+	LIST_INIT(&r->claims);
+	if (is_range(r))
+		LIST_INSERT_HEAD(&p->ranges, r, range_link);
+	htab_insert(&p->remotes, peer_key_hash(key), r);
+	return r;
+}
+
+static void remote_free(struct peering *p, struct remote *r)
+{
+	if (is_range(r))
+		LIST_REMOVE(r, range_link);
+	htab_remove(&p->remotes, peer_key_hash(&r->key), r);
+	free((char *)(uintptr_t)r->key.interface);
+	free(r);
+}
+
+static void remote_dirty(struct peering *p, struct remote *r)
+{
+	if (r->dirty)
+		return;
+	r->dirty = true;
+	TAILQ_INSERT_TAIL(&p->dirty_remotes, r, dirty_link);
+	p->dirty_count++;
+}
+
+/* ---- Sources ---- */
+
+static uint32_t source_hash(const struct object *o)
+{
+	return hash_str(o->name) + 31 * hash_str(o->namespace) + 1009 * (uint32_t)o->kind;
+}
+
+static bool source_is(const void *item, const void *key)
+{
+	const struct object *a = ((const struct source *)item)->o, *b = key;
+
+	return a->kind == b->kind && strcmp(a->name, b->name) == 0 && strcmp(a->namespace, b->namespace) == 0;
+}
+
+static struct source *source_find(const struct peering *p, const struct object *o)
+{
+	return htab_find(&p->sources, source_hash(o), source_is, o);
+}
+
+static struct source *source_get(struct peering *p, const struct object *o)
+{
+	struct source *s = source_find(p, o);
+
+	if (s)
+		return s;
+	s = mem_calloc(1, sizeof *s);
+	s->o = o;
+	LIST_INIT(&s->claims);
+	htab_insert(&p->sources, source_hash(o), s);
+	return s;
+}
+
+static void source_dirty(struct peering *p, struct source *s)
+{
+	enum role role = role_of(s->o);
+
+	if (s->dirty)
+		return;
+	s->dirty = true;
+	p->dirty_others += role == ROLE_OTHER;
+	TAILQ_INSERT_TAIL(&p->dirty[role], s, dirty_link);
+}
+
+static void source_clean(struct peering *p, struct source *s)
+{
+	enum role role = role_of(s->o);
+
+	if (!s->dirty)
+		return;
+	s->dirty = false;
+	p->dirty_others -= role == ROLE_OTHER;
+	TAILQ_REMOVE(&p->dirty[role], s, dirty_link);
+}
+
+/* Of what asks and watches nothing is kept. */
+static void source_release(struct peering *p, struct source *s)
+{
+	if (s->dirty || s->watching || s->by_address || s->by_node || !LIST_EMPTY(&s->claims))
+		return;
+	htab_remove(&p->sources, source_hash(s->o), s);
+	free(s);
+}
+
+/* ---- Claims ---- */
+
+static void claim_link(struct source *s, struct claim *c, enum role role)
+{
+	LIST_INSERT_HEAD(&s->claims, c, of_source[role]);
+}
+
+static void claim_order(struct peering *p, struct remote *r, struct claim *c)
+{
+	struct claim *before = NULL, *next;
+
+	LIST_FOREACH(next, &r->claims, of_remote)
+	{
+		if (ask_cmp(&next->ask, &c->ask) > 0)
+			break;
+		before = next;
+	}
+	if (before) {
+		LIST_INSERT_AFTER(before, c, of_remote);
 		return;
 	}
-	w->name = session_name(w);
-	if (b->out->count == b->cap) {
-		b->cap = b->cap ? b->cap * 2 : 16;
-		b->want = mem_realloc(b->want, b->cap * sizeof *b->want);
-	}
-	b->want[b->out->count] = mem_dup(w, sizeof *w);
-	htab_insert(&b->by_remote, hash, b->want[b->out->count++]);
+	LIST_INSERT_HEAD(&r->claims, c, of_remote);
+	remote_dirty(p, r);
 }
 
-/* Go's string comparison of the addresses decides who dials, so that mixed meshes agree: the higher one does. */
-static bool passive_towards(const struct addr *remote, const struct addr *own)
+static void claim_add(struct peering *p, enum ask_tier tier, const struct obj_bgp_peer *peer,
+		      const struct object *other, unsigned index)
 {
-	char r[ADDR_STRLEN], o[ADDR_STRLEN];
+	struct peering_view v = view(p);
+	struct ask ask = {.tier = tier, .peer = peer, .other = other, .index = index};
+	struct peer_want w;
+	struct peer_key key;
+	struct claim *c;
 
-	return strcmp(addr_format(remote, r), addr_format(own, o)) > 0;
+	if (!ask_want(&v, &ask, &w))
+		return;
+	key = peer_key_of(&w);
+	c = mem_calloc(1, sizeof *c);
+	c->ask = ask;
+	c->remote = remote_get(p, &key);
+	claim_order(p, c->remote, c);
+	if (peer)
+		claim_link(source_get(p, &peer->o), c, ROLE_PEER);
+	if (other)
+		claim_link(source_get(p, other), c, ROLE_OTHER);
 }
 
-static struct peer_want defaults(const struct build *b)
+/* And what it leaves in the other of its two sources. */
+static void claim_drop(struct peering *p, struct claim *c, enum role from)
 {
-	return (struct peer_want){
-	    .local_as = b->self->as,
-	    .hold_time = (uint16_t)b->conf->hold_time,
-	    .keepalive_time = (uint16_t)b->conf->keepalive_time,
-	    .restart_time = (uint16_t)b->conf->restart_time,
-	    .bfd =
-		{
-		    .transmit_interval = b->conf->bfd_transmit_interval,
-		    .receive_interval = b->conf->bfd_receive_interval,
-		    .multiplier = b->conf->bfd_multiplier,
-		},
-	};
+	const struct object *other = from == ROLE_OTHER ? (c->ask.peer ? &c->ask.peer->o : NULL) : c->ask.other;
+
+	if (LIST_FIRST(&c->remote->claims) == c)
+		remote_dirty(p, c->remote);
+	LIST_REMOVE(c, of_remote);
+	if (c->ask.peer)
+		LIST_REMOVE(c, of_source[ROLE_PEER]);
+	if (c->ask.other)
+		LIST_REMOVE(c, of_source[ROLE_OTHER]);
+	free(c);
+	if (other)
+		source_release(p, source_find(p, other));
 }
 
-/* The text itself, or what the Secret holds; a copy. NULL: none. */
-static char *password(const char *text, struct secrets *secrets, const struct secret_ref *ref)
+static void claims_drop(struct peering *p, struct source *s)
 {
-	if (!text && ref)
-		text = secrets_get(secrets, ref);
-	return text ? mem_strdup(text) : NULL;
+	enum role role = role_of(s->o);
+	struct claim *c;
+
+	while ((c = LIST_FIRST(&s->claims)))
+		claim_drop(p, c, role);
 }
 
-static char *join_filters(const struct obj_bgp_peer *p)
+/* ---- What BGPPeers look at ---- */
+
+static uint32_t addr_hash(const struct addr *a)
 {
-	struct strbuf names = {0};
-
-	for (unsigned i = 0; i < p->filter_count; i++)
-		strbuf_printf(&names, "%s%s", i ? "\n" : "", p->filters[i]);
-	return names.s;
+	return (uint32_t)hash_bytes(a, sizeof *a);
 }
 
-/* The texts that each session of the BGPPeer has for itself. */
-static void take_texts(const struct self *self, struct peer_want *w, const struct obj_bgp_peer *p, const char *origin)
+static void watch(struct peering *p, struct source *s, enum watch what)
 {
-	w->origin = mem_strdup(origin);
-	w->password = password(p->password, self->secrets, &p->secret);
-	w->interface = p->interface ? mem_strdup(p->interface) : NULL;
-	w->shutdown_text = p->shutdown_text ? mem_strdup(p->shutdown_text) : NULL;
-	w->filters = join_filters(p);
+	s->watching |= (uint8_t)(1u << what);
+	LIST_INSERT_HEAD(&p->watchers[what], s, watch[what]);
 }
 
-static bool may_be_internal(const struct peer_want *w)
+static void watch_address(struct peering *p, struct source *s)
 {
-	return !w->remote_as || w->remote_as == w->local_as;
+	s->by_address = true;
+	htab_insert(&p->by_address, addr_hash(&bgp_peer(s)->peer_ip), s);
 }
 
-/* RFC 4456 where nothing is said: what Calico's rule for the kind of peer gave. */
-static bool is_client(const struct build *b, const struct peer_want *w, bool by_rule)
+static void watch_node(struct peering *p, struct source *s)
 {
-	if (w->opt.rr_client == CHOICE_AUTO)
-		return by_rule;
-	return w->opt.rr_client == CHOICE_ON && b->self->cluster_id && may_be_internal(w);
+	s->by_node = true;
+	htab_insert(&p->by_node, hash_str(bgp_peer(s)->node), s);
 }
 
-/* Between two nodes the IPv4 session offers both families if both ends have IPv6 too; the IPv6 session stays as the
- * fallback for peers that speak one family a session (the speaker holds it back while it is not needed). */
-static uint8_t node_families(const struct build *b, const struct obj_node *peer, enum family f)
+static void unwatch(struct peering *p, struct source *s)
 {
-	uint8_t own = (uint8_t)(1u << f);
-
-	if (f == FAM_IPV4 && b->conf->both_families && !addr_is_none(&b->self->ip[FAM_IPV6].addr) &&
-	    !addr_is_none(&peer->ipv6.addr))
-		own |= 1u << FAM_IPV6;
-	return own;
+	for (int w = 0; w < WATCH_COUNT; w++)
+		if (s->watching >> w & 1)
+			LIST_REMOVE(s, watch[w]);
+	if (s->by_address)
+		htab_remove(&p->by_address, addr_hash(&bgp_peer(s)->peer_ip), s);
+	if (s->by_node)
+		htab_remove(&p->by_node, hash_str(bgp_peer(s)->node), s);
+	s->watching = 0;
+	s->by_address = s->by_node = false;
 }
 
-static bool has_ipv4(const struct build *b, const struct obj_node *peer)
+static void source_forget(struct peering *p, struct source *s)
 {
-	return !addr_is_none(&b->self->ip[FAM_IPV4].addr) && !addr_is_none(&peer->ipv4.addr);
+	claims_drop(p, s);
+	unwatch(p, s);
+	source_clean(p, s);
+	source_release(p, s);
 }
 
-static const struct addr *node_address(const struct obj_node *n, enum family f)
+/* ---- Asking ---- */
+
+static void ask_node(struct peering *p, enum ask_tier tier, const struct obj_bgp_peer *peer, const struct obj_node *n)
 {
-	return f == FAM_IPV4 ? &n->ipv4.addr : &n->ipv6.addr;
+	for (unsigned f = 0; f < FAM_COUNT; f++)
+		claim_add(p, tier, peer, &n->o, f);
 }
 
-/* A session with each address that both nodes have. template: everything but what follows from the peer's node. p: the
- * BGPPeer that asks for it, NULL for the mesh. */
-static void add_node_sessions(struct build *b, const struct obj_node *peer, const struct peer_want *template,
-			      const char *origin, const struct obj_bgp_peer *p, uint32_t default_as, bool no_source)
+/* A BGPPeer that selects this node by peerSelector, and another node. */
+static void ask_selected(struct peering *p, const struct source *s, const struct obj_node *n)
 {
-	for (int f = 0; f < FAM_COUNT; f++) {
-		const struct addr *remote = node_address(peer, f), *own = &b->self->ip[f].addr;
-		struct peer_want w = *template;
+	const struct obj_bgp_peer *peer = bgp_peer(s);
 
-		if (addr_is_none(remote) || addr_is_none(own))
-			continue;
-		w.remote = *remote;
-		w.local = no_source ? (struct addr){0} : *own;
-		w.other = *node_address(peer, f == FAM_IPV4 ? FAM_IPV6 : FAM_IPV4);
-		w.remote_port = self_listen_port(b->store, b->conf, peer->o.name);
-		w.remote_as = peer->as_number ? peer->as_number : default_as;
-		w.families = w.opt.families ? w.opt.families : node_families(b, peer, f);
-		if (f == FAM_IPV6 && (node_families(b, peer, FAM_IPV4) & 1u << FAM_IPV6) && has_ipv4(b, peer))
-			w.sibling = peer->ipv4.addr;
-		w.passive = template->passive || (w.kind == PEER_MESH && passive_towards(remote, own));
-		w.rr_client = is_client(b, &w,
-					b->self->cluster_id && w.remote_as == w.local_as &&
-					    (!peer->has_cluster_id || peer->cluster_id != b->self->cluster_id));
-		w.node = mem_strdup(peer->o.name);
-		if (p) {
-			take_texts(b->self, &w, p, origin);
-		} else {
-			w.origin = mem_strdup(origin);
-			w.password = password(b->self->mesh_password, b->self->secrets, b->self->mesh_secret);
-		}
-		add(b, &w);
-	}
+	if (n != p->self.node && selector_match(peer->peer_sel, &n->o.labels))
+		ask_node(p, ask_tier(peer), peer, n);
 }
 
-static void add_mesh(struct build *b)
+/* One that leads here, and the node that it is said for. */
+static void ask_reverse(struct peering *p, const struct source *s, const struct obj_node *n)
+{
+	if (n != p->self.node && peering_selects(bgp_peer(s), n))
+		ask_node(p, ASK_REVERSE, bgp_peer(s), n);
+}
+
+static void ask_workload(struct peering *p, const struct source *s, const struct obj_workload_endpoint *e)
+{
+	if (!peering_selects_workload(bgp_peer(s), &p->self, e))
+		return;
+	for (unsigned i = 0; i < e->network_count; i++)
+		claim_add(p, ask_tier(bgp_peer(s)), bgp_peer(s), &e->o, i);
+}
+
+/* Of a pair of objects that are both to be looked at the other one sees to it. */
+static bool is_left_to(const struct peering *p, const struct object *o)
+{
+	const struct source *s;
+
+	if (!p->dirty_others)
+		return false;
+	s = source_find(p, o);
+	return s && s->dirty;
+}
+
+static void ask_all_nodes(struct peering *p, const struct source *s,
+			  void (*ask)(struct peering *p, const struct source *s, const struct obj_node *n))
 {
 	const struct object *o;
 	unsigned pos = 0;
 
-	if (!b->self->mesh || b->self->cluster_id)
+	/* Then all of them are to be looked at. */
+	if (p->everything)
 		return;
-	while ((o = store_next(b->store, OBJ_NODE, &pos))) {
-		const struct obj_node *peer = object_node(o);
-		struct peer_want w = defaults(b);
-		char *origin;
-
-		if (peer == b->self->node || peer->has_cluster_id)
-			continue;
-		w.kind = PEER_MESH;
-		w.bfd.enabled = b->conf->bfd_mesh;
-		w.restart_time = b->self->mesh_restart_time;
-		origin = mem_printf("mesh with %s", o->name);
-		add_node_sessions(b, peer, &w, origin, NULL, b->self->as, false);
-		free(origin);
-	}
+	while ((o = store_next(p->store, OBJ_NODE, &pos)))
+		if (!is_left_to(p, o))
+			ask(p, s, object_node(o));
 }
 
-static void take_bfd(struct peer_bfd *to, const struct peer_bfd *from)
-{
-	to->enabled = from->enabled;
-	to->passive = from->passive;
-	to->min_ttl = from->min_ttl;
-	if (from->transmit_interval)
-		to->transmit_interval = from->transmit_interval;
-	if (from->receive_interval)
-		to->receive_interval = from->receive_interval;
-	if (from->multiplier)
-		to->multiplier = from->multiplier;
-}
-
-static struct peer_want from_bgp_peer(const struct build *b, const struct obj_bgp_peer *p, enum peer_kind kind)
-{
-	struct peer_want w = defaults(b);
-
-	w.kind = kind;
-	if (p->restart_time)
-		w.restart_time = (uint16_t)p->restart_time;
-	if (p->hold_time)
-		w.hold_time = (uint16_t)p->hold_time;
-	if (p->keepalive_time)
-		w.keepalive_time = (uint16_t)p->keepalive_time;
-	w.ttl_security = (uint8_t)p->ttl_security;
-	w.next_hop_mode = p->next_hop_mode;
-	w.passive = p->passive;
-	w.opt = p->opt;
-	take_bfd(&w.bfd, &p->bfd);
-	return w;
-}
-
-static const struct obj_node *node_by_address(const struct build *b, const struct addr *a)
+static void ask_all_workloads(struct peering *p, const struct source *s)
 {
 	const struct object *o;
 	unsigned pos = 0;
 
-	while ((o = store_next(b->store, OBJ_NODE, &pos))) {
-		const struct obj_node *n = object_node(o);
-		if (addr_equal(a, &n->ipv4.addr) || addr_equal(a, &n->ipv6.addr))
-			return n;
-	}
-	return NULL;
+	while ((o = store_next(p->store, OBJ_WORKLOAD_ENDPOINT, &pos)))
+		if (!is_left_to(p, o))
+			ask_workload(p, s, (const void *)o);
 }
 
-/* A BGPPeer that names its peer by address, or, without one, by the interface that it is at. */
-static void add_by_address(struct build *b, const struct obj_bgp_peer *p, enum peer_kind kind, const char *origin)
+static void ask_forward(struct peering *p, struct source *s)
 {
-	const struct obj_node *node = addr_is_none(&p->peer_ip) ? NULL : node_by_address(b, &p->peer_ip);
-	enum family f = family_of_af(p->peer_ip.af);
-	struct peer_want w = from_bgp_peer(b, p, kind);
-	bool on_link = p->interface;
-	char a[ADDR_STRLEN];
+	const struct obj_bgp_peer *peer = bgp_peer(s);
 
-	if (!addr_is_none(&p->peer_ip) && self_has_address(b->self, &p->peer_ip))
+	if (!peering_selects(peer, p->self.node))
 		return;
-	if (addr_is_none(&b->self->ip[f].addr) && !p->no_source_address && !on_link) {
-		strbuf_printf(&b->out->notes, "%s: this node has no %s address to speak to %s from\n", origin,
-			      family_name(f), addr_format(&p->peer_ip, a));
+	if (!addr_is_none(&peer->opt.range.addr)) {
+		claim_add(p, ask_tier(peer), peer, NULL, 0);
+	} else if (peer->workload_sel) {
+		watch(p, s, WATCH_WORKLOADS);
+		ask_all_workloads(p, s);
+	} else if (peer->peer_sel) {
+		watch(p, s, WATCH_NODES);
+		ask_all_nodes(p, s, ask_selected);
+	} else {
+		if (!addr_is_none(&peer->peer_ip))
+			watch_address(p, s);
+		claim_add(p, ask_tier(peer), peer, NULL, 0);
+	}
+}
+
+static void ask_back(struct peering *p, struct source *s)
+{
+	const struct obj_bgp_peer *peer = bgp_peer(s);
+	const struct object *o;
+
+	if (!peering_leads_here(peer, &p->self))
+		return;
+	if (!peer->node) {
+		watch(p, s, WATCH_REVERSE);
+		ask_all_nodes(p, s, ask_reverse);
 		return;
 	}
-	w.remote = p->peer_ip;
-	w.reachable_by = p->reachable_by;
+	watch_node(p, s);
+	o = store_get(p->store, OBJ_NODE, "", peer->node);
+	if (o && !p->everything && !is_left_to(p, o))
+		ask_reverse(p, s, object_node(o));
+}
+
+struct visit {
+	struct peering *p;
+	const char *name;
+	const struct addr *addr;
+	const struct obj_node *node;
+};
+
+/* Looks at all that there are. */
+static bool visit_by_node(const void *item, const void *key)
+{
+	const struct visit *v = key;
+	const struct source *s = item;
+
+	if (strcmp(bgp_peer(s)->node, v->name) == 0)
+		ask_reverse(v->p, s, v->node);
+	return false;
+}
+
+static void ask_by_node(struct peering *p, const struct obj_node *n)
+{
+	struct visit v = {.p = p, .name = n->o.name, .node = n};
+	const struct source *s;
+
+	if (peering_meshes(&p->self, n))
+		ask_node(p, ASK_MESH, NULL, n);
+	LIST_FOREACH(s, &p->watchers[WATCH_NODES], watch[WATCH_NODES])
+	ask_selected(p, s, n);
+	LIST_FOREACH(s, &p->watchers[WATCH_REVERSE], watch[WATCH_REVERSE])
+	ask_reverse(p, s, n);
+	htab_find(&p->by_node, hash_str(n->o.name), visit_by_node, &v);
+}
+
+static void ask_by_other(struct peering *p, const struct object *o)
+{
+	const struct source *s;
+
+	if (o->kind == OBJ_NODE) {
+		ask_by_node(p, object_node(o));
+		return;
+	}
+	LIST_FOREACH(s, &p->watchers[WATCH_WORKLOADS], watch[WATCH_WORKLOADS])
+	ask_workload(p, s, (const void *)o);
+}
+
+/* BGPPeers first: they say what they look at. */
+static void ask_anew(struct peering *p)
+{
+	struct source *s;
+
+	while ((s = TAILQ_FIRST(&p->dirty[ROLE_PEER]))) {
+		source_clean(p, s);
+		ask_forward(p, s);
+		ask_back(p, s);
+		source_release(p, s);
+	}
+	while ((s = TAILQ_FIRST(&p->dirty[ROLE_OTHER]))) {
+		source_clean(p, s);
+		ask_by_other(p, s->o);
+		source_release(p, s);
+	}
+}
+
+/* ---- Changes ---- */
+
+/* It takes back what it asked for, and will ask again. */
+static void source_again(struct peering *p, struct source *s)
+{
+	claims_drop(p, s);
+	unwatch(p, s);
+	source_dirty(p, s);
+}
+
+static void replace(struct peering *p, const struct object *before, const struct object *after)
+{
+	struct source *s = source_find(p, after ? after : before);
+
+	if (s && !after) {
+		source_forget(p, s);
+	} else if (after) {
+		s = s ? s : source_get(p, after);
+		source_again(p, s);
+		s->o = after;
+	}
+}
+
+/* Takes the first of the BGPPeers that name this address. */
+static bool is_of_address(const void *item, const void *key)
+{
+	return addr_equal(&bgp_peer(item)->peer_ip, key);
+}
+
+/* A session with a node has the node's port and other address, also by the node's address. */
+static void again_by_address(struct peering *p, const struct addr *a)
+{
+	struct source *s;
+
+	while (!addr_is_none(a) && (s = htab_find(&p->by_address, addr_hash(a), is_of_address, a)))
+		source_again(p, s);
+}
+
+static void node_changed(struct peering *p, const struct obj_node *before, const struct obj_node *after)
+{
+	const struct obj_node *either[] = {before, after};
+
+	/* What follows from another own object is peering_apply()'s. */
+	if (before && before == p->self.node)
+		p->self.node = after;
+	if (before)
+		node_index_remove(&p->nodes, before);
+	if (after)
+		node_index_add(&p->nodes, after);
+	for (int i = 0; i < 2; i++) {
+		if (!either[i])
+			continue;
+		again_by_address(p, &either[i]->ipv4.addr);
+		again_by_address(p, &either[i]->ipv6.addr);
+	}
+	replace(p, before ? &before->o : NULL, after ? &after->o : NULL);
+}
+
+/* Of workloads only this node's count. */
+static const struct object *workload_here(const struct peering *p, const struct object *o)
+{
+	const struct obj_workload_endpoint *e = (const void *)o;
+
+	return e && e->node && strcmp(e->node, p->conf->node_name) == 0 ? o : NULL;
+}
+
+static void workload_changed(struct peering *p, const struct object *before, const struct object *after)
+{
+	after = workload_here(p, after);
+	if (after || (before && source_find(p, before)))
+		replace(p, before, after);
+}
+
+/* Another node's port. */
+static void configuration_changed(struct peering *p, const struct object *o)
+{
+	const struct object *node;
+
+	if (strncmp(o->name, "node.", 5) != 0)
+		return;
+	node = store_get(p->store, OBJ_NODE, "", o->name + 5);
 	if (node)
-		w.other = *node_address(node, f == FAM_IPV4 ? FAM_IPV6 : FAM_IPV4);
-	w.local = p->no_source_address || on_link ? (struct addr){0} : b->self->ip[f].addr;
-	w.remote_as = p->as_number;
-	w.remote_port = p->peer_port ? p->peer_port : BGP_PORT;
-	if (!p->peer_port && node && self_node_as(b->store, node) == p->as_number)
-		w.remote_port = self_listen_port(b->store, b->conf, node->o.name);
-	if (p->local_as)
-		w.local_as = p->local_as;
-	w.allowed_local_as = p->allowed_local_as;
-	/* keepOriginalNextHop is the older form, for eBGP only. */
-	if (w.next_hop_mode == NEXT_HOP_AUTO && p->keep_original_next_hop && w.remote_as != w.local_as)
-		w.next_hop_mode = NEXT_HOP_KEEP;
-	/* A link has one session, whatever is on it. */
-	w.families = p->opt.families ? p->opt.families : (uint8_t)(on_link ? BOTH_FAMILIES : 1u << f);
-	if (kind == PEER_GLOBAL && node)
-		w.passive = w.passive || passive_towards(&p->peer_ip, &b->self->ip[f].addr);
-	w.rr_client = is_client(b, &w, b->self->cluster_id && may_be_internal(&w));
-	take_texts(b->self, &w, p, origin);
-	add(b, &w);
+		node_changed(p, object_node(node), object_node(node));
 }
 
-int peer_range_cmp(const struct peer_want *a, const struct peer_want *b)
+void peering_on_change(struct peering *p, const struct object *before, const struct object *after)
 {
-	int c = prefix_cmp(&a->opt.range, &b->opt.range);
+	enum object_kind kind = after ? after->kind : before->kind;
 
-	return c ? c : strcmp(interface_of(a), interface_of(b));
-}
-
-/* As between nodes: on IPv4 both families, if this node has both; and on a link, which has one session for all. */
-static uint8_t range_families(const struct build *b, const struct prefix *range)
-{
-	enum family f = family_of_af(range->addr.af);
-	bool both = f == FAM_IPV4 && b->conf->both_families && !addr_is_none(&b->self->ip[FAM_IPV4].addr) &&
-		    !addr_is_none(&b->self->ip[FAM_IPV6].addr);
-
-	return both || (f == FAM_IPV6 && addr_is_link_local(&range->addr)) ? BOTH_FAMILIES : (uint8_t)(1u << f);
-}
-
-/* A BGPPeer that names its peers by a range of addresses: they connect, this node waits. */
-static void add_range(struct build *b, const struct obj_bgp_peer *p, const char *origin)
-{
-	struct peer_want w = from_bgp_peer(b, p, PEER_DYNAMIC);
-	char range[PREFIX_STRLEN];
-
-	w.remote_as = p->as_number;
-	w.remote_port = BGP_PORT;
-	if (p->local_as)
-		w.local_as = p->local_as;
-	w.allowed_local_as = p->allowed_local_as;
-	w.passive = true;
-	if (!w.opt.range_limit)
-		w.opt.range_limit = DEFAULT_RANGE_LIMIT;
-	w.families = p->opt.families ? p->opt.families : range_families(b, &p->opt.range);
-	w.rr_client = is_client(b, &w, b->self->cluster_id && may_be_internal(&w));
-	take_texts(b->self, &w, p, origin);
-	for (unsigned i = 0; i < b->out->range_count; i++) {
-		if (peer_range_cmp(&b->out->ranges[i], &w) != 0)
-			continue;
-		strbuf_printf(&b->out->notes, "%s: no range of its own, %s has %s\n", origin, b->out->ranges[i].origin,
-			      prefix_format(&w.opt.range, range));
-		peer_want_free(&w);
+	if (!p->active)
 		return;
-	}
-	w.name = mem_printf("%s, range %s", origin, prefix_format(&w.opt.range, range));
-	if (b->out->range_count == b->range_cap) {
-		b->range_cap = b->range_cap ? b->range_cap * 2 : 4;
-		b->out->ranges = mem_realloc(b->out->ranges, b->range_cap * sizeof *b->out->ranges);
-	}
-	b->out->ranges[b->out->range_count++] = w;
+	if (kind == OBJ_NODE)
+		node_changed(p, before ? object_node(before) : NULL, after ? object_node(after) : NULL);
+	else if (kind == OBJ_BGP_PEER)
+		replace(p, before, after);
+	else if (kind == OBJ_WORKLOAD_ENDPOINT)
+		workload_changed(p, before, after);
+	else if (kind == OBJ_BGP_CONFIGURATION)
+		configuration_changed(p, after ? after : before);
 }
 
-struct peer_want peer_want_of_range(const struct peer_want *range, const struct addr *remote, const char *interface)
+static void forget_everything(struct peering *p)
 {
-	struct peer_want w = *range;
+	struct source *s;
 
-	w.remote = addr_on_link(remote, 0);
-	w.origin = mem_strdup(range->origin);
-	w.password = range->password ? mem_strdup(range->password) : NULL;
-	w.interface = interface ? mem_strdup(interface) : NULL;
-	w.shutdown_text = range->shutdown_text ? mem_strdup(range->shutdown_text) : NULL;
-	w.filters = range->filters ? mem_strdup(range->filters) : NULL;
-	w.name = session_name(&w);
-	return w;
+	for (uint32_t pos = 0; p->sources.count; pos = 0) /* a walk that removes may miss some */
+		while ((s = htab_next(&p->sources, &pos)))
+			source_forget(p, s);
+	node_index_clear(&p->nodes);
 }
 
-/* Workloads of this node that speak BGP: they connect, from their own addresses. Calico gives them neither password nor
- * timers nor ttlSecurity. */
-static void add_workload(struct build *b, const struct obj_bgp_peer *p, const struct obj_workload_endpoint *e,
-			 const char *origin)
+void peering_apply(struct peering *p, const struct self *self)
 {
-	for (unsigned i = 0; i < e->network_count; i++) {
-		struct peer_want w = defaults(b);
-
-		w.kind = PEER_LOCAL_WORKLOAD;
-		w.opt = p->opt;
-		w.next_hop_mode = p->next_hop_mode;
-		take_bfd(&w.bfd, &p->bfd);
-		w.remote = e->networks[i].addr;
-		w.remote_port = BGP_PORT;
-		w.remote_as = p->as_number;
-		if (p->local_as)
-			w.local_as = p->local_as;
-		w.allowed_local_as = p->allowed_local_as;
-		w.passive = true;
-		w.families = p->opt.families ? p->opt.families : (uint8_t)(1u << family_of_af(w.remote.af));
-		w.rr_client = is_client(b, &w, b->self->cluster_id && may_be_internal(&w));
-		take_texts(b->self, &w, p, origin);
-		free(w.password);
-		w.password = NULL;
-		add(b, &w);
-	}
-}
-
-static void add_workloads(struct build *b, const struct obj_bgp_peer *p, const char *origin)
-{
+	static const enum object_kind kinds[] = {OBJ_BGP_PEER, OBJ_NODE};
 	const struct object *o;
-	unsigned pos = 0;
 
-	if (!p->as_number) {
-		strbuf_printf(&b->out->notes, "%s: localWorkloadSelector needs asNumber\n", origin);
-		return;
-	}
-	while ((o = store_next(b->store, OBJ_WORKLOAD_ENDPOINT, &pos))) {
-		const struct obj_workload_endpoint *e = (const void *)o;
-		if (peering_selects_workload(p, b->self, e))
-			add_workload(b, p, e, origin);
-	}
-}
-
-static void add_forward(struct build *b, const struct obj_bgp_peer *p)
-{
-	enum peer_kind kind = p->node || p->node_sel ? PEER_NODE : PEER_GLOBAL;
-	char *origin = mem_printf("BGPPeer %s", p->o.name);
-	const struct object *o;
-	unsigned pos = 0;
-
-	if (!peering_selects(p, b->self->node))
-		goto out;
-	if (!addr_is_none(&p->opt.range.addr)) {
-		add_range(b, p, origin);
-		goto out;
-	}
-	if (p->workload_sel) {
-		add_workloads(b, p, origin);
-		goto out;
-	}
-	if (!p->peer_sel) {
-		add_by_address(b, p, kind, origin);
-		goto out;
-	}
-	while ((o = store_next(b->store, OBJ_NODE, &pos))) {
-		struct peer_want w = from_bgp_peer(b, p, kind);
-		if (object_node(o) == b->self->node || !selector_match(p->peer_sel, &o->labels))
-			continue;
-		add_node_sessions(b, object_node(o), &w, origin, p, self_node_as(b->store, object_node(o)),
-				  p->no_source_address);
-	}
-out:
-	free(origin);
-}
-
-/* Who sends several paths to somebody wants to be understood, and who receives them wants them sent (RFC 7911). */
-static const enum add_path_mode add_path_mirror[] = {
-    [ADD_PATH_AUTO] = ADD_PATH_AUTO,	[ADD_PATH_OFF] = ADD_PATH_OFF,	 [ADD_PATH_RECEIVE] = ADD_PATH_SEND,
-    [ADD_PATH_SEND] = ADD_PATH_RECEIVE, [ADD_PATH_BOTH] = ADD_PATH_BOTH,
-};
-
-static void add_reverse(struct build *b, const struct obj_bgp_peer *p)
-{
-	char *origin;
-	const struct object *o;
-	unsigned pos = 0;
-
-	if (p->manual_reverse_peering || !peering_leads_here(p, b->self))
-		return;
-	origin = mem_printf("BGPPeer %s (reverse)", p->o.name);
-	while ((o = store_next(b->store, OBJ_NODE, &pos))) {
-		struct peer_want w = from_bgp_peer(b, p, PEER_NODE);
-		if (object_node(o) == b->self->node || !peering_selects(p, object_node(o)))
-			continue;
-		/* What the BGPPeer says of the side it selects is not about this side. */
-		w.passive = w.bfd.passive = false;
-		w.next_hop_mode = NEXT_HOP_AUTO;
-		w.opt = (struct peer_options){
-		    .families = p->opt.families,
-		    .add_path = add_path_mirror[p->opt.add_path],
-		    .ext_next_hop = p->opt.ext_next_hop,
-		    .llgr_time = p->opt.llgr_time,
-		};
-		add_node_sessions(b, object_node(o), &w, origin, p, self_node_as(b->store, object_node(o)), false);
-	}
-	free(origin);
-}
-
-static int by_name(const void *a, const void *b)
-{
-	const struct object *const *x = a, *const *y = b;
-
-	return strcmp((*x)->name, (*y)->name);
-}
-
-static void add_bgp_peers(struct build *b)
-{
-	unsigned n = store_count(b->store, OBJ_BGP_PEER), pos = 0, count = 0;
-	const struct object **sorted = mem_calloc(n, sizeof *sorted), *o;
-
-	while (count < n && (o = store_next(b->store, OBJ_BGP_PEER, &pos)))
-		sorted[count++] = o;
-	qsort(sorted, count, sizeof(void *), by_name);
-	for (int global = 1; global >= 0; global--) {
-		for (unsigned i = 0; i < count; i++) {
-			const struct obj_bgp_peer *p = (const void *)sorted[i];
-			if ((!p->node && !p->node_sel) == (bool)global)
-				add_forward(b, p);
+	forget_everything(p);
+	p->self = *self;
+	p->active = self->node;
+	p->everything = true;
+	for (size_t k = 0; p->active && k < sizeof kinds / sizeof *kinds; k++) {
+		for (unsigned pos = 0; (o = store_next(p->store, kinds[k], &pos));) {
+			source_dirty(p, source_get(p, o));
+			if (kinds[k] == OBJ_NODE)
+				node_index_add(&p->nodes, object_node(o));
 		}
 	}
-	for (unsigned i = 0; i < count; i++)
-		add_reverse(b, (const void *)sorted[i]);
-	free(sorted);
 }
 
-static int by_key(const void *a, const void *b)
+bool peering_is_dirty(const struct peering *p)
+{
+	return p->everything || p->dirty_count || !TAILQ_EMPTY(&p->dirty[ROLE_PEER]) ||
+	       !TAILQ_EMPTY(&p->dirty[ROLE_OTHER]);
+}
+
+/* ---- The diff ---- */
+
+static struct peer_want want_of(const struct peering *p, const struct remote *r)
+{
+	struct peering_view v = view(p);
+	const struct claim *first = LIST_FIRST(&r->claims);
+	struct peer_want w;
+
+	if (first && ask_want(&v, &first->ask, &w)) {
+		ask_texts(&v, &first->ask, &w);
+		return w;
+	}
+	return (struct peer_want){.remote = r->key.remote,
+				  .remote_port = r->key.remote_port,
+				  .interface = *r->key.interface ? mem_strdup(r->key.interface) : NULL};
+}
+
+static void settle(struct peering *p, struct remote *r, struct peering_diff *d)
+{
+	const struct claim *first = LIST_FIRST(&r->claims);
+	bool workload = first && first->ask.other && first->ask.other->kind == OBJ_WORKLOAD_ENDPOINT;
+
+	TAILQ_REMOVE(&p->dirty_remotes, r, dirty_link);
+	p->dirty_count--;
+	r->dirty = false;
+	p->workloads += (unsigned)workload - (unsigned)r->workload;
+	r->workload = workload;
+	if (is_range(r))
+		d->ranges_changed = true;
+	else
+		d->change[d->count++] = (struct peer_change){.want = want_of(p, r), .wanted = first};
+	if (!first)
+		remote_free(p, r);
+}
+
+static int change_cmp(const void *a, const void *b)
+{
+	const struct peer_change *x = a, *y = b;
+
+	return peer_want_cmp(&x->want, &y->want);
+}
+
+static int range_cmp(const void *a, const void *b)
 {
 	return peer_want_cmp(a, b);
 }
 
-static int by_range(const void *a, const void *b)
+static void list_ranges(const struct peering *p, struct peering_diff *d)
 {
-	return peer_range_cmp(a, b);
+	const struct remote *r;
+
+	LIST_FOREACH(r, &p->ranges, range_link)
+	d->range_count++;
+	d->range = mem_calloc(d->range_count, sizeof *d->range);
+	d->range_count = 0;
+	LIST_FOREACH(r, &p->ranges, range_link)
+	d->range[d->range_count++] = want_of(p, r);
+	if (d->range_count)
+		qsort(d->range, d->range_count, sizeof *d->range, range_cmp);
 }
 
-struct peering peering_compute(const struct store *s, const struct config *c, const struct self *self)
+struct peering_diff peering_settle(struct peering *p)
 {
-	struct peering out = {0};
-	struct build b = {.store = s, .conf = c, .self = self, .out = &out};
+	struct peering_diff d = {.everything = p->everything, .ranges_changed = p->everything};
+	struct remote *r;
 
-	if (!self->node)
-		return out;
-	add_bgp_peers(&b);
-	add_mesh(&b);
-	out.want = mem_calloc(out.count, sizeof *out.want);
-	for (unsigned i = 0; i < out.count; i++) {
-		out.want[i] = *b.want[i];
-		free(b.want[i]);
+	ask_anew(p);
+	p->everything = false;
+	d.change = mem_calloc(p->dirty_count, sizeof *d.change);
+	while ((r = TAILQ_FIRST(&p->dirty_remotes)))
+		settle(p, r, &d);
+	if (d.count)
+		qsort(d.change, d.count, sizeof *d.change, change_cmp);
+	if (d.ranges_changed)
+		list_ranges(p, &d);
+	return d;
+}
+
+void peering_diff_free(struct peering_diff *d)
+{
+	for (unsigned i = 0; i < d->count; i++)
+		peer_want_free(&d->change[i].want);
+	for (unsigned i = 0; i < d->range_count; i++)
+		peer_want_free(&d->range[i]);
+	free(d->change);
+	free(d->range);
+	*d = (struct peering_diff){0};
+}
+
+/* ---- Looking ---- */
+
+unsigned peering_count(const struct peering *p)
+{
+	return p->remotes.count;
+}
+
+unsigned peering_workload_count(const struct peering *p)
+{
+	return p->workloads;
+}
+
+struct gateway {
+	const struct addr *remote;
+	const struct remote *of;
+	struct addr by;
+};
+
+static bool look_for_gateway(const void *item, const void *key)
+{
+	struct gateway *g = (struct gateway *)(uintptr_t)key;
+	const struct remote *r = item;
+	const struct claim *first = LIST_FIRST(&r->claims);
+	const struct ask *a = first ? &first->ask : NULL;
+
+	if (a && a->peer && !a->other && a->tier < ASK_REVERSE && addr_equal(&r->key.remote, g->remote) &&
+	    !addr_is_none(&a->peer->reachable_by) && (!g->of || peer_key_cmp(&r->key, &g->of->key) < 0)) {
+		g->of = r;
+		g->by = a->peer->reachable_by;
 	}
-	free(b.want);
-	htab_clear(&b.by_remote);
-	qsort(out.want, out.count, sizeof *out.want, by_key);
-	if (out.range_count)
-		qsort(out.ranges, out.range_count, sizeof *out.ranges, by_range);
-	return out;
+	return false;
 }
 
-void peer_want_free(struct peer_want *w)
+struct addr peering_gateway(const struct peering *p, const struct addr *remote)
 {
-	free(w->name);
-	free(w->origin);
-	free(w->node);
-	free(w->password);
-	free(w->interface);
-	free(w->shutdown_text);
-	free(w->filters);
-	*w = (struct peer_want){0};
+	struct peer_key key = {.remote = *remote, .interface = ""};
+	struct gateway g = {.remote = remote};
+
+	htab_find(&p->remotes, peer_key_hash(&key), look_for_gateway, &g);
+	return g.by;
+}
+
+void peering_ask_secrets(const struct peering *p)
+{
+	const struct source *s;
+	uint32_t pos = 0;
+
+	if (p->self.mesh_secret)
+		secrets_get(p->self.secrets, p->self.mesh_secret);
+	while ((s = htab_next(&p->sources, &pos)))
+		if (s->o->kind == OBJ_BGP_PEER && !LIST_EMPTY(&s->claims) && !bgp_peer(s)->password)
+			secrets_get(p->self.secrets, &bgp_peer(s)->secret);
+}
+
+static void note_lost(const struct ask *a, const struct remote *r, struct strbuf *out)
+{
+	const struct ask *first = &LIST_FIRST(&r->claims)->ask;
+	char *who, *whose, addr[ADDR_STRLEN], range[PREFIX_STRLEN];
+
+	if (a == first || ask_is_same(a, first))
+		return;
+	who = ask_origin(a);
+	whose = ask_origin(first);
+	if (is_range(r))
+		strbuf_printf(out, "%s: no range of its own, %s has %s\n", who, whose,
+			      prefix_format(&r->key.range, range));
+	else
+		strbuf_printf(out, "%s: no session of its own with %s, %s has it\n", who,
+			      addr_format(&r->key.remote, addr), whose);
+	free(who);
+	free(whose);
+}
+
+void peering_notes(const struct peering *p, struct strbuf *out)
+{
+	struct peering_view v = view(p);
+	const struct object *o;
+	unsigned pos = 0;
+
+	while (p->active && p->self.node && (o = store_next(p->store, OBJ_BGP_PEER, &pos))) {
+		const struct source *s = source_find(p, o);
+		const struct claim *c;
+
+		if (peering_selects((const void *)o, p->self.node))
+			ask_complain(&v, (const void *)o, out);
+		if (!s)
+			continue;
+		LIST_FOREACH(c, &s->claims, of_source[ROLE_PEER])
+		note_lost(&c->ask, c->remote, out);
+	}
+}
+
+/* ---- Life ---- */
+
+struct peering *peering_new(const struct store *s, const struct config *c)
+{
+	struct peering *p = mem_calloc(1, sizeof *p);
+
+	p->store = s;
+	p->conf = c;
+	LIST_INIT(&p->ranges);
+	TAILQ_INIT(&p->dirty_remotes);
+	for (int role = 0; role < ROLE_COUNT; role++)
+		TAILQ_INIT(&p->dirty[role]);
+	for (int w = 0; w < WATCH_COUNT; w++)
+		LIST_INIT(&p->watchers[w]);
+	return p;
 }
 
 void peering_free(struct peering *p)
 {
-	for (unsigned i = 0; i < p->count; i++)
-		peer_want_free(&p->want[i]);
-	for (unsigned i = 0; i < p->range_count; i++)
-		peer_want_free(&p->ranges[i]);
-	free(p->want);
-	free(p->ranges);
-	strbuf_free(&p->notes);
-	*p = (struct peering){0};
+	struct remote *r;
+
+	forget_everything(p);
+	/* With nobody who asks for them all that are left are dirty. */
+	while ((r = TAILQ_FIRST(&p->dirty_remotes))) {
+		TAILQ_REMOVE(&p->dirty_remotes, r, dirty_link);
+		remote_free(p, r);
+	}
+	htab_clear(&p->sources);
+	htab_clear(&p->remotes);
+	htab_clear(&p->by_address);
+	htab_clear(&p->by_node);
+	free(p);
 }

@@ -57,10 +57,21 @@ void sibling_check(struct peer *p)
 		check(p->follower);
 }
 
-void sibling_leave(struct peer *p)
+void sibling_link(struct peer *p, struct peer *sibling)
 {
 	if (p->sibling)
 		p->sibling->follower = NULL;
+	/* Two nodes with the same IPv4 address: the session is only one's. */
+	if (sibling && sibling->follower)
+		sibling->follower->sibling = NULL;
+	p->sibling = sibling;
+	if (sibling)
+		sibling->follower = p;
+}
+
+void sibling_leave(struct peer *p)
+{
+	sibling_link(p, NULL);
 	if (p->follower)
-		p->follower->sibling = NULL;
+		sibling_link(p->follower, NULL);
 }

@@ -9,6 +9,8 @@
 void sibling_check(struct peer *p);
 /* What this IPv6 session's node will yet tell on the IPv4 session: until then the routes of this one stand in. */
 bool sibling_will_deliver(const struct peer *p);
+/* The IPv4 session of this IPv6 session's node from now on; NULL: there is none. */
+void sibling_link(struct peer *p, struct peer *sibling);
 /* The peer is no longer there for the other one. */
 void sibling_leave(struct peer *p);
 

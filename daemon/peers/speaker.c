@@ -139,28 +139,60 @@ static unsigned place_of(const struct speaker *s, const struct peer_want *w)
 	return lo;
 }
 
-static struct peer *sibling_find(const struct speaker *s, const struct peer_want *of)
+struct peer *speaker_peer_of(const struct speaker *s, const struct peer_want *w)
 {
-	struct peer_want w = {.remote = of->sibling, .remote_port = of->remote_port};
-	unsigned i = place_of(s, &w);
+	unsigned i = place_of(s, w);
 
-	return i < s->count && peer_want_cmp(&s->peers[i]->want, &w) == 0 ? s->peers[i] : NULL;
+	return i < s->count && peer_want_cmp(&s->peers[i]->want, w) == 0 ? s->peers[i] : NULL;
 }
 
-/* Who is whose sibling, once the list is complete. */
-static void siblings_link(struct speaker *s)
+static void insert(struct speaker *s, struct peer *p)
 {
-	for (unsigned i = 0; i < s->count; i++)
-		s->peers[i]->sibling = s->peers[i]->follower = NULL;
-	for (unsigned i = 0; i < s->count; i++) {
-		struct peer *p = s->peers[i];
+	unsigned at = place_of(s, &p->want);
 
-		if (addr_is_none(&p->want.sibling))
-			continue;
-		p->sibling = sibling_find(s, &p->want);
-		if (p->sibling)
-			p->sibling->follower = p;
+	if (s->count == s->cap) {
+		s->cap = s->cap ? s->cap * 2 : 16;
+		s->peers = mem_realloc(s->peers, s->cap * sizeof(struct peer *));
 	}
+	memmove(s->peers + at + 1, s->peers + at, (s->count - at) * sizeof(struct peer *));
+	s->count++;
+	s->peers[at] = p;
+}
+
+static void take_out(struct speaker *s, const struct peer *p)
+{
+	unsigned at = place_of(s, &p->want);
+
+	memmove(s->peers + at, s->peers + at + 1, (s->count - at - 1) * sizeof(struct peer *));
+	s->count--;
+}
+
+void speaker_move(struct peer *p, const struct peer_want *w)
+{
+	take_out(p->speaker, p);
+	p->want.remote = w->remote;
+	p->want.remote_port = w->remote_port;
+	insert(p->speaker, p);
+}
+
+/* The IPv6 peer of the node that this IPv4 peer is, or was. */
+static struct peer *follower_of(const struct speaker *s, const struct peer_want *of)
+{
+	struct peer_want w = {.remote = of->other, .remote_port = of->remote_port};
+	struct peer *p = addr_is_none(&w.remote) ? NULL : speaker_peer_of(s, &w);
+
+	return p && addr_equal(&p->want.sibling, &of->remote) ? p : NULL;
+}
+
+/* Whose sibling it is, and who is its, once the list is complete. */
+static void siblings_link(struct speaker *s, struct peer *p)
+{
+	struct peer_want sibling = {.remote = p->want.sibling, .remote_port = p->want.remote_port};
+	struct peer *follower = follower_of(s, &p->want);
+
+	sibling_link(p, addr_is_none(&sibling.remote) ? NULL : speaker_peer_of(s, &sibling));
+	if (follower)
+		sibling_link(follower, p);
 }
 
 void speaker_sibling_check(struct peer *changed)
@@ -241,12 +273,9 @@ static void log_problems(struct speaker *s)
 	s->problems = now;
 }
 
-void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policies *policies)
+/* What all peers have in common. */
+static void take_self(struct speaker *s, const struct self *self)
 {
-	struct peer **old = s->peers;
-	unsigned was = s->count, i = 0, j = 0;
-	uint32_t old_router_id = s->common.router_id;
-
 	for (int f = 0; f < FAM_COUNT; f++)
 		s->common.self[f] = (struct bgp_nexthop){.addr = self->ip[f].addr};
 	s->common.router_id = self->router_id;
@@ -254,72 +283,96 @@ void speaker_apply(struct speaker *s, struct peering *p, const struct self *self
 	s->common.as = self->as;
 	s->common.graceful_shutdown = self->graceful_shutdown;
 	liveness_listen(s->d->liveness, self);
-	s->common.policies = policies;
-	s->cap = p->count + was;
-	s->peers = mem_calloc(s->cap, sizeof *s->peers);
-	s->count = 0;
-	s->applying = true;
-	dynamic_apply(s->dynamic, p);
-	moved_follow(old, was, p);
-	/* Both lists are sorted by remote address and port: one pass finds what came, went, and stayed. */
-	while (i < was || j < p->count) {
-		struct peer_want *w = j < p->count ? &p->want[j] : NULL;
-		int c = i == was ? 1 : !w ? -1 : peer_want_cmp(&old[i]->want, w);
+}
 
-		if (c < 0 && old[i]->range) {
-			s->peers[s->count++] = old[i++];
-		} else if (c < 0) {
-			log_info("bgp", "%s: removed, %s no longer asks for it", old[i]->want.name,
-				 old[i]->want.origin);
-			peer_free(old[i++], BGP_CEASE_DECONFIGURED);
-		} else if (c > 0) {
-			log_debug("bgp", "%s: added for %s", w->name, w->origin);
-			s->peers[s->count++] = peer_new(s, w, NULL);
-			j++;
-		} else {
-			struct peer *peer = old[i++];
-			peer->moving |= moved_self(peer, w, old_router_id, self->router_id);
-			peer_take(peer, w);
-			j++;
-			dynamic_join(peer, NULL);
-			s->peers[s->count++] = peer;
-			peer_configure(peer);
-			peer->moving = false;
-		}
+/* A peer comes, goes, or is wanted otherwise. Of one that goes the change keeps what its sibling knew it by. */
+static struct peer *apply_change(struct speaker *s, struct peer_change *c, uint32_t old_router_id)
+{
+	struct peer *p = speaker_peer_of(s, &c->want);
+
+	if (!c->wanted) {
+		if (!p || p->range)
+			return NULL;
+		log_info("bgp", "%s: removed, %s no longer asks for it", p->want.name, p->want.origin);
+		c->want.other = p->want.other;
+		take_out(s, p);
+		peer_free(p, BGP_CEASE_DECONFIGURED);
+		return NULL;
 	}
-	free(old);
-	dynamic_settle(s);
-	peering_free(p);
-	siblings_link(s);
-	log_problems(s);
+	if (!p) {
+		log_debug("bgp", "%s: added for %s", c->want.name, c->want.origin);
+		p = peer_new(s, &c->want, NULL);
+		insert(s, p);
+		return p;
+	}
+	p->moving |= moved_self(p, &c->want, old_router_id, s->common.router_id);
+	peer_take(p, &c->want);
+	dynamic_join(p, NULL);
+	peer_configure(p);
+	p->moving = false;
+	return p;
+}
+
+/* Peers of the diff and their siblings, after all of them have come and gone. */
+static void apply_siblings(struct speaker *s, const struct peering_diff *d, struct peer **peers)
+{
+	for (unsigned i = 0; i < d->count; i++)
+		if (peers[i])
+			siblings_link(s, peers[i]);
 	s->applying = false;
-	for (unsigned n = 0; n < s->count; n++)
-		speaker_sibling_check(s->peers[n]);
+	for (unsigned i = 0; i < d->count; i++) {
+		struct peer *left = peers[i] ? NULL : follower_of(s, &d->change[i].want);
+
+		if (peers[i] || left)
+			speaker_sibling_check(left ? left : peers[i]);
+	}
+}
+
+void speaker_apply(struct speaker *s, struct peering_diff *d, const struct self *self, struct policies *policies)
+{
+	struct peer **peers = mem_calloc(d->count, sizeof(struct peer *));
+	uint32_t old_router_id = s->common.router_id;
+	unsigned was = s->count;
+
+	if (d->everything)
+		take_self(s, self);
+	s->common.policies = policies;
+	s->applying = true;
+	if (d->ranges_changed)
+		dynamic_apply(s->dynamic, d);
+	moved_follow(s, d);
+	for (unsigned i = 0; i < d->count; i++)
+		peers[i] = apply_change(s, &d->change[i], old_router_id);
+	if (d->ranges_changed)
+		dynamic_settle(s);
+	apply_siblings(s, d, peers);
+	if (s->count != was || d->ranges_changed)
+		log_problems(s);
+	free(peers);
+	peering_diff_free(d);
 	recheck(s);
+}
+
+void speaker_policies_changed(struct speaker *s)
+{
+	for (unsigned i = 0; i < s->count; i++)
+		peer_configure(s->peers[i]);
 }
 
 struct peer *speaker_add(struct speaker *s, struct peer_want *w, struct range *r)
 {
-	unsigned at = place_of(s, w);
+	struct peer *p = peer_new(s, w, r);
 
-	if (s->count == s->cap) {
-		s->cap = s->cap ? s->cap * 2 : 16;
-		s->peers = mem_realloc(s->peers, s->cap * sizeof(struct peer *));
-	}
-	memmove(s->peers + at + 1, s->peers + at, (s->count - at) * sizeof(struct peer *));
-	s->count++;
-	s->peers[at] = peer_new(s, w, r);
-	return s->peers[at];
+	insert(s, p);
+	return p;
 }
 
 void speaker_remove(struct peer *p, uint8_t cease)
 {
 	struct speaker *s = p->speaker;
-	unsigned at = place_of(s, &p->want);
 
 	log_debug("bgp", "%s: ended", p->want.name);
-	memmove(s->peers + at, s->peers + at + 1, (s->count - at - 1) * sizeof(struct peer *));
-	s->count--;
+	take_out(s, p);
 	peer_free(p, cease);
 	recheck(s);
 }

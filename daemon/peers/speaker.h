@@ -1,4 +1,4 @@
-/* Sessions joined with the RIB: makes the running peers those that peering_compute() wants, feeds received UPDATEs to
+/* Sessions joined with the RIB: makes the running peers those that peering.h wants, feeds received UPDATEs to
  * the RIB and its output to the sessions, and holds the graceful restart clocks of both roles. */
 #ifndef DAEMON_PEERS_SPEAKER_H
 #define DAEMON_PEERS_SPEAKER_H
@@ -68,9 +68,11 @@ void speaker_on_ready(void *arg, struct rib_peer *rib);
 struct speaker *speaker_new(struct daemon *d);
 /* Ends all sessions: gracefully (the peers keep our routes) or with a Cease. */
 void speaker_free(struct speaker *s, bool graceful);
-/* Adds, changes and removes peers with the least effect. Takes the wants (and empties p). The policies are borrowed
- * until the next call; NULL: everything is accepted. */
-void speaker_apply(struct speaker *s, struct peering *p, const struct self *self, struct policies *policies);
+/* Adds, changes and removes the peers of the diff, whose wants it takes (and empties it); others are not touched. With
+ * d->everything self is looked at, too. The policies are borrowed until the next call; NULL: everything is accepted. */
+void speaker_apply(struct speaker *s, struct peering_diff *d, const struct self *self, struct policies *policies);
+/* Policies may be others now. */
+void speaker_policies_changed(struct speaker *s);
 /* Not until the daemon's own start is complete (see restart_status). */
 bool speaker_has_started(const struct speaker *s);
 /* The datastore is in sync: the restart clock may look at the peers. */
@@ -98,6 +100,9 @@ void speaker_recheck(struct peer *changed);
 struct peer *speaker_add(struct speaker *s, struct peer_want *w, struct range *r);
 void speaker_remove(struct peer *p, uint8_t cease);
 struct dynamic *speaker_dynamic(const struct speaker *s);
+/* For moved.c: the one that is known as the want says, NULL if none; and one is known otherwise from now on. */
+struct peer *speaker_peer_of(const struct speaker *s, const struct peer_want *w);
+void speaker_move(struct peer *p, const struct peer_want *w);
 /* For link.c: where the peer is has changed. And for those who hear of interfaces. */
 void speaker_refresh(struct peer *p);
 struct link_peers *speaker_links(const struct speaker *s);

@@ -23,6 +23,7 @@ struct policies {
 	struct self self;
 	LIST_HEAD(, entry) entries;
 	struct rules built_in; /* Calico's export filter, the same for all */
+	bool untidy;	       /* since policies_sweep() entries were made */
 	struct strbuf problems;
 };
 
@@ -150,6 +151,7 @@ const struct peer_policy *policies_get(struct policies *p, const char *filters)
 	if (!e) {
 		e = mem_calloc(1, sizeof *e);
 		e->filters = filters ? mem_strdup(filters) : NULL;
+		p->untidy = true;
 		LIST_INSERT_HEAD(&p->entries, e, link);
 		entry_make(p, e);
 	}
@@ -162,6 +164,7 @@ void policies_update(struct policies *p, const struct self *self)
 	struct entry *e;
 
 	p->self = *self;
+	p->untidy = true;
 	rules_free(&p->built_in);
 	export_rules(&p->built_in, p->store, self);
 	LIST_FOREACH(e, &p->entries, link)
@@ -214,6 +217,9 @@ void policies_sweep(struct policies *p)
 	struct noting now = {p->store, &(struct strbuf){0}};
 	struct entry *e = LIST_FIRST(&p->entries), *next;
 
+	if (!p->untidy)
+		return;
+	p->untidy = false;
 	for (; e; e = next) {
 		next = LIST_NEXT(e, link);
 		if (e->used)

@@ -175,15 +175,43 @@ static inline struct peer_want want_sibling(void)
 	return w;
 }
 
-/* Takes the wants, which are sorted. */
+static inline int change_cmp(const void *a, const void *b)
+{
+	return peer_want_cmp(&((const struct peer_change *)a)->want, &((const struct peer_change *)b)->want);
+}
+
+/* Makes the configured peers these, whose wants it takes: they are wanted, and others are not any more. */
+static inline void apply_as(const struct peer_want *w, unsigned n, const struct self *self, struct policies *policies)
+{
+	unsigned was = speaker_count(d.speaker);
+	struct peering_diff diff = {.change = mem_calloc(n + was, sizeof *diff.change), .everything = true};
+
+	for (unsigned i = 0; i < n; i++)
+		diff.change[diff.count++] = (struct peer_change){.want = w[i], .wanted = true};
+	for (unsigned i = 0; i < was; i++) {
+		const struct peer_want *old = &speaker_peer(d.speaker, i)->want;
+		bool stays = false;
+
+		for (unsigned k = 0; k < n; k++)
+			stays |= peer_want_cmp(old, &w[k]) == 0;
+		if (!stays)
+			diff.change[diff.count++].want = (struct peer_want){
+			    .remote = old->remote,
+			    .remote_port = old->remote_port,
+			    .interface = old->interface ? mem_strdup(old->interface) : NULL,
+			};
+	}
+	qsort(diff.change, diff.count, sizeof *diff.change, change_cmp);
+	speaker_apply(d.speaker, &diff, self, policies);
+}
+
 static inline void apply(const struct peer_want *w, unsigned n)
 {
 	struct self self = {.name = "a", .as = OUR_AS, .router_id = 0x0a000001};
-	struct peering p = {.want = mem_dup(w, n * sizeof *w), .count = n};
 
 	self.ip[FAM_IPV4].addr = addr_of("127.0.0.1");
 	self.ip[FAM_IPV6].addr = addr_of("2001:db8::1");
-	speaker_apply(d.speaker, &p, &self, NULL);
+	apply_as(w, n, &self, NULL);
 }
 
 static inline struct peer *peer_of(const char *remote)

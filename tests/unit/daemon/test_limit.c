@@ -256,15 +256,14 @@ START_TEST(test_rejected_counts)
 	struct policies *policies = policies_new(store);
 	struct peer_want w[] = {want(TWO, V4)};
 	struct self self = {.name = "a", .as = OUR_AS, .router_id = 0x0a000001};
-	struct peering p = {.want = mem_dup(w, sizeof w), .count = 1};
 	struct yaml_error err;
 	int fd;
 
 	ck_assert(yaml_parse(filter, strlen(filter), on_filter, store, &err));
-	p.want[0].opt.prefix_limit = 1;
-	p.want[0].filters = mem_strdup("none");
+	w[0].opt.prefix_limit = 1;
+	w[0].filters = mem_strdup("none");
 	self.ip[FAM_IPV4].addr = addr_of("127.0.0.1");
-	speaker_apply(d.speaker, &p, &self, policies);
+	apply_as(w, 1, &self, policies);
 	fd = establish(TWO, V4);
 	announce(fd, "10.1.0.0/24");
 	settle();
@@ -273,8 +272,7 @@ START_TEST(test_rejected_counts)
 	announce(fd, "10.2.0.0/24");
 	TURN_UNTIL(peer_of(TWO)->limit.down, 3);
 	close(fd);
-	p = (struct peering){0};
-	speaker_apply(d.speaker, &p, &self, NULL);
+	apply_as(NULL, 0, &self, NULL);
 	policies_free(policies);
 	store_free(store);
 }
@@ -336,12 +334,13 @@ START_TEST(test_dynamic)
 	    .opt = {.prefix_limit = 1, .range_limit = 5},
 	};
 	struct self self = {.name = "a", .as = OUR_AS, .router_id = 0x0a000001};
-	struct peering p = {.ranges = mem_dup(&range, sizeof range), .range_count = 1};
+	struct peering_diff diff = {
+	    .range = mem_dup(&range, sizeof range), .range_count = 1, .ranges_changed = true, .everything = true};
 	int fd;
 
-	ck_assert(prefix_parse(&p.ranges[0].opt.range, "127.0.0.0/24"));
+	ck_assert(prefix_parse(&diff.range[0].opt.range, "127.0.0.0/24"));
 	self.ip[FAM_IPV4].addr = addr_of("127.0.0.1");
-	speaker_apply(d.speaker, &p, &self, NULL);
+	speaker_apply(d.speaker, &diff, &self, NULL);
 	fd = dial(TWO);
 	TURN_UNTIL(speaker_find(d.speaker, TWO), 3);
 	close(fd);

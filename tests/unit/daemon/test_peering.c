@@ -9,7 +9,6 @@
 
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
-#include "daemon/peers/peering_rule.h"
 
 #define NODE(name, v4, more)                                                        \
 	"---\napiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: " name \
@@ -321,18 +320,28 @@ static struct config config_for(const char *node)
 	return c;
 }
 
+/* All that is wanted, by a computation from nothing. */
+static struct peering_diff compute(struct peering *p, const struct self *self)
+{
+	peering_apply(p, self);
+	return peering_settle(p);
+}
+
 /* The sessions and ranges, a line each. */
 static char *sessions_of(const struct loaded *l, const struct config *c, const struct self *self)
 {
-	struct peering p = peering_compute(l->store, c, self);
+	struct peering *p = peering_new(l->store, c);
+	struct peering_diff d = compute(p, self);
 	struct strbuf out = {0};
 
 	strbuf_puts(&out, "");
-	for (unsigned i = 0; i < p.count; i++)
-		describe(&out, &p.want[i]);
-	for (unsigned i = 0; i < p.range_count; i++)
-		describe_range(&out, &p.ranges[i]);
-	peering_free(&p);
+	for (unsigned i = 0; i < d.count; i++)
+		describe(&out, &d.change[i].want);
+	for (unsigned i = 0; i < d.range_count; i++)
+		describe_range(&out, &d.range[i]);
+	ck_assert_uint_eq(peering_count(p), d.count + d.range_count);
+	peering_diff_free(&d);
+	peering_free(p);
 	return out.s;
 }
 
@@ -354,114 +363,26 @@ START_TEST(test_case)
 }
 END_TEST
 
-/* The objects of a case without the one that begins at `gone`. */
-static char *without(const char *objects, const char *gone)
-{
-	const char *next = strstr(gone + 1, "---\n");
-
-	return mem_printf("%.*s%s", (int)(gone - objects), objects, next ? next : "");
-}
-
-/* The object that only the first has. */
-static const struct object *only_in(const struct loaded *l, const struct loaded *other)
-{
-	const struct object *o;
-
-	for (int k = 0; k < OBJ_KIND_COUNT; k++) {
-		unsigned pos = 0;
-		while ((o = store_next(l->store, (enum object_kind)k, &pos)))
-			if (!store_get(other->store, o->kind, o->namespace, o->name))
-				return o;
-	}
-	return NULL;
-}
-
-/* As the daemon asks it: with itself as it was before the change, the objects as they are after it. */
-static bool is_seen(const struct self *before, const struct self *after, const struct loaded *now,
-		    const struct object *o)
-{
-	struct self self = *before;
-
-	self.node = after->node;
-	return !self.node || peering_depends_on(now->store, &self, o);
-}
-
-/* Whatever is taken away or added: where it changes sessions, that is known without computing them. */
-START_TEST(test_what_peers_depend_on)
-{
-	struct config c = config_for(cases[_i].node);
-	const char *at = cases[_i].objects;
-
-	for (; at; at = strstr(at + 1, "---\n")) {
-		struct loaded with, less;
-		struct self self_with, self_less;
-		char *objects = without(cases[_i].objects, at), *some, *all;
-		const struct object *o;
-
-		load(&with, cases[_i].objects);
-		load(&less, objects);
-		self_with = self_from(with.store, &c, NULL);
-		self_less = self_from(less.store, &c, NULL);
-		all = sessions_of(&with, &c, &self_with);
-		some = sessions_of(&less, &c, &self_less);
-		o = only_in(&with, &less);
-		ck_assert_ptr_nonnull(o);
-		if (strcmp(all, some) != 0) {
-			ck_assert_msg(is_seen(&self_with, &self_less, &less, o), "%s: without %s", cases[_i].what,
-				      o->name);
-			ck_assert_msg(is_seen(&self_less, &self_with, &with, o), "%s: with %s", cases[_i].what,
-				      o->name);
-		}
-		free(all);
-		free(some);
-		free(objects);
-		unload(&with);
-		unload(&less);
-	}
-	config_free(&c);
-}
-END_TEST
-
-/* And most of what happens in a large cluster is known to change nothing. */
-START_TEST(test_what_peers_do_not_depend_on)
-{
-	static const char far[] = NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "")
-	    NODE_RR("r", "10.0.0.9", "1.0.0.1") CONF("default", "nodeToNodeMeshEnabled: false")
-		PEER("rr", "nodeSelector: all(), peerSelector: has(route-reflector)")
-		    PEER("x", "node: b, peerIP: 10.9.0.1, asNumber: 65001")
-			PEER("y", "nodeSelector: rack == 'r2', peerIP: 10.9.0.2, asNumber: 65001");
-	struct config c = config_for("a");
-	struct loaded l;
-	struct self self;
-
-	load(&l, far);
-	self = self_from(l.store, &c, NULL);
-	ck_assert(!peering_depends_on(l.store, &self, store_get(l.store, OBJ_NODE, "", "b")));
-	ck_assert(!peering_depends_on(l.store, &self, store_get(l.store, OBJ_BGP_PEER, "", "x")));
-	ck_assert(!peering_depends_on(l.store, &self, store_get(l.store, OBJ_BGP_PEER, "", "y")));
-	ck_assert(peering_depends_on(l.store, &self, store_get(l.store, OBJ_NODE, "", "a")));
-	ck_assert(peering_depends_on(l.store, &self, store_get(l.store, OBJ_NODE, "", "r")));
-	ck_assert(peering_depends_on(l.store, &self, store_get(l.store, OBJ_BGP_PEER, "", "rr")));
-	ck_assert(peering_depends_on(l.store, &self, store_get(l.store, OBJ_BGP_CONFIGURATION, "", "default")));
-	config_free(&c);
-	unload(&l);
-}
-END_TEST
-
 START_TEST(test_losers_are_told)
 {
 	struct loaded l;
 	struct config c = config_for("a");
-	struct peering p;
+	struct strbuf notes = {0};
+	struct peering_diff d;
+	struct peering *p;
 	struct self self;
 
 	load(&l, NODE("a", "10.0.0.1", "") PEER("one", "peerIP: 10.9.0.1, asNumber: 65001") PEER(
 		     "two", "peerIP: 10.9.0.1, asNumber: 65002") PEER("six", "peerIP: \"fd00::9\", asNumber: 65002"));
 	self = self_from(l.store, &c, NULL);
-	p = peering_compute(l.store, &c, &self);
-	ck_assert_str_eq(p.notes.s, "BGPPeer six: this node has no ipv6 address to speak to fd00::9 from\n"
-				    "BGPPeer two: no session of its own with 10.9.0.1, BGPPeer one has it\n");
-	peering_free(&p);
+	p = peering_new(l.store, &c);
+	d = compute(p, &self);
+	peering_notes(p, &notes);
+	ck_assert_str_eq(notes.s, "BGPPeer six: this node has no ipv6 address to speak to fd00::9 from\n"
+				  "BGPPeer two: no session of its own with 10.9.0.1, BGPPeer one has it\n");
+	strbuf_free(&notes);
+	peering_diff_free(&d);
+	peering_free(p);
 	config_free(&c);
 	unload(&l);
 }
@@ -471,10 +392,9 @@ END_TEST
 START_TEST(test_bfd_mesh)
 {
 	struct loaded l;
-	struct strbuf got = {0};
-	struct peering p;
 	struct self self;
 	struct config c;
+	char *got;
 
 	setenv("CALIDRIS_BFD_MESH", "on", 1);
 	setenv("CALIDRIS_BFD_TRANSMIT_INTERVAL", "100", 1);
@@ -484,14 +404,11 @@ START_TEST(test_bfd_mesh)
 	load(&l, NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") PEER("x", "peerIP: 10.9.0.1, asNumber: 65001")
 		     PEER("y", "peerIP: 10.9.0.2, asNumber: 65001, bfd: {enabled: true, detectMultiplier: 5}"));
 	self = self_from(l.store, &c, NULL);
-	p = peering_compute(l.store, &c, &self);
-	for (unsigned i = 0; i < p.count; i++)
-		describe(&got, &p.want[i]);
-	ck_assert_str_eq(got.s, "Mesh_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 passive bfd 100/200x2\n"
-				"Global_10_9_0_1 10.9.0.1:179 as 65001 local 64512 10.0.0.1\n"
-				"Global_10_9_0_2 10.9.0.2:179 as 65001 local 64512 10.0.0.1 bfd 100/200x5\n");
-	strbuf_free(&got);
-	peering_free(&p);
+	got = sessions_of(&l, &c, &self);
+	ck_assert_str_eq(got, "Mesh_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 passive bfd 100/200x2\n"
+			      "Global_10_9_0_1 10.9.0.1:179 as 65001 local 64512 10.0.0.1\n"
+			      "Global_10_9_0_2 10.9.0.2:179 as 65001 local 64512 10.0.0.1 bfd 100/200x5\n");
+	free(got);
 	config_free(&c);
 	unload(&l);
 }
@@ -527,8 +444,6 @@ int main(void)
 	int failed;
 
 	tcase_add_loop_test(t, test_case, 0, sizeof cases / sizeof *cases);
-	tcase_add_loop_test(t, test_what_peers_depend_on, 0, sizeof cases / sizeof *cases);
-	tcase_add_test(t, test_what_peers_do_not_depend_on);
 	tcase_add_test(t, test_losers_are_told);
 	tcase_add_test(t, test_bfd_mesh);
 	tcase_add_test(t, test_router_id);
