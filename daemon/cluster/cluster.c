@@ -51,7 +51,7 @@ struct local_prefix {
 };
 
 /* What has to be looked at anew besides dirty prefixes and sessions. */
-enum anew { ANEW_POLICY = 1, ANEW_SELF = 2 };
+enum anew { ANEW_POLICY = 1, ANEW_POOLS = 2, ANEW_SELF = 4 };
 
 struct cluster {
 	struct daemon *d;
@@ -199,12 +199,12 @@ static void borrowed_claims(struct cluster *c, const struct object *o, claim_fn 
 /* What it means to this node besides what the object claims. One of both may be NULL. */
 typedef uint8_t meaning_fn(const struct cluster *c, const struct object *before, const struct object *after);
 
-static uint8_t means_self(const struct cluster *c, const struct object *before, const struct object *after)
+static uint8_t means_pools(const struct cluster *c, const struct object *before, const struct object *after)
 {
 	(void)c;
 	(void)before;
 	(void)after;
-	return ANEW_SELF;
+	return ANEW_POOLS | ANEW_POLICY;
 }
 
 static uint8_t means_policy(const struct cluster *c, const struct object *before, const struct object *after)
@@ -262,15 +262,10 @@ static uint8_t bgp_peer_means(const struct cluster *c, const struct object *befo
 	return concerns(c, a) || concerns(c, b) ? ANEW_POLICY : 0;
 }
 
-static bool is_own_block(const struct cluster *c, const struct object *o)
-{
-	return o && is_self(c, ((const struct obj_block_affinity *)(const void *)o)->node);
-}
-
 /* What is inside this node's blocks is not announced. */
 static uint8_t affinity_means(const struct cluster *c, const struct object *before, const struct object *after)
 {
-	return is_own_block(c, before) || is_own_block(c, after) ? ANEW_POLICY : 0;
+	return c->policies && policies_on_affinity(c->policies, before, after) ? ANEW_POLICY : 0;
 }
 
 /* Which kinds of objects claim prefixes, which ask for sessions, and what else a change of them means. */
@@ -280,7 +275,7 @@ static const struct {
 	bool sessions; /* it may ask for sessions */
 } kinds[OBJ_KIND_COUNT] = {
     [OBJ_NODE] = {.means = node_means, .sessions = true},
-    [OBJ_IP_POOL] = {.means = means_self},
+    [OBJ_IP_POOL] = {.means = means_pools},
     [OBJ_BGP_CONFIGURATION] = {.means = configuration_means, .sessions = true},
     [OBJ_BGP_PEER] = {.means = bgp_peer_means, .sessions = true},
     [OBJ_BGP_FILTER] = {.means = means_policy},
@@ -587,8 +582,6 @@ static void apply_self(struct cluster *c)
 	if (priorities)
 		mark_all_dirty(c);
 	note_severity(c);
-	if (overlay_apply(c->d->overlay, &c->self))
-		mark_all_dirty(c);
 	dataplane_apply(c->d, &c->self);
 	service_apply(c->d->service, &c->self);
 	if (c->d->bmp && !c->d->dry_run)
@@ -637,6 +630,8 @@ static void apply(struct cluster *c)
 	}
 	if (anew & ANEW_SELF)
 		apply_self(c);
+	if (anew & (ANEW_SELF | ANEW_POOLS) && overlay_apply(c->d->overlay, &c->self))
+		mark_all_dirty(c);
 	if (anew) {
 		policies_update(c->policies, &c->self);
 		secrets_begin(c->secrets);
@@ -644,7 +639,7 @@ static void apply(struct cluster *c)
 	apply_sessions(c);
 	if (c->d->dry_run)
 		return;
-	if (anew == ANEW_POLICY)
+	if (anew && !(anew & ANEW_SELF))
 		speaker_policies_changed(c->d->speaker);
 	policies_sweep(c->policies);
 	if (!anew)

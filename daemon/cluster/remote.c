@@ -13,10 +13,17 @@
 enum claim_kind { CLAIM_ADDRESS, CLAIM_BLOCK, CLAIM_KIND_COUNT };
 
 struct claim {
-	LIST_ENTRY(claim) link;
+	LIST_ENTRY(claim) link, of_owner;
 	const struct object *object;
-	const char *node; /* the object's */
+	struct owner *owner;
+	struct remote *remote;
 	enum claim_kind kind;
+};
+
+/* A node by its name, whether there is a Node object or not: what is said to be its. */
+struct owner {
+	LIST_HEAD(, claim) claims;
+	char name[];
 };
 
 struct remote {
@@ -29,7 +36,8 @@ struct remote {
 struct remotes {
 	struct daemon *d;
 	const struct overlay *overlay;
-	struct htab all; /* of struct remote */
+	struct htab all;    /* of struct remote */
+	struct htab owners; /* of struct owner */
 	STAILQ_HEAD(, remote) dirty;
 	struct loop_work work;
 };
@@ -71,14 +79,44 @@ static struct remote *remote_get(struct remotes *r, const struct prefix *p)
 	return m;
 }
 
+static bool owner_is(const void *item, const void *name)
+{
+	return strcmp(((const struct owner *)item)->name, name) == 0;
+}
+
+static struct owner *owner_get(struct remotes *r, const char *name)
+{
+	struct owner *w = htab_find(&r->owners, hash_str(name), owner_is, name);
+
+	if (w)
+		return w;
+	w = mem_calloc(1, sizeof *w + strlen(name) + 1);
+	strcpy(w->name, name);
+	LIST_INIT(&w->claims);
+	htab_insert(&r->owners, hash_str(name), w);
+	return w;
+}
+
+static void claim_free(struct remotes *r, struct claim *c)
+{
+	LIST_REMOVE(c, link);
+	LIST_REMOVE(c, of_owner);
+	if (LIST_EMPTY(&c->owner->claims)) {
+		htab_remove(&r->owners, hash_str(c->owner->name), c->owner);
+		free(c->owner);
+	}
+	free(c);
+}
+
 static void claim_add(struct remotes *r, const struct object *o, enum claim_kind kind, const struct prefix *p,
 		      const char *node)
 {
 	struct remote *m = remote_get(r, p);
 	struct claim *c = mem_calloc(1, sizeof *c);
 
-	*c = (struct claim){.object = o, .node = node, .kind = kind};
+	*c = (struct claim){.object = o, .owner = owner_get(r, node), .remote = m, .kind = kind};
 	LIST_INSERT_HEAD(&m->claims, c, link);
+	LIST_INSERT_HEAD(&c->owner->claims, c, of_owner);
 	mark_dirty(r, m);
 }
 
@@ -92,8 +130,7 @@ static void claim_drop(struct remotes *r, const struct object *o, enum claim_kin
 	LIST_FOREACH(c, &m->claims, link)
 	{
 		if (c->object == o && c->kind == kind) {
-			LIST_REMOVE(c, link);
-			free(c);
+			claim_free(r, c);
 			break;
 		}
 	}
@@ -179,14 +216,13 @@ static void update_vteps(struct remotes *r, const struct object *before, const s
 
 static void check_node(struct remotes *r, const char *name)
 {
-	uint32_t pos = 0;
+	const struct owner *w = htab_find(&r->owners, hash_str(name), owner_is, name);
+	const struct claim *c;
 
-	for (struct remote *m; (m = htab_next(&r->all, &pos));) {
-		const struct claim *c;
-		LIST_FOREACH(c, &m->claims, link)
-		if (strcmp(c->node, name) == 0)
-			mark_dirty(r, m);
-	}
+	if (!w)
+		return;
+	LIST_FOREACH(c, &w->claims, of_owner)
+	mark_dirty(r, c->remote);
 }
 
 void remotes_on_change(struct remotes *r, const struct object *before, const struct object *after)
@@ -214,9 +250,9 @@ static const struct obj_node *owner_of(const struct remotes *r, const struct rem
 	LIST_FOREACH(c, &m->claims, link)
 	if (!best || c->kind < best->kind)
 		best = c;
-	if (!best || strcmp(best->node, r->d->config.node_name) == 0)
+	if (!best || strcmp(best->owner->name, r->d->config.node_name) == 0)
 		return NULL;
-	o = store_get(r->d->store, OBJ_NODE, "", best->node);
+	o = store_get(r->d->store, OBJ_NODE, "", best->owner->name);
 	return o ? object_node(o) : NULL;
 }
 
@@ -313,14 +349,13 @@ void remotes_free(struct remotes *r)
 		update_vteps(r, object, NULL);
 	for (struct remote *m; (m = htab_next(&r->all, &at));) {
 		struct claim *c;
-		while ((c = LIST_FIRST(&m->claims))) {
-			LIST_REMOVE(c, link);
-			free(c);
-		}
+		while ((c = LIST_FIRST(&m->claims)))
+			claim_free(r, c);
 		if (m->wanted)
 			fib_unset(r->d->fib, &m->prefix, FIB_OVERLAY);
 		free(m);
 	}
 	htab_clear(&r->all);
+	htab_clear(&r->owners);
 	free(r);
 }

@@ -355,8 +355,10 @@ void speaker_apply(struct speaker *s, struct peering_diff *d, const struct self 
 
 void speaker_policies_changed(struct speaker *s)
 {
-	for (unsigned i = 0; i < s->count; i++)
-		peer_configure(s->peers[i]);
+	for (unsigned i = 0; i < s->count; i++) {
+		struct rib_peer_conf conf = peer_rib_conf(s->peers[i], &s->common);
+		rib_peer_configure(s->peers[i]->rib, &conf);
+	}
 }
 
 struct peer *speaker_add(struct speaker *s, struct peer_want *w, struct range *r)

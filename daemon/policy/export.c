@@ -20,27 +20,25 @@ static void reject_unexported_pools(struct rules *r, const struct store *s)
 }
 
 /* Step 7: a block stands for all that is inside it, unless a route's priority is better than the normal one. */
-static void aggregate_blocks(struct rules *r, const struct store *s, const struct self *self)
+static void aggregate_block(struct rules *r, const struct self *self, const struct prefix *block)
 {
-	const struct object *o;
-	unsigned pos = 0;
+	rules_add_prefix(r, block, MATCH_EQUAL,
+			 (struct policy_rule){.action = RULE_ACCEPT, .why = "a block of this node"});
+	rules_add_prefix(r, block, MATCH_IN,
+			 (struct policy_rule){.priority_match = PRIORITY_BETTER,
+					      .priority = self->priority[family_of_af(block->addr.af)],
+					      .action = RULE_ACCEPT,
+					      .why = "its priority outranks its block"});
+	rules_add_prefix(
+	    r, block, MATCH_IN,
+	    (struct policy_rule){.action = RULE_REJECT, .why = "inside a block of this node, which is announced"});
+}
 
-	while ((o = store_next(s, OBJ_BLOCK_AFFINITY, &pos))) {
-		const struct obj_block_affinity *a = (const void *)o;
-		if (!a->node || strcmp(a->node, self->name) != 0 || a->virtual || a->deleted ||
-		    a->state != AFFINITY_CONFIRMED)
-			continue;
-		rules_add_prefix(r, &a->cidr, MATCH_EQUAL,
-				 (struct policy_rule){.action = RULE_ACCEPT, .why = "a block of this node"});
-		rules_add_prefix(r, &a->cidr, MATCH_IN,
-				 (struct policy_rule){.priority_match = PRIORITY_BETTER,
-						      .priority = self->priority[family_of_af(a->cidr.addr.af)],
-						      .action = RULE_ACCEPT,
-						      .why = "its priority outranks its block"});
-		rules_add_prefix(r, &a->cidr, MATCH_IN,
-				 (struct policy_rule){.action = RULE_REJECT,
-						      .why = "inside a block of this node, which is announced"});
-	}
+bool export_is_block(const struct object *affinity, const char *node)
+{
+	const struct obj_block_affinity *a = (const void *)affinity;
+
+	return a->node && strcmp(a->node, node) == 0 && !a->virtual && !a->deleted && a->state == AFFINITY_CONFIRMED;
 }
 
 /* Steps 8 and 9. What leads to another node's Services is passed on by reflectors only: to other ASes this node would
@@ -145,11 +143,13 @@ void export_problems(const struct store *s, const struct self *self, struct strb
 					      c->o.name, i, c->advertisements[i].communities[j]);
 }
 
-void export_rules(struct rules *out, const struct store *s, const struct self *self)
+void export_rules(struct rules *out, const struct store *s, const struct self *self, const struct prefix *blocks,
+		  unsigned block_count)
 {
 	reject_unexported_pools(out, s);
 	add_communities(out, s, self);
-	aggregate_blocks(out, s, self);
+	for (unsigned i = 0; i < block_count; i++)
+		aggregate_block(out, self, &blocks[i]);
 	accept_services(out, &self->services, self->cluster_id != 0);
 	accept_pools(out, s);
 }

@@ -6,9 +6,12 @@
 #include "daemon/policy/rules.h"
 
 /* What may leave this node: pools that may be exported, with the communities of prefixAdvertisements; this node's
- * blocks aggregated; routes that outrank the normal priority (live migration) on their own; everything else in the
- * pools. What none of them decides is to be rejected. The rules borrow from the store. */
-void export_rules(struct rules *out, const struct store *s, const struct self *self);
+ * blocks (in any order that stays) aggregated; routes that outrank the normal priority (live migration) on their own;
+ * everything else in the pools. What none of them decides is to be rejected. The rules borrow from the store. */
+void export_rules(struct rules *out, const struct store *s, const struct self *self, const struct prefix *blocks,
+		  unsigned block_count);
+/* Is it a block of the node's, which is announced as a whole? */
+bool export_is_block(const struct object *affinity, const char *node);
 /* Names of communities that prefixAdvertisements refer to and nothing defines: a line each. */
 void export_problems(const struct store *s, const struct self *self, struct strbuf *out);
 

@@ -23,7 +23,10 @@ struct policies {
 	struct self self;
 	LIST_HEAD(, entry) entries;
 	struct rules built_in; /* Calico's export filter, the same for all */
-	bool untidy;	       /* since policies_sweep() entries were made */
+	char *node;	       /* this one, whose blocks these are, sorted */
+	struct prefix *blocks;
+	unsigned block_count;
+	bool untidy; /* since policies_sweep() entries were made */
 	struct strbuf problems;
 };
 
@@ -108,6 +111,69 @@ static struct policy *make_export(const struct policies *p, const char *filters)
 	return made;
 }
 
+/* ---- This node's blocks, of all that there are ---- */
+
+static unsigned block_place(const struct policies *p, const struct prefix *block)
+{
+	unsigned i = 0;
+
+	while (i < p->block_count && prefix_cmp(&p->blocks[i], block) < 0)
+		i++;
+	return i;
+}
+
+static void block_add(struct policies *p, const struct prefix *block)
+{
+	unsigned i = block_place(p, block);
+
+	p->blocks = mem_realloc(p->blocks, (p->block_count + 1) * sizeof *p->blocks);
+	memmove(p->blocks + i + 1, p->blocks + i, (p->block_count - i) * sizeof *p->blocks);
+	p->blocks[i] = *block;
+	p->block_count++;
+}
+
+static void block_remove(struct policies *p, const struct prefix *block)
+{
+	unsigned i = block_place(p, block);
+
+	memmove(p->blocks + i, p->blocks + i + 1, (p->block_count - i - 1) * sizeof *p->blocks);
+	p->block_count--;
+}
+
+static const struct prefix *own_block(const struct policies *p, const struct object *o)
+{
+	return o && p->node && export_is_block(o, p->node) ? &((const struct obj_block_affinity *)(const void *)o)->cidr
+							   : NULL;
+}
+
+bool policies_on_affinity(struct policies *p, const struct object *before, const struct object *after)
+{
+	const struct prefix *old = own_block(p, before), *now = own_block(p, after);
+
+	if (old && now && prefix_equal(old, now))
+		return false;
+	if (old)
+		block_remove(p, old);
+	if (now)
+		block_add(p, now);
+	return old || now;
+}
+
+/* Only when this node has another name all have to be looked at. */
+static void name_node(struct policies *p, const char *node)
+{
+	const struct object *o;
+	unsigned pos = 0;
+
+	if (p->node && strcmp(p->node, node) == 0)
+		return;
+	free(p->node);
+	p->node = mem_strdup(node);
+	p->block_count = 0;
+	while ((o = store_next(p->store, OBJ_BLOCK_AFFINITY, &pos)))
+		policies_on_affinity(p, NULL, o);
+}
+
 /* ---- Entries ---- */
 
 static bool same_text(const char *a, const char *b)
@@ -165,8 +231,9 @@ void policies_update(struct policies *p, const struct self *self)
 
 	p->self = *self;
 	p->untidy = true;
+	name_node(p, self->name);
 	rules_free(&p->built_in);
-	export_rules(&p->built_in, p->store, self);
+	export_rules(&p->built_in, p->store, self, p->blocks, p->block_count);
 	LIST_FOREACH(e, &p->entries, link)
 	{
 		entry_make(p, e);
@@ -255,5 +322,7 @@ void policies_free(struct policies *p)
 		entry_free(LIST_FIRST(&p->entries));
 	rules_free(&p->built_in);
 	strbuf_free(&p->problems);
+	free(p->node);
+	free(p->blocks);
 	free(p);
 }

@@ -16,6 +16,8 @@ struct peer_policy {
 
 struct policies *policies_new(const struct store *s);
 void policies_free(struct policies *p);
+/* A BlockAffinity changed. True if policies say something else for it from the next update on. */
+bool policies_on_affinity(struct policies *p, const struct object *before, const struct object *after);
 /* The objects, or what this node is, may have changed: those that are in use are made anew. */
 void policies_update(struct policies *p, const struct self *self);
 /* For a peer with these filters: names with '\n' between them; NULL: none. Borrowed, until the next update. */

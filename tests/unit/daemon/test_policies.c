@@ -165,11 +165,13 @@ static const struct test {
 
 /* ---- Objects ---- */
 
+static struct policies *policies;
+
 static void on_change(void *arg, const struct object *before, const struct object *after)
 {
 	(void)arg;
-	(void)before;
-	(void)after;
+	if (policies && (after ? after : before)->kind == OBJ_BLOCK_AFFINITY)
+		policies_on_affinity(policies, before, after);
 }
 
 static void on_doc(void *arg, struct yaml_node *doc)
@@ -190,7 +192,6 @@ static void on_doc(void *arg, struct yaml_node *doc)
 
 static struct loop *loop;
 static struct store *store;
-static struct policies *policies;
 static struct config config;
 static struct arena arena;
 
