@@ -189,6 +189,7 @@ UNITDIR := $(PREFIX)/lib/systemd/system
 SYSUSERSDIR := $(PREFIX)/lib/sysusers.d
 CONFDIR := /etc/calidris
 MANPAGES := $(wildcard docs/*.[1-8])
+EXAMPLES := etc/examples etc/kubernetes etc/reflectors etc/reflectors/cluster
 INSTALLED = $(SBINDIR)/calidrisd $(BINDIR)/calidris $(LIBDIR)/datastore-remote.so $(UNITDIR)/calidrisd.service $(SYSUSERSDIR)/calidris.conf \
             $(foreach m,$(MANPAGES),$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
 install: all ## Install under DESTDIR and PREFIX; what is in /etc stays as it is
@@ -202,6 +203,7 @@ install: all ## Install under DESTDIR and PREFIX; what is in /etc stays as it is
 	for page in $(MANPAGES); do \
 		install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR) etc/calidris.yaml README.md CHANGELOG.md LICENSE
+	for dir in $(EXAMPLES); do install -D -m 644 -t $(DESTDIR)$(DOCDIR)/$${dir#etc/} $$dir/*.yaml || exit 1; done
 	test -e $(DESTDIR)$(CONFDIR)/calidris.yaml || \
 		install -D -m 644 etc/calidris.yaml $(DESTDIR)$(CONFDIR)/calidris.yaml
 uninstall: ## Remove what install put there; what is in /etc stays

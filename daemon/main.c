@@ -99,6 +99,21 @@ static int test_configuration(const struct config *c)
 	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 }
 
+/* What is probably a mistake, and no reason not to start: to the log, or for people. */
+static void warn_of_variables(bool to_log)
+{
+	struct strbuf text = {0};
+	char *save = NULL;
+
+	config_check_variables((const char *const *)environ, &text);
+	for (char *line = text.len ? strtok_r(text.s, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save))
+		if (to_log)
+			log_warn("config", "%s", line);
+		else
+			fprintf(stderr, "calidrisd: %s\n", line);
+	strbuf_free(&text);
+}
+
 /* A reload asked for before there is a handler must not end the process, nor a stop leave the socket behind: they wait
  * for watch_signals(). */
 static void hold_signals(void)
@@ -131,6 +146,7 @@ int main(int argc, char **argv)
 		return EX_CONFIG;
 	}
 	if (o.test) {
+		warn_of_variables(false);
 		status = test_configuration(&c);
 		config_free(&c);
 		return status;
@@ -139,6 +155,7 @@ int main(int argc, char **argv)
 		  : o.daemon.dry_run ? LOG_LVL_WARN
 				     : c.log_level,
 		  getenv("JOURNAL_STREAM") != NULL);
+	warn_of_variables(true);
 	/* What others left and nobody took over yet is not ours. */
 	if (o.teardown)
 		c.takeover = 0;

@@ -202,7 +202,9 @@ def files_below(root):
 
 INSTALLED = {"usr/sbin/calidrisd", "usr/bin/calidris", "usr/lib/calidris/datastore-remote.so",
              "usr/lib/systemd/system/calidrisd.service",
-             "usr/lib/sysusers.d/calidris.conf", "etc/calidris/calidris.yaml"}
+             "usr/lib/sysusers.d/calidris.conf", "etc/calidris/calidris.yaml", "usr/share/man/man8/calidrisd.8",
+             "usr/share/doc/calidris/examples/nodes.yaml", "usr/share/doc/calidris/kubernetes/rbac.yaml",
+             "usr/share/doc/calidris/reflectors/calidris.yaml", "usr/share/doc/calidris/reflectors/cluster/mesh.yaml"}
 
 
 def check_install(context):

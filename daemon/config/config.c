@@ -289,6 +289,42 @@ static void load_environment(struct loader *l)
 	}
 }
 
+/* The row whose variable looks most like this name; NULL if none does, or if one has this very name. */
+static const struct config_row *nearest_variable(const char *name)
+{
+	const struct config_row *found = NULL;
+	char known[CONFIG_ENV_LEN];
+	unsigned best = 4;
+
+	for (unsigned i = 0; i < config_rows && best; i++) {
+		unsigned d = text_distance(name, config_env_name(&config_schema[i], known));
+		if (d < best && d <= strlen(config_schema[i].path) / 4) {
+			best = d;
+			found = &config_schema[i];
+		}
+	}
+	return best ? found : NULL;
+}
+
+void config_check_variables(const char *const *environment, struct strbuf *out)
+{
+	char known[CONFIG_ENV_LEN];
+
+	for (; *environment; environment++) {
+		char *name = mem_strndup(*environment, strcspn(*environment, "="));
+		const struct config_row *near = NULL;
+		if (strncmp(name, CONFIG_ENV_PREFIX, strlen(CONFIG_ENV_PREFIX)) == 0)
+			near = nearest_variable(name);
+		if (near) {
+			strbuf_puts(out, "environment variable ");
+			put_printable(out, name);
+			strbuf_printf(out, ": is no key's, and has no effect; did you mean %s\n",
+				      config_env_name(near, known));
+		}
+		free(name);
+	}
+}
+
 /* ---- What is found out, and what must fit together ---- */
 
 /* The first line of the file, without blanks at its ends; NULL if it cannot be read. */

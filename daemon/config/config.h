@@ -1,5 +1,5 @@
-/* The daemon's own configuration: one schema table (config.c) drives parsing, validation, environment variables, the
- * dump, the effect of a reload, and the manual page's list.
+/* The daemon's own configuration: one schema table (config_schema.c) drives parsing, validation, environment variables,
+ * the dump, the effect of a reload, and the manual page's list.
  *
  * Precedence: option of the command line, environment variable, file, default. */
 #ifndef DAEMON_CONFIG_CONFIG_H
@@ -100,6 +100,9 @@ enum config_effect { CONFIG_AT_ONCE, CONFIG_NEXT_SESSION, CONFIG_RESTART };
  * one line per problem, "file:line:column: key: reason". A missing file is an error only if `must_exist`. */
 bool config_load(struct config *c, const char *file, bool must_exist, struct strbuf *err);
 void config_free(struct config *c);
+/* Looks for variables that resemble those of keys, and are none: a line for each. Others that begin as ours do are no
+ * mistake: a Service named "calidris" gives its namespace's containers CALIDRIS_PORT and more. */
+void config_check_variables(const char *const *environment, struct strbuf *out);
 /* Sets one key from text, as an option of the command line does; origin says so in the dump. False with a line in err
  * if the text is not allowed. */
 bool config_set(struct config *c, const char *path, const char *text, const char *origin, struct strbuf *err);

@@ -32,14 +32,16 @@ const struct config_row config_schema[] = {
      .alias = "IP_AUTODETECTION_METHOD", AT(detection), CONFIG_AT_ONCE,
      "How autodetect finds the IPv4 address: first-found takes the first address of the last interface that is none of "
      "containers, bridges or tunnels; skip-interface=REGEX,... leaves out further ones; interface=REGEX,... takes one "
-     "that matches; cidr=PREFIX,... an address within; can-reach=DESTINATION the one that packets to there (an address, or a "
+     "that matches; cidr=PREFIX,... an address within; can-reach=DESTINATION the one that packets to there (an "
+     "address, or a "
      "name) leave with; "
      "kubernetes-internal-ip the InternalIP of the Node. Changes are followed."},
     {"node.ip6_autodetection_method", &config_detection, .max = 4000, .default_text = "first-found",
      .alias = "IP6_AUTODETECTION_METHOD", AT(detection6), CONFIG_AT_ONCE, "The same for the IPv6 address."},
     {"node.autodetection_interval", &config_seconds, .min = 1, .max = 86400, .default_text = "60",
      .alias = "AUTODETECT_POLL_INTERVAL", AT(detection_interval), CONFIG_AT_ONCE,
-     "Time after which the name of a can-reach is looked up again, in seconds. Everything else that addresses are found "
+     "Time after which the name of a can-reach is looked up again, in seconds. Everything else that addresses are "
+     "found "
      "by is followed as it changes."},
     {"node.as", &config_as, .min = 1, .max = UINT32_MAX, .or_word = "auto", .default_text = "0", .alias = "AS",
      AT(node_as), CONFIG_AT_ONCE,
@@ -289,10 +291,9 @@ const unsigned config_rows = sizeof config_schema / sizeof *config_schema;
 
 const char *config_env_name(const struct config_row *row, char buf[static CONFIG_ENV_LEN])
 {
-	static const char prefix[] = "CALIDRIS_";
-	size_t n = sizeof prefix - 1;
+	size_t n = sizeof CONFIG_ENV_PREFIX - 1;
 
-	memcpy(buf, prefix, n);
+	memcpy(buf, CONFIG_ENV_PREFIX, n);
 	for (const char *c = row->path; *c && n < CONFIG_ENV_LEN - 1; c++)
 		buf[n++] = *c == '.' ? '_' : (char)toupper((unsigned char)*c);
 	buf[n] = '\0';

@@ -57,6 +57,7 @@ extern const unsigned config_rows;
 
 /* CALIDRIS_BGP_HOLD_TIME for bgp.hold_time. */
 #define CONFIG_ENV_LEN 64
+#define CONFIG_ENV_PREFIX "CALIDRIS_"
 const char *config_env_name(const struct config_row *row, char buf[static CONFIG_ENV_LEN]);
 /* "at once", "with the next session", "after a restart". */
 const char *config_effect_name(enum config_effect e);

@@ -349,7 +349,10 @@ static int lock_directory(const char *path, char *err, size_t err_size)
 	slash = strrchr(dir, '/');
 	slash[slash == dir] = '\0';
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST) {
-		fail(err, err_size, "control socket %s: cannot make its directory: %s", path, strerror(errno));
+		fail(err, err_size,
+		     "control socket %s: cannot make its directory: %s; make it as root and give it to this daemon's "
+		     "user, or set control.socket",
+		     path, strerror(errno));
 		return -1;
 	}
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -390,7 +393,8 @@ static bool set_access(const struct control *c, char *err, size_t err_size)
 	if (!*group)
 		return true;
 	if (!find_group(group, &gid))
-		return fail(err, err_size, "control.group: there is no group \"%s\"", group);
+		return fail(err, err_size,
+			    "control.group: there is no group \"%s\": create it, or leave control.group empty", group);
 	if (chown(c->path, (uid_t)-1, gid) < 0 || chmod(c->path, 0660) < 0)
 		return fail(err, err_size, "control socket %s: cannot be given to group %s: %s", c->path, group,
 			    strerror(errno));
@@ -412,7 +416,10 @@ static bool open_socket(struct control *c, char *err, size_t err_size)
 	bound = bind(c->fd, (struct sockaddr *)&sa, sizeof sa);
 	umask(mask);
 	if (bound < 0)
-		return fail(err, err_size, "control socket %s: %s", c->path, strerror(errno));
+		return fail(err, err_size,
+			    "control socket %s: cannot be made: %s; this daemon's user must be able to write to its "
+			    "directory, or set control.socket",
+			    c->path, strerror(errno));
 	if (stat(c->path, &c->socket) < 0 || listen(c->fd, (int)CONTROL_CLIENTS_MAX) < 0)
 		return fail(err, err_size, "control socket %s: %s", c->path, strerror(errno));
 	return set_access(c, err, err_size);

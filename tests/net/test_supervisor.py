@@ -2,12 +2,17 @@
 
 import os
 import pwd
+import re
+import shlex
 import socket
 from pathlib import Path
 
 import pytest
 
-from harness import wait_for
+from harness import programs, wait_for
+from netns import run
+
+UNIT = Path(__file__).resolve().parents[2] / "systemd/calidrisd.service"
 
 
 class NotifySocket:
@@ -44,6 +49,35 @@ def test_notifications(new_cluster):
     notify.wait("READY=1", times=2)
     assert node.terminate() == 0
     assert notify.has("STOPPING=1")
+
+
+def test_reload_by_the_unit(new_cluster):
+    """What `systemctl reload` runs: a bad configuration makes it fail with the reason, and the daemon hears nothing of it."""
+    node = new_cluster().add_node("node-1")
+    node.start()
+    good = node.config_file.read_text()
+    commands = re.findall(r"^ExecReload=(.*)$", UNIT.read_text(), re.MULTILINE)
+    assert len(commands) == 2
+    commands = [command.replace("/usr/sbin/calidrisd", str(programs() / "calidrisd"))
+                .replace("/etc/calidris/calidris.yaml", str(node.config_file))
+                .replace("$MAINPID", str(node.process.pid)) for command in commands]
+
+    def reload():
+        for command in commands:
+            done = run(node.command(shlex.split(command)), check=False)
+            if done.returncode != 0:
+                break
+        return done
+
+    node.write_config("bgp:\n  hold_time: 1\n")
+    done = reload()
+    assert done.returncode == 78 and not done.stdout
+    assert re.search(r"calidris\.yaml:2:14: bgp\.hold_time: .* 3 to 65535", done.stderr), done.stderr
+    node.write_config(good.replace("level: debug", "level: warning"))
+    done = reload()
+    assert done.returncode == 0 and not done.stdout + done.stderr
+    node.wait_log(r"log\.level: debug -> warning")
+    assert "hold_time" not in node.log_text()
 
 
 def test_watchdog_of_another_process_is_left_alone(new_cluster):

@@ -355,6 +355,37 @@ START_TEST(calico_names)
 }
 END_TEST
 
+/* Slips are told; names that only begin like ours, or belong to something else, are not. */
+START_TEST(variables_that_are_no_keys)
+{
+	const char *environment[] = {"CALIDRIS_BGP_HOLD_TME=30",
+				     "CALIDRIS_BPG_LISTEN_PORT=180",
+				     "CALIDRIS_NODENAME=n1",
+				     "CALIDRIS_BGP_HOLD_TIME=30",
+				     "CALIDRIS_SOCKET=/s",
+				     "CALIDRIS_PORT=tcp://10.0.0.1:179",
+				     "CALIDRIS_SERVICE_HOST=10.1",
+				     "CALIDRIS_SEED=1",
+				     "IP=10.0.0.1",
+				     "CALIDRIS_",
+				     "CALIDRIS_LOG_LEVL\x01",
+				     NULL};
+	struct strbuf out = {0};
+
+	config_check_variables(environment, &out);
+	ck_assert_str_eq(out.s,
+			 "environment variable CALIDRIS_BGP_HOLD_TME: is no key's, and has no effect; did you "
+			 "mean CALIDRIS_BGP_HOLD_TIME\n"
+			 "environment variable CALIDRIS_BPG_LISTEN_PORT: is no key's, and has no effect; did you "
+			 "mean CALIDRIS_BGP_LISTEN_PORT\n"
+			 "environment variable CALIDRIS_NODENAME: is no key's, and has no effect; did you mean "
+			 "CALIDRIS_NODE_NAME\n"
+			 "environment variable CALIDRIS_LOG_LEVL?: is no key's, and has no effect; did you mean "
+			 "CALIDRIS_LOG_LEVEL\n");
+	strbuf_free(&out);
+}
+END_TEST
+
 START_TEST(node_name_is_found)
 {
 	char host[256] = "", *name_file = mem_printf("%s/nodename", dir);
@@ -723,6 +754,7 @@ int main(void)
 	tcase_add_loop_test(t, row_from_environment, 0, SAMPLES);
 	tcase_add_loop_test(t, row_refuses, 0, SAMPLES);
 	tcase_add_test(t, calico_names);
+	tcase_add_test(t, variables_that_are_no_keys);
 	tcase_add_test(t, node_name_is_found);
 	tcase_add_loop_test(t, errors_name_their_place, 0, sizeof refused / sizeof *refused);
 	tcase_add_test(t, syntax_error_has_a_place);

@@ -552,7 +552,7 @@ START_TEST(an_unknown_group)
 {
 	free(d.config.control_group);
 	d.config.control_group = strdup("no-such-group");
-	expect_refusal("control.group: there is no group \"no-such-group\"");
+	expect_refusal("control.group: there is no group \"no-such-group\": create it");
 	ck_assert_int_eq(access(path, F_OK), -1);
 }
 END_TEST
@@ -633,7 +633,7 @@ START_TEST(directory_is_made)
 	/* But only one. */
 	snprintf(deep, sizeof deep, "%s/a/b/c.sock", dir);
 	d.config.control_socket = deep;
-	expect_refusal("cannot make its directory: No such file or directory");
+	expect_refusal("cannot make its directory: No such file or directory; make it as root");
 }
 END_TEST
 
