@@ -113,8 +113,12 @@ static const struct form_field node_fields[] = {
 	ANNOTATION("IPv6VXLANTunnelAddr", "spec.ipv6VXLANTunnelAddr"),
 	ANNOTATION("VXLANTunnelMACAddr", "spec.vxlanTunnelMACAddr"),
 	ANNOTATION("VXLANTunnelMACAddrV6", "spec.vxlanTunnelMACAddrV6"),
+	ANNOTATION("IPv4WireguardInterfaceAddr", "spec.wireguard.interfaceIPv4Address"),
+	ANNOTATION("IPv6WireguardInterfaceAddr", "spec.wireguard.interfaceIPv6Address"),
 	{.from = "status.addresses", .to = "spec.addresses"},
 	{.to = "status.podCIDRs", .make = make_pod_cidrs},
+	ANNOTATION("WireguardPublicKey", "status.wireguardPublicKey"),
+	ANNOTATION("WireguardPublicKeyV6", "status.wireguardPublicKeyV6"),
 };
 /* clang-format on */
 

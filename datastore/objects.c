@@ -26,11 +26,18 @@ static const struct schema_row node_rows[] = {
 	{.path = "spec.vxlanTunnelMACAddrV6", .type = &schema_mac, TAKEN(obj_node, vxlan_mac6)},
 	{.path = "spec.unschedulable", .type = &schema_bool, OURS(obj_node, unschedulable)},
 	{.path = "spec.gracefulShutdown", .type = &schema_bool, OURS(obj_node, graceful_shutdown)},
-	QUIET("spec.orchRefs"), QUIET("spec.wireguard"), QUIET("spec.interfaces"),
+	QUIET("spec.orchRefs", "what orchestrators call the node"), QUIET("spec.interfaces", "for policy of hosts"),
+	{.path = "spec.wireguard.interfaceIPv4Address", .type = &schema_addr, .af = AF_INET,
+	 TAKEN(obj_node, wireguard[FAM_IPV4])},
+	{.path = "spec.wireguard.interfaceIPv6Address", .type = &schema_addr, .af = AF_INET6,
+	 TAKEN(obj_node, wireguard[FAM_IPV6])},
 	{.path = "spec.addresses", .type = &schema_internal_ips, TAKEN(obj_node, internal)},
 	{.path = "status.podCIDRs", .type = &schema_prefixes, TAKEN(obj_node, pod_cidrs),
 	 .second = offsetof(struct obj_node, pod_cidr_count)},
-	QUIET("status.wireguardPublicKey"), QUIET("status.wireguardPublicKeyV6"),
+	{.path = "status.wireguardPublicKey", .type = &schema_text, .max = 64,
+	 TAKEN(obj_node, wireguard_key[FAM_IPV4])},
+	{.path = "status.wireguardPublicKeyV6", .type = &schema_text, .max = 64,
+	 TAKEN(obj_node, wireguard_key[FAM_IPV6])},
 };
 
 static const struct schema_name encap_names[] = {
@@ -42,14 +49,16 @@ static const struct schema_row ip_pool_rows[] = {
 	{.path = "spec.cidr", .type = &schema_prefix, .required = true, TAKEN(obj_ip_pool, cidr)},
 	{.path = "spec.ipipMode", .type = &schema_enum, .names = encap_names, TAKEN(obj_ip_pool, ipip)},
 	{.path = "spec.vxlanMode", .type = &schema_enum, .names = encap_names, TAKEN(obj_ip_pool, vxlan)},
-	{.path = "spec.natOutgoing", .type = &schema_bool, TAKEN(obj_ip_pool, nat_outgoing)},
 	{.path = "spec.disabled", .type = &schema_bool, TAKEN(obj_ip_pool, disabled)},
 	{.path = "spec.disableBGPExport", .type = &schema_bool, TAKEN(obj_ip_pool, disable_bgp_export)},
 	{.path = "spec.blockSize", .type = &schema_uint, .min = 0, .max = 128, TAKEN(obj_ip_pool, block_size)},
 	{.path = "spec.nodeSelector", .type = &schema_text, TAKEN(obj_ip_pool, node_selector)},
-	QUIET("spec.namespaceSelector"), QUIET("spec.allowedUses"), QUIET("spec.assignmentMode"),
+	QUIET("spec.natOutgoing", "NAT is Felix's"), QUIET("spec.nat-outgoing", "NAT is Felix's"),
+	QUIET("spec.namespaceSelector", "who gets addresses of the pool"),
+	QUIET("spec.allowedUses", "what addresses of the pool are given out for"),
+	QUIET("spec.assignmentMode", "how addresses of the pool are given out"),
 	/* Forms of API v1 that the v3 API still knows by name. */
-	LATER("spec.ipip", .why = "a form of API v1: ipipMode says it"), QUIET("spec.nat-outgoing"),
+	LATER("spec.ipip", .why = "a form of API v1: ipipMode says it"),
 };
 
 static const struct schema_name migration_names[] = {
@@ -71,9 +80,15 @@ static const struct schema_row workload_endpoint_rows[] = {
 	{.path = "spec.mac", .type = &schema_mac, TAKEN(obj_workload_endpoint, mac)},
 	{.path = "spec.liveMigration", .type = &schema_enum, .names = migration_names,
 	 OURS(obj_workload_endpoint, migration)},
-	QUIET("spec.orchestrator"), QUIET("spec.workload"), QUIET("spec.containerID"), QUIET("spec.profiles"),
-	QUIET("spec.serviceAccountName"), QUIET("spec.ipNATs"), QUIET("spec.ipv4Gateway"), QUIET("spec.ipv6Gateway"),
-	QUIET("spec.ports"), QUIET("spec.allowSpoofedSourcePrefixes"), QUIET("spec.qosControls"),
+	QUIET("spec.orchestrator", "a part of its name"), QUIET("spec.workload", "a part of its name"),
+	QUIET("spec.containerID", "a part of its name"), QUIET("spec.profiles", "policy, which is Felix's"),
+	QUIET("spec.serviceAccountName", "a label says it"), QUIET("spec.ports", "policy, which is Felix's"),
+	QUIET("spec.ipv4Gateway", "of API v1, and never used"), QUIET("spec.ipv6Gateway", "of API v1, and never used"),
+	QUIET("spec.qosControls", "traffic control, which is Felix's"),
+	LATER("spec.ipNATs", .why = "floating addresses need NAT, which is Felix's: routes to them are those of a Felix "
+				    "only"),
+	LATER("spec.allowSpoofedSourcePrefixes", .why = "a Felix that runs here makes rp_filter of the interface loose; "
+							"this daemon does not"),
 };
 
 static const struct schema_name state_names[] = {
@@ -102,9 +117,13 @@ static const struct schema_row ipam_block_rows[] = {
 	{.path = "spec.affinity", .type = &schema_affinity, TAKEN(obj_ipam_block, node)},
 	{.path = "spec.deleted", .type = &schema_loose_bool, TAKEN(obj_ipam_block, deleted)},
 	/* Read by ipam_block_finish(). */
-	QUIET("spec.allocations"), QUIET("spec.attributes"), QUIET("spec.hostAffinity"),
-	QUIET("spec.unallocated"), QUIET("spec.affinityClaimTime"), QUIET("spec.affinity_claim_time"),
-	QUIET("spec.sequenceNumber"), QUIET("spec.sequenceNumberForAllocation"), QUIET("spec.strictAffinity"),
+	QUIET("spec.allocations", "read as a whole"), QUIET("spec.attributes", "read as a whole"),
+	QUIET("spec.hostAffinity", "read as a whole"),
+	QUIET("spec.unallocated", "what allocations say"), QUIET("spec.affinityClaimTime", "for who gives out addresses"),
+	QUIET("spec.affinity_claim_time", "for who gives out addresses"),
+	QUIET("spec.sequenceNumber", "for who gives out addresses"),
+	QUIET("spec.sequenceNumberForAllocation", "for who gives out addresses"),
+	QUIET("spec.strictAffinity", "for who gives out addresses"),
 };
 /* clang-format on */
 

@@ -56,6 +56,9 @@ struct obj_node {
 	struct host_addr ipv4, ipv6;
 	struct addr ipip_tunnel, vxlan_tunnel, vxlan_tunnel6;
 	char *vxlan_mac, *vxlan_mac6; /* NULL unset */
+	/* Of a node that runs WireGuard: its device's address, and the key by which others speak to it. */
+	struct addr wireguard[FAM_COUNT];
+	char *wireguard_key[FAM_COUNT]; /* NULL or "": it does not */
 	bool has_cluster_id;
 	uint32_t cluster_id;	  /* spec.bgp.routeReflectorClusterID, host order */
 	struct prefix *pod_cidrs; /* status.podCIDRs */
@@ -72,7 +75,7 @@ struct obj_ip_pool {
 	struct object o;
 	struct prefix cidr;
 	enum encap_mode ipip, vxlan;
-	bool nat_outgoing, disabled, disable_bgp_export;
+	bool disabled, disable_bgp_export;
 	unsigned block_size; /* 0 unset: 26 or 122 */
 	char *node_selector;
 };

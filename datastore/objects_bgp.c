@@ -38,7 +38,7 @@ static const struct schema_name cluster_routes_names[] = {
 #define SECRET(at, structure, member)                                                                                  \
 	{.path = at ".secretKeyRef.name", .type = &schema_text, .max = 253, TAKEN(structure, member.name)},            \
 	{.path = at ".secretKeyRef.key", .type = &schema_text, .max = 253, TAKEN(structure, member.key)},              \
-	QUIET(at ".secretKeyRef.optional")
+	QUIET(at ".secretKeyRef.optional", "a Secret that is missing is no password, and told")
 
 static const struct schema_row bgp_configuration_rows[] = {
 	ROWS_OF_ALL(QUIET("metadata.namespace")),
@@ -74,8 +74,7 @@ static const struct schema_row bgp_configuration_rows[] = {
 	{.path = "spec.prefixAdvertisements", .type = &schema_items, .items = &prefix_advertisement_schema,
 	 TAKEN(obj_bgp_configuration, advertisements),
 	 .second = offsetof(struct obj_bgp_configuration, advertisement_count)},
-	/* Connected networks are not announced, so there is none to leave out. */
-	QUIET("spec.ignoredInterfaces"),
+	QUIET("spec.ignoredInterfaces", "connected networks are not announced, so there is none to leave out"),
 	{.path = "spec.localWorkloadPeeringIPV4", .type = &schema_addr, .af = AF_INET,
 	 TAKEN(obj_bgp_configuration, workload_peering4)},
 	{.path = "spec.localWorkloadPeeringIPV6", .type = &schema_addr, .af = AF_INET6,
@@ -202,7 +201,7 @@ static const char *const peer_identity[] = {
 
 static bool is_set(const struct yaml_node *doc, const char *path)
 {
-	const struct yaml_node *n = schema_at(doc, path);
+	const struct yaml_node *n = schema_source(&bgp_peer_schema, doc, path);
 
 	return n && (n->type == YAML_SCALAR ? n->text[strspn(n->text, " \t")] != '\0' : n->count > 0);
 }

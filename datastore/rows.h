@@ -7,7 +7,7 @@
 #define TAKEN(structure, member) .use = SCHEMA_TAKEN, SCHEMA_FIELD(structure, member)
 #define OURS(structure, member) .ours = true, TAKEN(structure, member)
 /* clang-format off */
-#define QUIET(name) {.path = name, .use = SCHEMA_QUIET}
+#define QUIET(name, ...) {.path = name, .use = SCHEMA_QUIET, .why = "" __VA_ARGS__}
 #define LATER(name, ...) {.path = name, .use = SCHEMA_LATER, __VA_ARGS__}
 
 /* What the API server keeps about every object. */

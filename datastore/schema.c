@@ -332,6 +332,20 @@ static bool walk_map(struct walk *w, const struct yaml_node *map, struct range r
  * know, and keep annotations. A value is written as it would be in a file, as YAML or JSON. */
 #define ANNOTATION "calidris.io/"
 
+const struct yaml_node *schema_source(const struct schema *s, const struct yaml_node *doc, const char *path)
+{
+	const struct yaml_node *at = schema_at(doc, path);
+	char name[MAX_PATH];
+
+	for (unsigned i = 0; !at && i < s->row_count; i++) {
+		if (!s->rows[i].ours || strcmp(s->rows[i].path, path) != 0)
+			continue;
+		snprintf(name, sizeof name, ANNOTATION "%s", path + strlen("spec."));
+		at = yaml_get(schema_at(doc, "metadata.annotations"), name);
+	}
+	return at && yaml_is_null(at) ? NULL : at;
+}
+
 struct annotation {
 	struct walk *w;
 	const struct yaml_node *at;

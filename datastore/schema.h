@@ -57,7 +57,7 @@ struct schema_row {
 	uint8_t af;			 /* addresses: the family; 0: any */
 	const struct schema_name *names; /* enumerations, ended by a row without text */
 	const struct schema *items;	 /* lists of maps: what each of them is; at most `max` of them */
-	const char *why;		 /* LATER: why not; NULL: not yet */
+	const char *why;		 /* LATER: why not; NULL: not yet. QUIET: why nothing follows from it */
 	const char *def; /* taken if the field is absent; LATER: what is not worth a word ("a|b": either) */
 };
 
@@ -114,6 +114,8 @@ bool schema_refuse_field(struct object_error *err, const struct yaml_node *doc, 
     __attribute__((format(printf, 4, 5)));
 /* The node at a path of a document; NULL if it is absent or null. */
 const struct yaml_node *schema_at(const struct yaml_node *doc, const char *path);
+/* What a field has its value from: the node at its path, or the annotation in its place. NULL if neither is there. */
+const struct yaml_node *schema_source(const struct schema *s, const struct yaml_node *doc, const char *path);
 /* The list at a path; an empty one if there is none. NULL with err filled if it is something else. */
 const struct yaml_node *schema_list_at(const struct yaml_node *doc, const char *path, struct object_error *err);
 /* A decimal number without sign, blanks or quotes, up to max. */

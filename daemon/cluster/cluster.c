@@ -25,6 +25,7 @@
 #include "daemon/peers/peering.h"
 #include "daemon/peers/peering_rule.h"
 #include "daemon/peers/speaker.h"
+#include "daemon/policy/export.h"
 #include "daemon/policy/policies.h"
 #include "datastore/pod.h"
 #include "datastore/secrets.h"
@@ -68,6 +69,7 @@ struct cluster {
 	struct reachable reachable;
 	bool has_peers, has_workload_peers; /* as it was applied last */
 	char listen_problem[200];	    /* "" if we listen where we should */
+	bool tunnel_next_hops;		    /* since some next hop led through a tunnel device */
 	struct loop_timer listen_timer;
 	struct node_address address;
 };
@@ -194,6 +196,20 @@ static void borrowed_claims(struct cluster *c, const struct object *o, claim_fn 
 	}
 }
 
+/* The addresses of this node's tunnel devices: where they are inside its own blocks, these stand for them. */
+static void tunnel_claims(struct cluster *c, const struct object *o, claim_fn *fn)
+{
+	const struct obj_node *n = object_node(o);
+	const struct addr *const tunnels[] = {&n->ipip_tunnel, &n->vxlan_tunnel, &n->vxlan_tunnel6,
+					      &n->wireguard[FAM_IPV4], &n->wireguard[FAM_IPV6]};
+
+	for (size_t i = 0; is_self(c, o->name) && i < sizeof tunnels / sizeof *tunnels; i++) {
+		struct prefix p = prefix_make(tunnels[i], addr_bits(tunnels[i]->af));
+		if (!addr_is_none(tunnels[i]))
+			fn(c, o, CLAIM_BORROWED, &p);
+	}
+}
+
 /* ---- What a change means ---- */
 
 /* What it means to this node besides what the object claims. One of both may be NULL. */
@@ -274,7 +290,7 @@ static const struct {
 	meaning_fn *means;
 	bool sessions; /* it may ask for sessions */
 } kinds[OBJ_KIND_COUNT] = {
-    [OBJ_NODE] = {.means = node_means, .sessions = true},
+    [OBJ_NODE] = {.claims = tunnel_claims, .means = node_means, .sessions = true},
     [OBJ_IP_POOL] = {.means = means_pools},
     [OBJ_BGP_CONFIGURATION] = {.means = configuration_means, .sessions = true},
     [OBJ_BGP_PEER] = {.means = bgp_peer_means, .sessions = true},
@@ -551,7 +567,17 @@ static void on_address_change(void *arg)
 
 void cluster_address_changed(struct cluster *c, const struct addr *next_hop)
 {
-	if (c && c->synced)
+	char interface[16];
+
+	if (!c)
+		return;
+	if (next_hop && !c->tunnel_next_hops) {
+		fib_nexthop_interface(c->d->fib, next_hop, interface);
+		c->tunnel_next_hops = export_is_tunnel(interface);
+		if (c->tunnel_next_hops)
+			mark(c, ANEW_SELF);
+	}
+	if (c->synced)
 		node_address_touch(&c->address, next_hop);
 }
 
@@ -570,6 +596,7 @@ static void apply_self(struct cluster *c)
 	struct self self = self_from(c->d->store, &c->d->config, c->address.found);
 	bool priorities = memcmp(self.priority, c->self.priority, sizeof self.priority) != 0;
 
+	self.tunnel_next_hops = c->tunnel_next_hops;
 	if (!self.node && (c->self.node || !c->announced_sync))
 		log_warn("cluster",
 			 "there is no Node object \"%s\": this node has no peers until there is one; set node.name "

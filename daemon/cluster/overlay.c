@@ -7,6 +7,7 @@
 
 #include "daemon/base/mem.h"
 #include "daemon/cluster/remote.h"
+#include "daemon/cluster/wireguard.h"
 
 #define NAMES_SHOWN 5u
 /* What Felix marks its routes with, and removes where it did not want them. */
@@ -26,6 +27,7 @@ struct overlay {
 	unsigned count;
 	struct self self;
 	struct remotes *remotes; /* NULL: no VXLAN pool */
+	struct wireguard *wireguard;
 };
 
 /* ---- pools ---- */
@@ -104,6 +106,8 @@ enum overlay_way overlay_choose(const struct overlay *o, const struct prefix *p,
 {
 	const struct pool *pool = o && o->count ? pool_of(o, p) : NULL;
 
+	if (o && wireguard_takes(o->wireguard, next_hop))
+		return OVERLAY_OWN;
 	if (!pool)
 		return OVERLAY_PLAIN;
 	if (pool->vxlan != ENCAP_NEVER || pool->left)
@@ -246,6 +250,7 @@ bool overlay_apply(struct overlay *o, const struct self *self)
 	reselect_changed(o, old, was, o->pools, o->count);
 	reselect_changed(o, o->pools, o->count, moved ? NULL : old, moved ? 0 : was);
 	free(old);
+	wireguard_apply(o->wireguard, self);
 	for (int t = FIB_IPIP; t < FIB_TUNNEL_COUNT; t++)
 		set_device(o, (enum fib_tunnel)t);
 	if (!has_vxlan(o)) {
@@ -261,6 +266,7 @@ bool overlay_apply(struct overlay *o, const struct self *self)
 
 void overlay_on_change(struct overlay *o, const struct object *before, const struct object *after)
 {
+	wireguard_on_change(o->wireguard, before, after);
 	if (o->remotes)
 		remotes_on_change(o->remotes, before, after);
 }
@@ -270,12 +276,14 @@ struct overlay *overlay_new(struct daemon *d)
 	struct overlay *o = mem_calloc(1, sizeof *o);
 
 	o->d = d;
+	o->wireguard = wireguard_new(d);
 	return o;
 }
 
 void overlay_free(struct overlay *o)
 {
 	remotes_free(o->remotes);
+	wireguard_free(o->wireguard);
 	free(o->pools);
 	free(o);
 }
@@ -327,6 +335,7 @@ static void note_missing_tunl0(const struct overlay *o, struct strbuf *out)
 
 void overlay_problems(const struct overlay *o, struct strbuf *out)
 {
+	wireguard_problems(o->wireguard, out);
 	if (!o->d->config.workload_routes) {
 		if (o->d->config.protocol == FELIX_PROTOCOL)
 			strbuf_puts(

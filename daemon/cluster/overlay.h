@@ -22,7 +22,9 @@ bool overlay_apply(struct overlay *o, const struct self *self);
 enum overlay_way {
 	OVERLAY_PLAIN,
 	OVERLAY_IPIP, /* through tunl0 to the same next hop */
-	OVERLAY_OWN,  /* not at all: a VXLAN pool's routes come from the objects, and others may program a pool's */
+	/* not at all: a VXLAN pool's routes come from the objects, others may program a pool's, and what goes to a node
+	 * by WireGuard has routes of Felix's */
+	OVERLAY_OWN,
 };
 /* o NULL: plain. */
 enum overlay_way overlay_choose(const struct overlay *o, const struct prefix *p, const struct addr *next_hop);

@@ -36,7 +36,8 @@ struct self {
 	struct service_conf services;
 	unsigned max_paths; /* ECMP width */
 	enum cluster_routes cluster_routes;
-	bool graceful_shutdown;			 /* all peers are asked to use this node's routes last */
+	bool tunnel_next_hops;	/* some next hop of BGP's leads through a tunnel device: not set by self_from() */
+	bool graceful_shutdown; /* all peers are asked to use this node's routes last */
 	struct addr workload_peering[FAM_COUNT]; /* what workloads speak BGP to; none: the node's address */
 };
 /* Reads them from the store. Strings and node are borrowed from the store and the configuration. found: by family, what

@@ -19,6 +19,67 @@ static void reject_unexported_pools(struct rules *r, const struct store *s)
 	}
 }
 
+/* ---- Tunnels ---- */
+
+/* By the interface's name; which of them are whose. */
+static const struct tunnel {
+	const char *pattern, *why;
+	bool ipip;  /* withheld only where IP-in-IP is Felix's to program */
+	bool never; /* from external peers, too */
+} tunnels[] = {
+    {"*.cali", "leads through a device of Felix's", .ipip = false},
+    {"*.calico", "leads through a VXLAN device", .ipip = false},
+    {"tunl0", "leads through tunl0, which is Felix's to program", .ipip = true},
+    {"bpf*.cali", "leads through a device of Felix's", .never = true},
+};
+
+static bool leaves_ipip(const struct self *self)
+{
+	return self->cluster_routes == ROUTES_NONE || self->cluster_routes == ROUTES_NO_ENCAP;
+}
+
+bool export_is_tunnel(const char *interface)
+{
+	size_t n = strlen(interface);
+
+	return strcmp(interface, "tunl0") == 0 || (n >= 5 && strcmp(interface + n - 5, ".cali") == 0) ||
+	       (n >= 7 && strcmp(interface + n - 7, ".calico") == 0);
+}
+
+static void withhold_address(struct rules *r, const struct addr *a, const char *why)
+{
+	struct prefix host;
+
+	if (addr_is_none(a))
+		return;
+	host = prefix_make(a, addr_bits(a->af));
+	rules_add_prefix(r, &host, MATCH_EQUAL,
+			 (struct policy_rule){.ibgp_only = true, .action = RULE_REJECT, .why = why});
+}
+
+/* Steps 4 and 5. Of our own routes these are the devices' addresses, where they are another node's block's. Those of
+ * peers have to be asked one by one, which is left out as long as no next hop leads through a tunnel. */
+static void withhold_tunnels(struct rules *r, const struct self *self)
+{
+	static const char vxlan[] = "the address of a VXLAN device", wireguard[] = "the address of a WireGuard device";
+	const struct obj_node *n = self->node;
+
+	if (n) {
+		withhold_address(r, &n->vxlan_tunnel, vxlan);
+		withhold_address(r, &n->vxlan_tunnel6, vxlan);
+		withhold_address(r, &n->wireguard[FAM_IPV4], wireguard);
+		withhold_address(r, &n->wireguard[FAM_IPV6], wireguard);
+	}
+	if (n && leaves_ipip(self))
+		withhold_address(r, &n->ipip_tunnel, "the address of tunl0, which is Felix's to program");
+	for (size_t i = 0; self->tunnel_next_hops && i < sizeof tunnels / sizeof *tunnels; i++)
+		if (!tunnels[i].ipip || leaves_ipip(self))
+			rules_add(r, &(struct policy_rule){.interface = tunnels[i].pattern,
+							   .ibgp_only = !tunnels[i].never,
+							   .action = RULE_REJECT,
+							   .why = tunnels[i].why});
+}
+
 /* Step 7: a block stands for all that is inside it, unless a route's priority is better than the normal one. */
 static void aggregate_block(struct rules *r, const struct self *self, const struct prefix *block)
 {
@@ -147,6 +208,7 @@ void export_rules(struct rules *out, const struct store *s, const struct self *s
 		  unsigned block_count)
 {
 	reject_unexported_pools(out, s);
+	withhold_tunnels(out, self);
 	add_communities(out, s, self);
 	for (unsigned i = 0; i < block_count; i++)
 		aggregate_block(out, self, &blocks[i]);

@@ -12,6 +12,8 @@ void export_rules(struct rules *out, const struct store *s, const struct self *s
 		  unsigned block_count);
 /* Is it a block of the node's, which is announced as a whole? */
 bool export_is_block(const struct object *affinity, const char *node);
+/* Is it a device that routes through are withheld from internal peers for? Then self.tunnel_next_hops matters. */
+bool export_is_tunnel(const char *interface);
 /* Names of communities that prefixAdvertisements refer to and nothing defines: a line each. */
 void export_problems(const struct store *s, const struct self *self, struct strbuf *out);
 

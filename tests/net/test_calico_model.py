@@ -1,5 +1,5 @@
-"""Fields of Calico's objects and its environment that change what reaches the kernel: who programs cluster routes, hosts that
-a peer is reachable by, names that an address is found by."""
+"""Fields of Calico's objects and its environment that change what reaches the kernel: who programs cluster routes, who
+encrypts, hosts that a peer is reachable by, names that an address is found by."""
 
 import contextlib
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import SLOWNESS, run, wait_for
-from objects import bgp_configuration, bgp_peer, block_affinity, ip_pool, ipam_block
+from objects import bgp_configuration, bgp_peer, block_affinity, ip_pool, ipam_block, node_object
 
 NAME = "fabric.calidris.test"
 IPIP_POOL, IPIP_BLOCK = "10.245.0.0/16", "10.245.2.0/26"
@@ -123,3 +123,38 @@ def test_program_cluster_routes(cluster):
     wait_for(lambda: there(plain, own) == [True, True], lambda: str(one.routes()))
     assert {peer["name"]: peer["state"] for peer in one.show("peers")["peers"]} == sessions
     wait_for(lambda: one.pods[0].pings(two.pods[0].ip4), "pods reach each other", 30 * SLOWNESS)
+
+
+def test_wireguard(cluster):
+    """Between two nodes with keys packets are Felix's to lead: BGP's routes stay out of the kernel, for that family alone."""
+    one, two, three = cluster.nodes
+    keyed = lambda node, key="nrA1nYe1XhS7hYtVYqCjjVxFUEyPDNJYmmHUmCcpEiM=": {
+        **node_object(node.name, node.addresses, wireguard={"interfaceIPv4Address": f"10.244.{node.index}.60"}),
+        "status": {"wireguardPublicKey": key}}
+    plain = lambda node: node_object(node.name, node.addresses)
+    there = lambda node: [bool(one.route(block)) for block in node.blocks]
+    has = lambda prefix: any(route["prefix"] == prefix for route in one.show("routes")["routes"])
+    missing = lambda: any("wireguard.cali is missing" in line for line in one.show("problems")["problems"])
+    wait_for(lambda: there(two) + there(three) == [True] * 4, lambda: str(one.routes()))
+    # One key alone is nobody to speak with.
+    cluster.write(keyed(two))
+    cluster.write(keyed(one))
+    wait_for(lambda: there(two) == [False, True], lambda: str(one.routes()))
+    assert has(two.blocks[0]) and there(three) == [True, True] and missing()
+    one.ip("link add wireguard.cali type veth peer name other", "link set wireguard.cali up")
+    wait_for(lambda: not missing(), lambda: one.calidris("show", "problems"))
+    # Another node gets a key, and loses it: what a restart finds is the same.
+    cluster.write(keyed(three))
+    wait_for(lambda: there(three) == [False, True], lambda: str(one.routes()))
+    one.terminate()
+    one.start()
+    wait_for(lambda: one.show("status")["datastore"]["in_sync"] and there(two) + there(three) == [False, True] * 2,
+             lambda: str(one.routes()), 30)
+    cluster.write(plain(three))
+    wait_for(lambda: there(three) == [True, True], lambda: str(one.routes()), 30)
+    assert there(two) == [False, True]
+    cluster.write(plain(one))
+    wait_for(lambda: there(two) == [True, True], lambda: str(one.routes()), 30)
+    cluster.write(plain(two))
+    one.ip("link del wireguard.cali")
+    wait_for(lambda: not missing(), lambda: one.calidris("show", "problems"))

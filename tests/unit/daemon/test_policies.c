@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/base/mem.h"
+#include "daemon/policy/export.h"
 #include "datastore/backend.h"
 #include "rib/attrs.h"
 
@@ -18,6 +19,11 @@
 #define BLOCK(cidr) OBJECT("BlockAffinity", "b", "node: a, state: confirmed, cidr: " cidr)
 #define CLUSTER \
 	POOL("p", "cidr: 10.1.0.0/16") POOL("q", "cidr: 10.2.0.0/16, disableBGPExport: true") BLOCK("10.1.5.0/26")
+
+#define TUNNELS                                                                                                       \
+	OBJECT("Node", "a",                                                                                           \
+	       "ipv4VXLANTunnelAddr: 10.1.6.1, ipv6VXLANTunnelAddr: 'fd01::1', bgp: {ipv4IPIPTunnelAddr: 10.1.6.2}, " \
+	       "wireguard: {interfaceIPv4Address: 10.1.6.3}")
 
 #define NORMAL 2147482623u   /* LOCAL_PREF of the priority 1024 */
 #define ELEVATED 2147483135u /* 512 */
@@ -48,6 +54,38 @@ static const struct test {
      NORMAL, "ibgp", "own", "accept: inside an IPPool"},
     {"what is no pool's", CLUSTER, NULL, FILTER_EXPORT, "192.168.0.0/24", 100, "ibgp", "", "reject: no rule matched"},
     {"import takes everything", CLUSTER, NULL, FILTER_IMPORT, "192.168.0.0/24", 100, "ebgp", "", "accept: no policy"},
+    /* Devices of tunnels: their own addresses, borrowed from another node's block, and what leads through them. */
+    {"the address of a VXLAN device", CLUSTER TUNNELS, NULL, FILTER_EXPORT, "10.1.6.1/32", NORMAL, "ibgp", "own",
+     "reject: the address of a VXLAN device"},
+    {"... to another AS", CLUSTER TUNNELS, NULL, FILTER_EXPORT, "10.1.6.1/32", NORMAL, "ebgp", "own",
+     "accept: inside an IPPool"},
+    {"... of IPv6", CLUSTER TUNNELS POOL("s", "cidr: 'fd01::/64'"), NULL, FILTER_EXPORT, "fd01::1/128", NORMAL, "ibgp",
+     "own", "reject: the address of a VXLAN device"},
+    {"of WireGuard", CLUSTER TUNNELS, NULL, FILTER_EXPORT, "10.1.6.3/32", NORMAL, "ibgp", "own",
+     "reject: the address of a WireGuard device"},
+    {"of tunl0", CLUSTER TUNNELS, NULL, FILTER_EXPORT, "10.1.6.2/32", NORMAL, "ibgp", "own",
+     "accept: inside an IPPool"},
+    {"of tunl0, where it is Felix's", CLUSTER TUNNELS CONF("default", "programClusterRoutes: EnabledNoEncapOnly"), NULL,
+     FILTER_EXPORT, "10.1.6.2/32", NORMAL, "ibgp", "own", "reject: the address of tunl0, which is Felix's to program"},
+    {"inside a block of its own it is the block's", CLUSTER TUNNELS BLOCK("10.1.6.0/26"), NULL, FILTER_EXPORT,
+     "10.1.6.2/32", NORMAL, "ibgp", "own", "reject: inside a block of this node, which is announced"},
+    {"through a VXLAN device", CLUSTER, NULL, FILTER_EXPORT, "10.1.9.0/26", 100, "ibgp", "over vxlan-v6.calico",
+     "reject: leads through a VXLAN device"},
+    {"... to another AS", CLUSTER, NULL, FILTER_EXPORT, "10.1.9.0/26", 100, "ebgp", "over vxlan.calico",
+     "accept: inside an IPPool"},
+    {"through WireGuard", CLUSTER, NULL, FILTER_EXPORT, "10.1.9.0/26", 100, "ibgp", "over wireguard.cali",
+     "reject: leads through a device of Felix's"},
+    {"through BPF's devices, to nobody", CLUSTER, NULL, FILTER_EXPORT, "10.1.9.0/26", 100, "ebgp", "over bpfin.cali",
+     "reject: leads through a device of Felix's"},
+    {"through tunl0", CLUSTER, NULL, FILTER_EXPORT, "10.1.9.0/26", 100, "ibgp", "over tunl0",
+     "accept: inside an IPPool"},
+    {"through tunl0, where it is Felix's", CLUSTER CONF("default", "programClusterRoutes: Disabled"), NULL,
+     FILTER_EXPORT, "10.1.9.0/26", 100, "ibgp", "over tunl0",
+     "reject: leads through tunl0, which is Felix's to program"},
+    {"through a workload's interface", CLUSTER, NULL, FILTER_EXPORT, "10.1.9.0/26", 100, "ibgp", "over cali0123456789a",
+     "accept: inside an IPPool"},
+    {"a filter's Accept is before all this", CLUSTER FILTER("f", "exportV4: [{action: Accept}]"), "f", FILTER_EXPORT,
+     "10.1.9.0/26", 100, "ibgp", "over vxlan.calico", "accept: BGPFilter f, exportV4[0]"},
     /* Filters before it, in order; the first rule that matches ends it. */
     {"an Accept skips the built-in filter",
      CLUSTER FILTER("f", "exportV4: [{action: Accept, cidr: 10.0.0.0/8, matchOperator: In}]"), "f", FILTER_EXPORT,
@@ -202,10 +240,13 @@ static void put(const char *objects)
 	ck_assert_msg(yaml_parse(objects, strlen(objects), on_doc, store, &err), "%u: %s", err.line, err.reason);
 }
 
+static bool through_tunnels; /* some next hop leads through one */
+
 static void update(void)
 {
 	struct self self = self_from(store, &config, NULL);
 
+	self.tunnel_next_hops = through_tunnels;
 	policies_update(policies, &self);
 }
 
@@ -313,6 +354,7 @@ START_TEST(test_outcomes)
 	struct strbuf got = {0};
 
 	put(t->objects);
+	through_tunnels = strstr(t->route, "over ");
 	update();
 	both = policies_get(policies, t->filters);
 	p = t->direction == FILTER_IMPORT ? both->import : both->export;
@@ -332,6 +374,19 @@ START_TEST(test_outcomes)
 END_TEST
 
 /* ---- Sharing, and what does not change ---- */
+
+START_TEST(test_tunnel_names)
+{
+	static const char *const tunnels[] = {"tunl0", "vxlan.calico", "vxlan-v6.calico", "wireguard.cali",
+					      "bpfout.cali"};
+	static const char *const others[] = {"", "eth0", "cali0123456789a", "tunl1", "calico", "calico0"};
+
+	for (size_t i = 0; i < sizeof tunnels / sizeof *tunnels; i++)
+		ck_assert(export_is_tunnel(tunnels[i]));
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		ck_assert(!export_is_tunnel(others[i]));
+}
+END_TEST
 
 START_TEST(test_equal_content_stays_the_same_object)
 {
@@ -405,6 +460,7 @@ int main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, test_outcomes, 0, sizeof tests / sizeof *tests);
+	tcase_add_test(t, test_tunnel_names);
 	tcase_add_test(t, test_equal_content_stays_the_same_object);
 	tcase_add_test(t, test_refused_filter);
 	suite_add_tcase(s, t);

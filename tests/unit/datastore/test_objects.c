@@ -697,41 +697,135 @@ START_TEST(test_filter_is_strict)
 }
 END_TEST
 
-/* The fields of Calico's API (and of its Enterprise edition's BGPPeer): each is known, whatever is done with it. */
+/* The fields of Calico's API (and of its Enterprise edition's BGPPeer), of the objects' specs unless they say status,
+ * and what is done with each: '+' it is honoured, '-' nothing follows from it, which the row says why, '!' it is
+ * reported by name wherever it is set. A map that is read as a whole has no fields of its own. */
 static const struct {
 	enum object_kind kind;
 	const char *fields;
 } calicos[] = {
-    {OBJ_NODE, "bgp.asNumber bgp.ipv4Address bgp.ipv4IPIPTunnelAddr bgp.ipv6Address bgp.routeReflectorClusterID "
-	       "ipv4VXLANTunnelAddr ipv6VXLANTunnelAddr vxlanTunnelMACAddr vxlanTunnelMACAddrV6 orchRefs wireguard "
-	       "addresses interfaces"},
-    {OBJ_IP_POOL, "cidr vxlanMode ipipMode natOutgoing disabled disableBGPExport blockSize nodeSelector "
-		  "namespaceSelector allowedUses assignmentMode ipip nat-outgoing"},
+    {OBJ_NODE, "+bgp.asNumber +bgp.ipv4Address +bgp.ipv4IPIPTunnelAddr +bgp.ipv6Address +bgp.routeReflectorClusterID "
+	       "+ipv4VXLANTunnelAddr +ipv6VXLANTunnelAddr +vxlanTunnelMACAddr +vxlanTunnelMACAddrV6 -orchRefs "
+	       "+wireguard.interfaceIPv4Address +wireguard.interfaceIPv6Address +addresses -interfaces "
+	       "+status.podCIDRs +status.wireguardPublicKey +status.wireguardPublicKeyV6"},
+    {OBJ_IP_POOL, "+cidr +vxlanMode +ipipMode -natOutgoing +disabled +disableBGPExport +blockSize +nodeSelector "
+		  "-namespaceSelector -allowedUses -assignmentMode !ipip -nat-outgoing"},
     {OBJ_BGP_CONFIGURATION,
-     "logSeverityScreen nodeToNodeMeshEnabled asNumber serviceClusterIPs serviceExternalIPs serviceLoadBalancerIPs "
-     "serviceLoadBalancerAggregation communities prefixAdvertisements listenPort nodeMeshPassword.secretKeyRef.name "
-     "nodeMeshPassword.secretKeyRef.key nodeMeshMaxRestartTime bindMode ignoredInterfaces localWorkloadPeeringIPV4 "
-     "localWorkloadPeeringIPV6 programClusterRoutes ipv4NormalRoutePriority ipv6NormalRoutePriority"},
-    {OBJ_BGP_PEER, "node nodeSelector peerIP asNumber peerSelector localASNumber keepOriginalNextHop nextHopMode "
-		   "password.secretKeyRef.name password.secretKeyRef.key sourceAddress maxRestartTime keepaliveTime "
-		   "numAllowedLocalASNumbers ttlSecurity reachableBy filters localWorkloadSelector reversePeering "
-		   "failureDetectionMode restartMode birdGatewayMode externalNetwork"},
-    {OBJ_BGP_FILTER, "exportV4 importV4 exportV6 importV6"},
+     "+logSeverityScreen +nodeToNodeMeshEnabled +asNumber +serviceClusterIPs +serviceExternalIPs "
+     "+serviceLoadBalancerIPs +serviceLoadBalancerAggregation +communities +prefixAdvertisements +listenPort "
+     "+nodeMeshPassword.secretKeyRef.name +nodeMeshPassword.secretKeyRef.key -nodeMeshPassword.secretKeyRef.optional "
+     "+nodeMeshMaxRestartTime +bindMode -ignoredInterfaces +localWorkloadPeeringIPV4 +localWorkloadPeeringIPV6 "
+     "+programClusterRoutes +ipv4NormalRoutePriority +ipv6NormalRoutePriority"},
+    {OBJ_BGP_PEER, "+node +nodeSelector +peerIP +asNumber +peerSelector +localASNumber +keepOriginalNextHop "
+		   "+nextHopMode +password.secretKeyRef.name +password.secretKeyRef.key "
+		   "-password.secretKeyRef.optional +sourceAddress +maxRestartTime +keepaliveTime "
+		   "+numAllowedLocalASNumbers +ttlSecurity +reachableBy +filters +localWorkloadSelector "
+		   "+reversePeering !failureDetectionMode !restartMode !birdGatewayMode !externalNetwork"},
+    {OBJ_BGP_FILTER, "+exportV4 +importV4 +exportV6 +importV6"},
+    {OBJ_WORKLOAD_ENDPOINT,
+     "-orchestrator -workload +node -containerID +pod +endpoint -serviceAccountName +ipNetworks !ipNATs -ipv4Gateway "
+     "-ipv6Gateway -profiles +interfaceName +mac -ports !allowSpoofedSourcePrefixes -qosControls"},
+    {OBJ_BLOCK_AFFINITY, "+state +node +type +cidr +deleted"},
+    {OBJ_IPAM_BLOCK, "+cidr +affinity -hostAffinity -affinityClaimTime -strictAffinity -allocations -unallocated "
+		     "-attributes +deleted -sequenceNumber -sequenceNumberForAllocation"},
 };
+
+/* A rule of a BGPFilter, whose lists have them all alike. */
+static const char rule_fields[] = "cidr matchOperator prefixLength.min prefixLength.max source interface peerType "
+				  "communities.values asPathPrefix priority action operations";
+static const char operation_fields[] = "addCommunity.value prependASPath.prefix setPriority.value";
+
+static const struct schema_row *find_row(const struct schema *s, const char *path)
+{
+	for (unsigned i = 0; i < s->row_count; i++)
+		if (strcmp(s->rows[i].path, path) == 0)
+			return &s->rows[i];
+	return NULL;
+}
 
 START_TEST(test_calicos_fields)
 {
+	static const char *const head[] = {"spec.", ""};
 	const struct schema *s = object_schema(calicos[_i].kind);
 	char fields[1024], path[80], *save = NULL;
+	unsigned named = 0, rows = 0;
 
 	snprintf(fields, sizeof fields, "%s", calicos[_i].fields);
-	for (char *field = strtok_r(fields, " ", &save); field; field = strtok_r(NULL, " ", &save)) {
-		bool known = false;
+	for (char *field = strtok_r(fields, " ", &save); field; field = strtok_r(NULL, " ", &save), named++) {
+		const enum schema_use use = *field == '+' ? SCHEMA_TAKEN : *field == '-' ? SCHEMA_QUIET : SCHEMA_LATER;
+		const struct schema_row *row;
 
-		snprintf(path, sizeof path, "spec.%s", field);
-		for (unsigned i = 0; i < s->row_count; i++)
-			known = known || (strcmp(s->rows[i].path, path) == 0 && !s->rows[i].ours);
-		ck_assert_msg(known, "%s: %s", s->kind, path);
+		snprintf(path, sizeof path, "%s%s", head[strncmp(field + 1, "status.", 7) == 0], field + 1);
+		row = find_row(s, path);
+		ck_assert_msg(row && !row->ours, "%s: %s is not known", s->kind, path);
+		ck_assert_msg(row->use == use, "%s: %s: not %c", s->kind, path, *field);
+		ck_assert_msg(use == SCHEMA_TAKEN || (row->why && *row->why), "%s: %s: why?", s->kind, path);
+	}
+	/* Nothing else is known. */
+	for (unsigned i = 0; i < s->row_count; i++)
+		rows += !s->rows[i].ours &&
+			(strncmp(s->rows[i].path, "spec.", 5) == 0 || strncmp(s->rows[i].path, "status.", 7) == 0) &&
+			!strstr(s->rows[i].path, "echo") && strcmp(s->rows[i].path, "spec.affinity_claim_time") != 0;
+	ck_assert_msg(rows == named, "%s: %u fields are known, %u are Calico's", s->kind, rows, named);
+}
+END_TEST
+
+static void check_all_taken(const struct schema *s, const char *list)
+{
+	char fields[512], *save = NULL;
+	unsigned named = 0;
+
+	snprintf(fields, sizeof fields, "%s", list);
+	for (char *field = strtok_r(fields, " ", &save); field; field = strtok_r(NULL, " ", &save), named++) {
+		const struct schema_row *row = find_row(s, field);
+
+		ck_assert_msg(row && row->use == SCHEMA_TAKEN, "%s", field);
+	}
+	ck_assert_uint_eq(named, s->row_count);
+}
+
+START_TEST(test_calicos_rules)
+{
+	static const char *const lists[] = {"spec.importV4", "spec.importV6", "spec.exportV4", "spec.exportV6"};
+	const struct schema *s = object_schema(OBJ_BGP_FILTER);
+
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+		const struct schema *rule = find_row(s, lists[i])->items;
+
+		check_all_taken(rule, rule_fields);
+		check_all_taken(find_row(rule, "operations")->items, operation_fields);
+	}
+}
+END_TEST
+
+/* What fields mean to each other they mean as annotations, too: who the peer is, and what excludes it. */
+START_TEST(test_annotations_together)
+{
+	static const struct {
+		const char *annotations, *spec, *field, *reason; /* field NULL: it is taken */
+	} cases[] = {
+	    {"calidris.io/peerRange: 10.0.0.0/24", "asNumber: 5", NULL, NULL},
+	    {"calidris.io/interface: eth0", "asNumber: 5", NULL, NULL},
+	    {"calidris.io/interface: eth0", "peerIP: 'fe80::1', asNumber: 5", NULL, NULL},
+	    {"calidris.io/peerRange: 10.0.0.0/24", "peerIP: 10.0.0.1", "spec.peerIP", "excludes spec.peerRange"},
+	    {"calidris.io/interface: eth0", "peerSelector: all()", "spec.peerSelector", "excludes spec.interface"},
+	    {"calidris.io/interface: eth0", "peerIP: 10.0.0.1", "spec.interface", "is for link-local peers"},
+	    {"calidris.io/holdTime: '9'", "asNumber: 5", "spec.peerIP", "missing"},
+	    /* A field of Calico's cannot be an annotation. */
+	    {"calidris.io/peerIP: 10.0.0.1", "asNumber: 5", "spec.peerIP", "missing"},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char *text = mem_printf("{apiVersion: projectcalico.org/v3, kind: BGPPeer, metadata: {name: x, "
+					"annotations: {%s}}, spec: {%s}}",
+					cases[i].annotations, cases[i].spec);
+		struct outcome out = decode(text);
+
+		ck_assert_msg(!out.o == !!cases[i].field, "%s: %s", text, out.err.reason);
+		if (cases[i].field)
+			ck_assert_msg(strstr(out.err.reason, cases[i].reason) != NULL, "%s: %s", text, out.err.reason);
+		outcome_free(&out);
+		free(text);
 	}
 }
 END_TEST
@@ -932,7 +1026,7 @@ START_TEST(test_ip_pool)
 	assert_prefix(&p->cidr, "10.244.0.0/16");
 	ck_assert_int_eq(p->ipip, ENCAP_CROSS_SUBNET);
 	ck_assert_int_eq(p->vxlan, ENCAP_NEVER);
-	ck_assert(p->nat_outgoing && p->disabled && p->disable_bgp_export);
+	ck_assert(p->disabled && p->disable_bgp_export);
 	ck_assert_uint_eq(p->block_size, 26);
 	ck_assert_str_eq(p->node_selector, "all()");
 	object_free(o);
@@ -1215,7 +1309,9 @@ int main(void)
 	tcase_add_loop_test(t, test_every_row, 0, OBJ_KIND_COUNT);
 	tcase_add_test(t, test_unknown_fields);
 	tcase_add_loop_test(t, test_calicos_fields, 0, sizeof calicos / sizeof *calicos);
+	tcase_add_test(t, test_calicos_rules);
 	tcase_add_test(t, test_annotations);
+	tcase_add_test(t, test_annotations_together);
 	tcase_add_test(t, test_filter_is_strict);
 	tcase_add_loop_test(t, test_refused, 0, sizeof refused / sizeof *refused);
 	tcase_add_test(t, test_node);
