@@ -14,6 +14,8 @@ struct backend_ops {
 	struct backend *(*start)(struct store *s, struct loop *l, const struct store_conf *conf);
 	/* Ends and frees it. The store is not told about anything any more. */
 	void (*stop)(struct backend *b);
+	/* See store_publish(). NULL: nodes write nothing there. */
+	void (*publish)(struct backend *b, const struct store_node *n);
 };
 
 extern const struct backend_ops backend_file;
@@ -27,6 +29,8 @@ bool store_delete(struct store *s, enum object_kind k, const char *namespace, co
 void store_synced(struct store *s);
 /* Appends how this node is (JSON, the status of a CalicoNodeStatus); "{}" if nobody says. */
 void store_report(struct store *s, unsigned classes, struct strbuf *out);
+/* Why what store_publish() was told is not written; "": it is, or is about to be. */
+void store_set_publish_problem(struct store *s, const char *problem);
 /* The source cannot be read or watched now; everything stays in force. */
 void store_lost(struct store *s, const char *problem);
 /* All that was known at that time (wall clock, s) has been put, from the cache; the source has not been read since the

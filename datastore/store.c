@@ -45,7 +45,7 @@ struct store {
 	unsigned cursor_index;
 	const struct backend_ops *backend_ops;
 	struct backend *backend;
-	char *location, *problem, *revision;
+	char *location, *problem, *revision, *publish_problem;
 	bool in_sync;
 	uint64_t since, changes, heard;
 	int64_t cached;
@@ -170,6 +170,7 @@ void store_free(struct store *s)
 	free(s->location);
 	free(s->problem);
 	free(s->revision);
+	free(s->publish_problem);
 	free(s);
 }
 
@@ -321,6 +322,23 @@ void store_report(struct store *s, unsigned classes, struct strbuf *out)
 		strbuf_puts(out, "{}");
 }
 
+bool store_can_publish(const struct store *s)
+{
+	return s->backend && s->backend_ops->publish;
+}
+
+void store_publish(struct store *s, const struct store_node *n)
+{
+	if (store_can_publish(s))
+		s->backend_ops->publish(s->backend, n);
+}
+
+void store_set_publish_problem(struct store *s, const char *problem)
+{
+	free(s->publish_problem);
+	s->publish_problem = *problem ? mem_strdup(problem) : NULL;
+}
+
 void store_lost(struct store *s, const char *problem)
 {
 	if (!s->problem || strcmp(s->problem, problem) != 0)
@@ -342,6 +360,7 @@ struct store_status store_status(const struct store *s)
 	    .revision = s->revision,
 	    .heard = s->heard,
 	    .cached = s->cached,
+	    .publish_problem = s->publish_problem,
 	};
 }
 

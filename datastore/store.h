@@ -65,6 +65,17 @@ bool store_start(struct store *s, const struct store_conf *conf, char *err, size
  * either. An object that two files claim comes from the first by file name. Never fails; status says. */
 void store_start_file(struct store *s, const char *directory);
 
+/* What a node says of itself, for the other nodes to know it: in its Node object. */
+struct store_node {
+	struct host_addr addr[FAM_COUNT]; /* none: what the object says stays */
+	uint32_t as;			  /* 0: likewise */
+};
+/* Does the datastore take that from its nodes? */
+bool store_can_publish(const struct store *s);
+/* The Node object is to say this, until this is called again; NULL: what it says is right. It is written once, and
+ * again when that fails (see publish_problem) or if it still does not say so by the next call. */
+void store_publish(struct store *s, const struct store_node *n);
+
 /* The object, or NULL. namespace is "" for kinds without. */
 const struct object *store_get(const struct store *s, enum object_kind k, const char *namespace, const char *name);
 /* Walks all objects of a kind, in the order of their namespaces and names; start with *pos = 0. NULL at the end. */
@@ -94,6 +105,7 @@ struct store_status {
 	const char *revision; /* of the last that was read; NULL if the backend has none */
 	uint64_t heard;	      /* mono time when the datastore was last heard of; 0 never */
 	int64_t cached;	      /* the objects are those of the cache, of this time (wall clock, s); 0: they are not */
+	const char *publish_problem; /* why the Node object could not be made to say what it should; NULL none */
 };
 struct store_status store_status(const struct store *s);
 

@@ -666,6 +666,8 @@ static void apply(struct cluster *c)
 	apply_sessions(c);
 	if (c->d->dry_run)
 		return;
+	if (anew & ANEW_SELF)
+		node_address_publish(&c->address, &c->self);
 	if (anew && !(anew & ANEW_SELF))
 		speaker_policies_changed(c->d->speaker);
 	policies_sweep(c->policies);
@@ -819,7 +821,7 @@ void cluster_problems(const struct cluster *c, struct strbuf *out)
 			      "Node %s has neither spec.bgp.ipv4Address nor ipv6Address: no sessions are possible\n",
 			      c->self.name);
 	if (c->synced)
-		node_address_problems(&c->address, out);
+		node_address_problems(&c->address, &c->self, out);
 	if (*c->listen_problem)
 		strbuf_printf(out, "%s; tried again every %u s\n", c->listen_problem,
 			      (unsigned)(LISTEN_RETRY / MONO_SEC));

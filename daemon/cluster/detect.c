@@ -293,34 +293,48 @@ static const char *method_for(const struct config *c, enum family f)
 	return f == FAM_IPV4 ? c->detection : c->detection6;
 }
 
-static bool wants(const struct node_ip *ip)
+/* May it have to be looked for? */
+static bool may_want(const struct node_ip *ip, bool fill)
 {
-	return ip->mode == NODE_IP_DETECT || (ip->mode == NODE_IP_FIXED && !ip->addr.len);
+	return ip->mode == NODE_IP_DETECT || (ip->mode == NODE_IP_AUTO && fill) ||
+	       (ip->mode == NODE_IP_FIXED && !ip->addr.len);
 }
 
-bool detect_is_wanted(const struct config *c)
+static bool has_address(const struct obj_node *node, enum family f)
 {
-	return wants(&c->node_ip) || wants(&c->node_ip6);
+	return node && !addr_is_none(f == FAM_IPV4 ? &node->ipv4.addr : &node->ipv6.addr);
 }
 
-void detect_all(const struct fib *f, const struct config *c, const struct obj_node *node,
+bool detect_is_wanted(const struct config *c, bool fill)
+{
+	return may_want(&c->node_ip, fill) || may_want(&c->node_ip6, fill);
+}
+
+static struct host_addr find(const struct detect_source *s, const struct config *c, enum family f, bool fill)
+{
+	const struct node_ip *ip = node_ip(c, f);
+
+	if (ip->mode == NODE_IP_DETECT || (ip->mode == NODE_IP_AUTO && fill && !has_address(s->node, f)))
+		return detect_address(s, method_for(c, f), f);
+	if (ip->mode == NODE_IP_FIXED && !ip->addr.len)
+		return on_interface(s, &ip->addr.addr);
+	return (struct host_addr){0};
+}
+
+void detect_all(const struct fib *f, const struct config *c, const struct obj_node *node, bool fill,
 		const struct addr named[FAM_COUNT], struct host_addr found[FAM_COUNT])
 {
 	struct fib_address *list = NULL;
 	struct detect_source s = {.node = node};
 
 	memset(found, 0, FAM_COUNT * sizeof *found);
-	if (!detect_is_wanted(c))
+	if (!detect_is_wanted(c, fill))
 		return;
 	s.count = fib_addresses(f, &list);
 	s.list = list;
 	for (int k = 0; k < FAM_COUNT; k++) {
-		const struct node_ip *ip = node_ip(c, (enum family)k);
 		s.destination = named[k];
-		if (ip->mode == NODE_IP_DETECT)
-			found[k] = detect_address(&s, method_for(c, (enum family)k), (enum family)k);
-		else if (wants(ip))
-			found[k] = on_interface(&s, &ip->addr.addr);
+		found[k] = find(&s, c, (enum family)k, fill);
 	}
 	free(list);
 }
@@ -331,7 +345,9 @@ static const char *reached(const struct config *c, enum family f)
 	const char *arg;
 	const struct method *m = method_of(method_for(c, f), &arg);
 
-	return node_ip(c, f)->mode == NODE_IP_DETECT && m && m->names == can_reach ? arg : NULL;
+	enum node_ip_mode mode = node_ip(c, f)->mode;
+
+	return (mode == NODE_IP_DETECT || mode == NODE_IP_AUTO) && m && m->names == can_reach ? arg : NULL;
 }
 
 struct addr detect_destination(const struct config *c, enum family f, const struct addr *named)

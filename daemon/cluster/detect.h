@@ -21,11 +21,12 @@ struct detect_source {
 /* The node's address of the family by a method that is one, with the length of its network; none if nothing fits. */
 struct host_addr detect_address(const struct detect_source *s, const char *method, enum family f);
 /* What the configuration wants to know of this machine: a detected address, or the length of the network of one that is
- * configured without; none where it asks for neither. named: by family, the addresses of detect_name()'s. */
-void detect_all(const struct fib *f, const struct config *c, const struct obj_node *node,
+ * configured without; none where it asks for neither. fill: what is left to chance is looked for where node has no
+ * address, since the others can be told of it. named: by family, the addresses of detect_name()'s. */
+void detect_all(const struct fib *f, const struct config *c, const struct obj_node *node, bool fill,
 		const struct addr named[FAM_COUNT], struct host_addr found[FAM_COUNT]);
 /* Does it ask for anything? */
-bool detect_is_wanted(const struct config *c);
+bool detect_is_wanted(const struct config *c, bool fill);
 /* The DESTINATION of can-reach, if that is what detects the family's address: the address, or `named` if it is a name;
  * none otherwise. */
 struct addr detect_destination(const struct config *c, enum family f, const struct addr *named);

@@ -3,6 +3,7 @@
 #define DAEMON_CLUSTER_NODE_ADDRESS_H
 
 #include "daemon/cluster/lookup.h"
+#include "daemon/cluster/self.h"
 #include "daemon/daemon.h"
 
 struct node_address {
@@ -21,7 +22,9 @@ void node_address_end(struct node_address *a);
 void node_address_refresh(struct node_address *a);
 /* An address of this machine came or went; or (next_hop) the way to a next hop changed. Looked at after a moment. */
 void node_address_touch(struct node_address *a, const struct addr *next_hop);
-/* A line for each address that is asked for and not found. */
-void node_address_problems(const struct node_address *a, struct strbuf *out);
+/* What this node says of itself, where its Node object does not say so: the datastore is told, if it takes that. */
+void node_address_publish(const struct node_address *a, const struct self *self);
+/* A line for each address that is asked for and not found, or that the other nodes do not know. */
+void node_address_problems(const struct node_address *a, const struct self *self, struct strbuf *out);
 
 #endif

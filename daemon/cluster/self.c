@@ -69,7 +69,8 @@ static struct host_addr own_address(const struct node_ip *ip, const struct host_
 	*from = SELF_FROM_OBJECT;
 	if (ip->mode == NODE_IP_NONE)
 		return none;
-	if (ip->mode == NODE_IP_DETECT && found && !addr_is_none(&found->addr)) {
+	if ((ip->mode == NODE_IP_DETECT || (ip->mode == NODE_IP_AUTO && addr_is_none(&object->addr))) && found &&
+	    !addr_is_none(&found->addr)) {
 		*from = SELF_DETECTED;
 		return *found;
 	}
@@ -115,6 +116,15 @@ static struct service_conf services(const struct obj_bgp_configuration *global, 
 bool self_has_address(const struct self *self, const struct addr *a)
 {
 	return !addr_is_none(a) && (addr_equal(a, &self->ip[FAM_IPV4].addr) || addr_equal(a, &self->ip[FAM_IPV6].addr));
+}
+
+bool self_is_known(const struct self *self, enum family f)
+{
+	const struct host_addr *own = &self->ip[f], *object = !self->node     ? NULL
+							      : f == FAM_IPV4 ? &self->node->ipv4
+									      : &self->node->ipv6;
+
+	return addr_is_none(&own->addr) || (object && addr_equal(&own->addr, &object->addr) && own->len == object->len);
 }
 
 static unsigned max_paths(const struct store *s, const struct config *c)

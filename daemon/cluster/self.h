@@ -44,6 +44,9 @@ struct self {
  * detect_all() found on this machine; NULL: nothing. */
 struct self self_from(const struct store *s, const struct config *c, const struct host_addr *found);
 
+/* Is its address of the family, if it has one, that of its Node object, which the other nodes read? */
+bool self_is_known(const struct self *self, enum family f);
+
 /* Is it one of this node's own? */
 bool self_has_address(const struct self *self, const struct addr *a);
 

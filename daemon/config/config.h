@@ -18,7 +18,7 @@
 
 /* Where an address of this node is from. */
 struct node_ip {
-	enum node_ip_mode { NODE_IP_OBJECT, NODE_IP_DETECT, NODE_IP_NONE, NODE_IP_FIXED } mode;
+	enum node_ip_mode { NODE_IP_OBJECT, NODE_IP_AUTO, NODE_IP_DETECT, NODE_IP_NONE, NODE_IP_FIXED } mode;
 	struct host_addr addr; /* NODE_IP_FIXED; len 0: what the interface has it in */
 };
 

@@ -23,9 +23,12 @@ const struct config_row config_schema[] = {
     {"node.kubernetes_name", &config_name, .max = 253, .default_text = "", .default_note = "node.name",
      .alias = "CALICO_K8S_NODE_REF", AT(kubernetes_name), CONFIG_AT_ONCE,
      "Name of this node's Kubernetes Node, by which EndpointSlices refer to it, if it is not that of Calico's."},
-    {"node.ip", &config_ip4, .default_text = "object", .alias = "IP", AT(node_ip), CONFIG_AT_ONCE,
+    {"node.ip", &config_ip4, .default_text = "auto", .alias = "IP", AT(node_ip), CONFIG_AT_ONCE,
      "IPv4 address of this node, with the length of its network or without: object takes the Node object's, autodetect "
-     "finds one among the addresses of this machine (and takes the object's where there is none), none does without."},
+     "finds one among the addresses of this machine (and takes the object's where there is none), none does without. "
+     "auto takes the object's, and where that has none, and the datastore is etcd or Kubernetes, finds one. An address "
+     "that is given here or found is written into the Node object of these datastores, for the other nodes to know it; "
+     "one that the object gives is never changed."},
     {"node.ip6", &config_ip6, .default_text = "object", .alias = "IP6", AT(node_ip6), CONFIG_AT_ONCE,
      "IPv6 address of this node, likewise."},
     {"node.ip_autodetection_method", &config_detection, .max = 4000, .default_text = "first-found",

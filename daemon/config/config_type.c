@@ -162,7 +162,7 @@ const struct config_type config_metric = {metric_parse, metric_format, metric_al
 
 /* An address to be used instead of the Node object's, or a word; the words of Calico's IP variable are among them. */
 static const char *const node_ip_words[] = {
-    [NODE_IP_OBJECT] = "object", [NODE_IP_DETECT] = "autodetect", [NODE_IP_NONE] = "none"};
+    [NODE_IP_OBJECT] = "object", [NODE_IP_AUTO] = "auto", [NODE_IP_DETECT] = "autodetect", [NODE_IP_NONE] = "none"};
 
 static bool node_ip_parse(const char *text, uint8_t af, struct node_ip *to)
 {
@@ -170,7 +170,9 @@ static bool node_ip_parse(const char *text, uint8_t af, struct node_ip *to)
 	unsigned len;
 
 	for (size_t i = 0; i < sizeof node_ip_words / sizeof *node_ip_words; i++) {
-		if (strcasecmp(text, node_ip_words[i]) == 0 || (!*text && i == NODE_IP_OBJECT)) {
+		/* Calico's IP and IP6, if they are set to nothing, are as if they were not. */
+		bool is_unset = !*text && i == (af == AF_INET ? NODE_IP_AUTO : NODE_IP_OBJECT);
+		if (strcasecmp(text, node_ip_words[i]) == 0 || is_unset) {
 			*to = (struct node_ip){.mode = (enum node_ip_mode)i};
 			return true;
 		}
@@ -212,13 +214,13 @@ static void ip_format(const struct config_row *row, const void *field, struct st
 static void ip4_allowed(const struct config_row *row, struct strbuf *out)
 {
 	(void)row;
-	strbuf_puts(out, "object, autodetect, none, or a unicast IPv4 address");
+	strbuf_puts(out, "auto, object, autodetect, none, or a unicast IPv4 address");
 }
 
 static void ip6_allowed(const struct config_row *row, struct strbuf *out)
 {
 	(void)row;
-	strbuf_puts(out, "object, autodetect, none, or a unicast IPv6 address");
+	strbuf_puts(out, "auto, object, autodetect, none, or a unicast IPv6 address");
 }
 
 const struct config_type config_ip4 = {ip4_parse, ip_format, ip4_allowed, false};

@@ -122,12 +122,17 @@ const struct command_ops command_show_problems = {.start = problems_start};
 /* ---- Status ---- */
 
 /* In text only if it is not the Node object, as it is mostly. */
-static void put_address_source(struct out *o, const char *key, const char *label, enum self_source from)
+static void put_address_source(struct out *o, const char *key, const char *label, const struct self *self,
+			       enum family f)
 {
+	enum self_source from = self->ip_from[f];
 	static const char *const sources[] = {
 	    [SELF_FROM_OBJECT] = "object", [SELF_CONFIGURED] = "configuration", [SELF_DETECTED] = "autodetection"};
 
-	out_text(o, key, from == SELF_FROM_OBJECT ? NULL : label, sources[from]);
+	out_text(o, key, NULL, sources[from]);
+	if (from != SELF_FROM_OBJECT)
+		out_printf(o, NULL, label, "%s%s", sources[from],
+			   self_is_known(self, f) ? "" : "; the other nodes do not know it");
 }
 
 static void status_node(struct request *r)
@@ -141,9 +146,11 @@ static void status_node(struct request *r)
 	out_text(o, "node", "Node", self->name);
 	out_bool(o, "node_object", NULL, self->node != NULL);
 	out_addr(o, "ipv4_address", "IPv4 address", &self->ip[FAM_IPV4].addr);
-	put_address_source(o, "ipv4_address_from", "IPv4 address from", self->ip_from[FAM_IPV4]);
+	put_address_source(o, "ipv4_address_from", "IPv4 address from", self, FAM_IPV4);
+	out_bool(o, "ipv4_address_known", NULL, self_is_known(self, FAM_IPV4));
 	out_addr(o, "ipv6_address", "IPv6 address", &self->ip[FAM_IPV6].addr);
-	put_address_source(o, "ipv6_address_from", "IPv6 address from", self->ip_from[FAM_IPV6]);
+	put_address_source(o, "ipv6_address_from", "IPv6 address from", self, FAM_IPV6);
+	out_bool(o, "ipv6_address_known", NULL, self_is_known(self, FAM_IPV6));
 	out_number(o, "as", "AS", self->as);
 	out_addr(o, "router_id", "Router id", self->router_id ? &id : &none);
 	if (self->cluster_id) {

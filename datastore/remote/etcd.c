@@ -9,6 +9,7 @@
 #include "daemon/base/mono.h"
 #include "datastore/remote/etcd_backend.h"
 #include "datastore/remote/etcd_keys.h"
+#include "datastore/remote/etcd_node.h"
 #include "datastore/remote/plugin.h"
 
 #define CONNECT_TIMEOUT (5 * MONO_SEC)
@@ -323,24 +324,35 @@ static void on_end(void *arg, const struct http_result *r)
 
 static const struct http_ops http_ops = {.on_data = on_data, .on_end = on_end};
 
-void etcd_ask(struct backend *b, struct answer *a, const char *path, const struct strbuf *body)
+struct http_request *etcd_request(struct backend *b, const struct etcd_request *q, const struct http_ops *ops,
+				  void *arg)
 {
-	char *url = mem_printf("%s/v3/%s", etcd_endpoint(b->endpoints), path);
-	char *authorization = b->token ? mem_printf("Authorization: %s", b->token) : NULL;
+	char *url = mem_printf("%s/v3/%s", etcd_endpoint(b->endpoints), q->path);
+	char *authorization = q->token ? mem_printf("Authorization: %s", q->token) : NULL;
 	struct http_conf c = {
 	    .url = url,
 	    .headers = {"Content-Type: application/json", "Grpc-Metadata-hasleader: true", authorization},
-	    .body = body->s,
-	    .body_len = body->len,
+	    .body = q->body->s,
+	    .body_len = q->body->len,
 	    .connect_timeout = CONNECT_TIMEOUT,
-	    .idle_timeout = a->range ? 0 : ETCD_ANSWER_TIMEOUT};
+	    .timeout = q->timeout,
+	    .idle_timeout = q->idle_timeout};
+	struct http_request *r = http_start(b->http, &c, ops, arg);
+
+	free(url);
+	free(authorization);
+	return r;
+}
+
+void etcd_ask(struct backend *b, struct answer *a, const char *path, const struct strbuf *body)
+{
+	struct etcd_request q = {
+	    .path = path, .body = body, .token = b->token, .idle_timeout = a->range ? 0 : ETCD_ANSWER_TIMEOUT};
 
 	a->had_events = false;
 	a->stream = (struct json_stream){
 	    .member = a->range ? "result.events" : "kvs", .max = MAX_ELEMENT, .on_piece = on_piece, .arg = a};
-	a->request = http_start(b->http, &c, &http_ops, a);
-	free(url);
-	free(authorization);
+	a->request = etcd_request(b, &q, &http_ops, a);
 }
 
 void etcd_begin(struct backend *b, enum step step)
@@ -426,6 +438,7 @@ static struct backend *etcd_start(struct store *s, struct loop *l, const struct 
 	store_set_location(s, conf->etcd.endpoints);
 	b->mirror = make_mirror(b, conf);
 	b->http = http_new(l, &tls);
+	b->writer = etcd_node_new(b);
 	attempt(b);
 	return b;
 }
@@ -433,6 +446,7 @@ static struct backend *etcd_start(struct store *s, struct loop *l, const struct 
 static void etcd_stop(struct backend *b)
 {
 	etcd_hush(b);
+	etcd_node_free(b->writer);
 	http_free(b->http);
 	mirror_free(b->mirror);
 	for (unsigned i = 0; i < b->range_count; i++)
@@ -450,4 +464,14 @@ static void etcd_stop(struct backend *b)
 	free(b);
 }
 
-const struct backend_ops backend_etcdv3 = {.name = "etcdv3", .start = etcd_start, .stop = etcd_stop};
+static void etcd_publish(struct backend *b, const struct store_node *n)
+{
+	etcd_node_wish(b->writer, n);
+}
+
+const struct backend_ops backend_etcdv3 = {
+    .name = "etcdv3",
+    .start = etcd_start,
+    .stop = etcd_stop,
+    .publish = etcd_publish,
+};

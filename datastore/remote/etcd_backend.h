@@ -85,6 +85,15 @@ struct backend {
 
 #define ETCD_ANSWER_TIMEOUT (15 * MONO_SEC) /* without an octet, where one is due */
 
+struct etcd_request {
+	const char *path; /* "kv/range" */
+	const struct strbuf *body;
+	const char *token;		/* NULL none */
+	uint64_t timeout, idle_timeout; /* as in http.h */
+};
+/* To the endpoint that is used. */
+struct http_request *etcd_request(struct backend *b, const struct etcd_request *q, const struct http_ops *ops,
+				  void *arg);
 void etcd_begin(struct backend *b, enum step step);
 void etcd_ask(struct backend *b, struct answer *a, const char *path, const struct strbuf *body);
 /* What is wrong with the answer, or with what it says: told when the request has ended. */

@@ -59,6 +59,11 @@ char *etcd_range_prefix(unsigned row, const char *node)
 	return r->of_node ? mem_printf("%s%s/", r->prefix, node) : mem_strdup(r->prefix);
 }
 
+char *etcd_node_key(const char *node)
+{
+	return mem_printf(RESOURCES "nodes/%s", node);
+}
+
 /* What follows the prefix; NULL if the key does not begin with it. The final slash of the node counts: "node-1" must
  * not match "node-10". */
 static const char *rest_of(const struct range *r, const char *key, const char *node)

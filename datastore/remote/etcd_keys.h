@@ -16,6 +16,9 @@ unsigned etcd_range_count(void);
 /* What its keys begin with, for this node. The caller frees it. */
 char *etcd_range_prefix(unsigned row, const char *node);
 
+/* The key of a node's Node. The caller frees it. */
+char *etcd_node_key(const char *node);
+
 /* The range that the key is in; -1 if there is none. */
 int etcd_range_of(const char *key, const char *node);
 /* Is what the key stands for of no interest to this node? By the key alone: another node's workload. */

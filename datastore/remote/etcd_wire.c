@@ -47,6 +47,25 @@ void etcd_write_watch(struct strbuf *out, const char *prefix, uint64_t revision)
 		      revision);
 }
 
+void etcd_write_get(struct strbuf *out, const char *key)
+{
+	strbuf_puts(out, "{");
+	put_bytes(out, "key", key, strlen(key));
+	strbuf_puts(out, "}");
+}
+
+void etcd_write_put_if(struct strbuf *out, const char *key, const char *value, uint64_t revision)
+{
+	strbuf_puts(out, "{\"compare\":[{\"target\":\"MOD\",\"result\":\"EQUAL\",");
+	put_bytes(out, "key", key, strlen(key));
+	/* That of a key which is not there is 0. */
+	strbuf_printf(out, ",\"mod_revision\":\"%" PRIu64 "\"}],\"success\":[{\"request_put\":{", revision);
+	put_bytes(out, "key", key, strlen(key));
+	strbuf_puts(out, ",");
+	put_bytes(out, "value", value, strlen(value));
+	strbuf_puts(out, "}}]}");
+}
+
 void etcd_write_authenticate(struct strbuf *out, const char *user, const char *password)
 {
 	struct arena a = {0};

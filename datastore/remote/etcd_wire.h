@@ -14,6 +14,10 @@
 void etcd_write_range(struct strbuf *out, const char *prefix, const char *from, uint64_t revision, unsigned limit);
 /* Appends the body of a request for a watch of all keys that begin with prefix, from the revision on. */
 void etcd_write_watch(struct strbuf *out, const char *prefix, uint64_t revision);
+/* Of a request for one key. */
+void etcd_write_get(struct strbuf *out, const char *key);
+/* Of a transaction: sets the key if it was changed last in that revision, or (0) if it is not there. */
+void etcd_write_put_if(struct strbuf *out, const char *key, const char *value, uint64_t revision);
 void etcd_write_authenticate(struct strbuf *out, const char *user, const char *password);
 
 /* An element of a list: a key and its value, or (with kv) an event. */

@@ -33,7 +33,5 @@ struct http_request *kube_client_start(struct kube_client *c, const struct kube_
 
 /* The value of a parameter of a query, escaped. */
 void kube_escape(struct strbuf *out, const char *text);
-/* What went wrong: the message of the Status object in the body, or what HTTP says. */
-void kube_explain(const struct http_result *result, const struct strbuf *body, char *out, size_t out_size);
 
 #endif

@@ -9,6 +9,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
 #include "datastore/remote/backoff.h"
+#include "datastore/remote/explain.h"
 #include "datastore/remote/json_stream.h"
 
 #define PAGE 500u
@@ -354,7 +355,7 @@ static void on_failed(struct kube_reflector *r, const struct http_result *result
 				   .error = r->broken ? r->broken : result->error};
 	char problem[sizeof r->problem];
 
-	kube_explain(&said, &r->error, problem, sizeof problem);
+	explain_answer(&said, &r->error, problem, sizeof problem);
 	/* Pages are only good as a whole, but a listing that broke off need not begin again. */
 	if (status == 410)
 		on_expired(r, problem);

@@ -46,7 +46,7 @@ static bool is_own_affinity(const struct kube_scope *s, const struct yaml_node *
 /* clang-format off */
 const struct kube_resource kube_resources[] = {
 	{.kind = "Node", .api = "v1", .plural = "nodes",
-	 .keep = {"spec.podCIDR", "spec.podCIDRs", "spec.unschedulable", "spec.taints", "status.addresses"}},
+	 .keep = {"spec.podCIDR", "spec.podCIDRs", "spec.unschedulable", "status.addresses"}},
 	{.kind = "Pod", .api = "v1", .plural = "pods", .field = "spec.nodeName",
 	 .keep = {"spec.nodeName", "spec.hostNetwork", "spec.serviceAccountName", "status.phase", "status.podIP",
 		  "status.podIPs"}},

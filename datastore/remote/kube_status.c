@@ -9,6 +9,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
 #include "datastore/backend.h"
+#include "datastore/remote/explain.h"
 #include "datastore/remote/kube_reflector.h"
 #include "datastore/remote/kube_resource.h"
 
@@ -76,7 +77,7 @@ static void on_end(void *arg, const struct http_result *result)
 		return;
 	}
 	if (result->status != 200 && log_allowed(&s->limit, 1, 300 * MONO_SEC, &suppressed)) {
-		kube_explain(result, &w->answer, reason, sizeof reason);
+		explain_answer(result, &w->answer, reason, sizeof reason);
 		log_warn("datastore",
 			 "CalicoNodeStatus %s is not filled in: %s; this node needs the verb patch on " PLURAL
 			 "/status (etc/kubernetes/rbac.yaml)",

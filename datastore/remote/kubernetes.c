@@ -11,7 +11,9 @@
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
 #include "datastore/remote/backoff.h"
+#include "datastore/remote/explain.h"
 #include "datastore/remote/kube_client.h"
+#include "datastore/remote/kube_node.h"
 #include "datastore/remote/kube_passwords.h"
 #include "datastore/remote/kube_reflector.h"
 #include "datastore/remote/kube_resource.h"
@@ -45,6 +47,7 @@ struct backend {
 	struct kube_client *client;
 	struct kube_passwords *passwords;
 	struct kube_status *status;
+	struct kube_node *writer;
 	struct watched *watched; /* one per row of the table */
 	char *node, *namespace, *calico_api;
 	bool use_pod_cidr, advertise_services, has_cache;
@@ -461,7 +464,7 @@ static void on_discovery_end(void *arg, const struct http_result *result)
 		if (result->status == 200)
 			snprintf(problem, sizeof problem, "the answer is none of a Kubernetes API server");
 		else
-			kube_explain(result, &b->answer, problem, sizeof problem);
+			explain_answer(result, &b->answer, problem, sizeof problem);
 		on_discovery_failed(b, problem);
 	}
 	arena_free(&a);
@@ -539,6 +542,7 @@ static struct backend *kubernetes_start(struct store *s, struct loop *l, const s
 	b->work = (struct loop_work){.run = work, .arg = b, .rank = LOOP_RANK_DATASTORE};
 	b->mirror = make_mirror(b, conf);
 	b->client = kube_client_new(l, conf);
+	b->writer = kube_node_new(l, b->client, s, conf->node);
 	kube_client_refresh(b->client, problem, sizeof problem); /* discovery says what is wrong */
 	if (!namespace || !*namespace)
 	namespace = kube_client_namespace(b->client);
@@ -569,6 +573,7 @@ static void kubernetes_stop(struct backend *b)
 	free(b->watched);
 	kube_passwords_free(b->passwords);
 	kube_status_free(b->status);
+	kube_node_free(b->writer);
 	kube_client_free(b->client);
 	mirror_free(b->mirror);
 	strbuf_free(&b->answer);
@@ -578,8 +583,14 @@ static void kubernetes_stop(struct backend *b)
 	free(b);
 }
 
+static void kubernetes_publish(struct backend *b, const struct store_node *n)
+{
+	kube_node_wish(b->writer, n);
+}
+
 const struct backend_ops backend_kubernetes = {
     .name = "kubernetes",
     .start = kubernetes_start,
     .stop = kubernetes_stop,
+    .publish = kubernetes_publish,
 };

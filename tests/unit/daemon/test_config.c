@@ -244,7 +244,7 @@ START_TEST(defaults_are_what_the_schema_says)
 	ck_assert_uint_eq(c.protocol, 186);
 	ck_assert_uint_eq(c.table, 254);
 	ck_assert_int_eq(c.metric, -1);
-	ck_assert(c.node_ip.mode == NODE_IP_OBJECT && c.node_ip6.mode == NODE_IP_OBJECT);
+	ck_assert(c.node_ip.mode == NODE_IP_AUTO && c.node_ip6.mode == NODE_IP_OBJECT);
 	ck_assert(c.programming && c.workload_routes && c.onlink && c.graceful_restart && c.both_families);
 	ck_assert_int_eq(c.log_level, LOG_LVL_INFO);
 	ck_assert_str_eq(c.interface_prefix, "cali");

@@ -133,7 +133,7 @@ static void expect_found(struct net *n, struct config *c, const char *ipv4, cons
 	struct host_addr found[FAM_COUNT];
 	char text[ADDR_STRLEN + 8];
 
-	detect_all(n->fib, c, NULL, named, found);
+	detect_all(n->fib, c, NULL, false, named, found);
 	ck_assert_str_eq(text_of(&found[FAM_IPV4], text), ipv4);
 	ck_assert_str_eq(text_of(&found[FAM_IPV6], text), ipv6);
 }
@@ -159,7 +159,7 @@ START_TEST(test_real_interfaces)
 	run("ip -6 route add fd07::/64 via fd00::9");
 	n->fib = fib_new(n->loop, &n->conf, &ops, n, n->err, sizeof n->err);
 	ck_assert_ptr_nonnull(n->fib);
-	ck_assert(detect_is_wanted(&c));
+	ck_assert(detect_is_wanted(&c, false));
 	expect_found(n, &c, "10.0.1.1/24", "fd00::1/64");
 	/* As they change: another address before, one more beside, the interface's last one gone. */
 	before = changes;
@@ -203,13 +203,39 @@ START_TEST(test_configured)
 	struct config c = {.detection = (char[]){"first-found"}, .detection6 = (char[]){"first-found"}};
 
 	net_start(n);
-	ck_assert(!detect_is_wanted(&c));
+	ck_assert(!detect_is_wanted(&c, true));
 	expect_found(n, &c, "none/0", "none/0");
 	c.node_ip.mode = NODE_IP_FIXED;
 	ck_assert(addr_parse(&c.node_ip.addr.addr, "10.0.1.1"));
 	expect_found(n, &c, "10.0.1.1/24", "none/0");
 	c.node_ip.addr.len = 8;
 	expect_found(n, &c, "none/0", "none/0");
+	net_free(n);
+}
+END_TEST
+
+/* Left to chance: only where the object has none, and others can be told. */
+START_TEST(test_filled_in)
+{
+	struct net *n = net_new();
+	struct config c = {.node_ip.mode = NODE_IP_AUTO,
+			   .detection = (char[]){"interface=eth1"},
+			   .detection6 = (char[]){"first-found"}};
+	struct host_addr found[FAM_COUNT];
+	struct obj_node node = {.o.kind = OBJ_NODE};
+	char text[ADDR_STRLEN + 8];
+
+	net_start(n);
+	ck_assert(!detect_is_wanted(&c, false) && detect_is_wanted(&c, true));
+	expect_found(n, &c, "none/0", "none/0");
+	detect_all(n->fib, &c, NULL, true, named, found);
+	ck_assert_str_eq(text_of(&found[FAM_IPV4], text), "10.0.1.1/24");
+	ck_assert_str_eq(text_of(&found[FAM_IPV6], text), "none/0");
+	detect_all(n->fib, &c, &node, true, named, found);
+	ck_assert_str_eq(text_of(&found[FAM_IPV4], text), "10.0.1.1/24");
+	ck_assert(addr_parse(&node.ipv4.addr, "10.9.9.9"));
+	detect_all(n->fib, &c, &node, true, named, found);
+	ck_assert_str_eq(text_of(&found[FAM_IPV4], text), "none/0");
 	net_free(n);
 }
 END_TEST
@@ -226,6 +252,7 @@ int main(void)
 	tcase_add_test(t, test_no_methods);
 	tcase_add_test(t, test_real_interfaces);
 	tcase_add_test(t, test_configured);
+	tcase_add_test(t, test_filled_in);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);
