@@ -55,6 +55,7 @@ static const char *const peer_types[] = {
     [PEER_GLOBAL] = "GlobalPeer",
     [PEER_NODE] = "NodePeer",
     [PEER_DYNAMIC] = "NodePeer",
+    [PEER_LOCAL_WORKLOAD] = "NodePeer",
 };
 
 /* A session that is held back, since another one carries its routes, is none that should be up. */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "daemon/cluster/cluster.h"
+#include "daemon/cluster/node_status.h"
 #include "daemon/control/command.h"
 #include "daemon/daemon.h"
 #include "daemon/peers/speaker.h"
@@ -372,6 +373,37 @@ START_TEST(objects_of_every_kind)
 }
 END_TEST
 
+/* What CalicoNodeStatus objects are told of each kind of peer is one of the words that its API has. */
+START_TEST(node_status_of_every_kind_of_peer)
+{
+	struct daemon *d = start_daemon();
+	char *file = mem_printf("%s/more.yaml", objects);
+	struct strbuf out = {0};
+
+	write_objects("more.yaml",
+		      "apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: everywhere}\n"
+		      "spec: {peerIP: 192.0.2.11, asNumber: 65011}\n"
+		      "---\napiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: here}\n"
+		      "spec: {node: n1, peerIP: 192.0.2.12, asNumber: 65012}\n"
+		      "---\napiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: pods}\n"
+		      "spec: {localWorkloadSelector: app == 'router', asNumber: 65013}\n"
+		      "---\napiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\n"
+		      "metadata: {name: n1-k8s-r-eth0, namespace: shop, labels: {app: router}}\n"
+		      "spec: {node: n1, orchestrator: k8s, endpoint: eth0, pod: r, interfaceName: calitest0002, "
+		      "ipNetworks: [10.77.1.6/32]}\n");
+	turn_until(d, 4, 1);
+	node_status(d, ~0u, &out);
+	ck_assert_ptr_nonnull(strstr(out.s, "\"peerIP\": \"192.0.2.2\", \"type\": \"NodeMesh\""));
+	ck_assert_ptr_nonnull(strstr(out.s, "\"peerIP\": \"192.0.2.11\", \"type\": \"GlobalPeer\""));
+	ck_assert_ptr_nonnull(strstr(out.s, "\"peerIP\": \"192.0.2.12\", \"type\": \"NodePeer\""));
+	ck_assert_ptr_nonnull(strstr(out.s, "\"peerIP\": \"10.77.1.6\", \"type\": \"NodePeer\""));
+	strbuf_free(&out);
+	unlink(file);
+	free(file);
+	stop_daemon(d);
+}
+END_TEST
+
 START_TEST(kernel_routes)
 {
 	struct daemon *d = start_daemon();
@@ -453,6 +485,7 @@ int main(void)
 	tcase_add_test(t, peers);
 	tcase_add_test(t, objects_in_force);
 	tcase_add_test(t, objects_of_every_kind);
+	tcase_add_test(t, node_status_of_every_kind_of_peer);
 	tcase_add_test(t, kernel_routes);
 	tcase_add_test(t, explain_from_object_to_kernel);
 	tcase_add_test(t, explain_with_many_peers);
