@@ -1,8 +1,12 @@
 /* One object of a large cluster changes: from the store's being told to the end of all that follows, for each kind of
- * object, with the cluster as it is and with clusters two, four and eight times as large. What is asked for is that the
- * figures of a row are equal. The objects are decoded before; kernel routes are not written.
+ * object. The objects are decoded before; kernel routes are not written. The scenes:
  *
- * usage: bench_objects [objects [NODES]] */
+ *	objects		CPU time of each kind of change, with this many nodes (and four times as many blocks), and with
+ *			two, four and eight times as many: what is asked for is that the figures of a row are equal
+ *	vxlan		the same where the pool is one of VXLAN
+ *	changes		nothing is printed: for tests/bench/instructions.py, which counts inside of one_change()
+ *
+ *	bench_objects [SCENE [NODES]] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,6 +240,13 @@ static void put(struct object *o)
 	store_put(d->store, o);
 }
 
+/* What is measured. */
+static __attribute__((noinline)) void one_change(struct object *o)
+{
+	put(o);
+	rest();
+}
+
 static void fill(unsigned nodes, bool vxlan)
 {
 	put(decode(
@@ -301,15 +312,14 @@ static double cost(unsigned change)
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		double began = now();
 
-		put(versions[i]);
-		rest();
+		one_change(versions[i]);
 		took[i] = now() - began;
 	}
 	qsort(took, ROUNDS, sizeof *took, time_cmp);
 	return took[ROUNDS / 2] * 1e6;
 }
 
-static void scene(unsigned nodes, bool vxlan)
+static void scene_growth(unsigned nodes, bool vxlan)
 {
 	double found[CHANGES][SIZES];
 
@@ -331,17 +341,46 @@ static void scene(unsigned nodes, bool vxlan)
 	}
 }
 
+static void scene_objects(unsigned nodes)
+{
+	scene_growth(nodes, false);
+}
+
+static void scene_vxlan(unsigned nodes)
+{
+	scene_growth(nodes, true);
+}
+
+static void scene_changes(unsigned nodes)
+{
+	begin(nodes, true);
+	for (unsigned i = 0; i < CHANGES; i++)
+		cost(i);
+	daemon_free(d);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(unsigned nodes);
+} scenes[] = {
+    {"objects", scene_objects},
+    {"vxlan", scene_vxlan},
+    {"changes", scene_changes},
+};
+
 int main(int argc, char **argv)
 {
-	char socket[80];
 	unsigned nodes = argc > 2 ? (unsigned)atoi(argv[2]) : 640;
+	char socket[80];
 
 	snprintf(socket, sizeof socket, "/tmp/calidris-bench-%d.sock", (int)getpid());
 	log_setup(LOG_LVL_ERROR, false);
 	setenv("NODENAME", "n1", 1);
 	setenv("CALIDRIS_KERNEL_PROGRAMMING", "off", 1);
 	setenv("CALIDRIS_CONTROL_SOCKET", socket, 1);
-	scene(nodes, false);
-	scene(nodes, true);
+	setenv("CALIDRIS_LOG_LEVEL", "error", 1);
+	for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++)
+		if (argc < 2 || strcmp(argv[1], scenes[i].name) == 0)
+			scenes[i].run(nodes);
 	return 0;
 }

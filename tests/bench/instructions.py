@@ -13,8 +13,15 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 FIGURES = TOP / "tests/bench/instructions.json"
 TOLERANCE = 0.03
-# Scenes of bench_rib, small enough for valgrind; what is counted includes making the input, which does not change.
-SCENES = {"table": 2000, "reflector": 50, "services": 50, "paths": 500}
+# Scenes of the benchmarks, small enough for valgrind: the program, a size, and the function inside of which is counted; None:
+# everything, making the input included, which does not change.
+SCENES = {
+    "table": ("bench_rib", 2000, None),
+    "reflector": ("bench_rib", 50, None),
+    "services": ("bench_rib", 50, None),
+    "paths": ("bench_rib", 500, None),
+    "changes": ("bench_objects", 1000, "one_change"),
+}
 
 
 def compiler():
@@ -22,8 +29,9 @@ def compiler():
 
 
 def command(build, scene, output="/dev/null"):
-    return ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", str(Path(build) / "tests/bench/bench_rib"), scene,
-            str(SCENES[scene])]
+    program, size, inside = SCENES[scene]
+    return ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", *([f"--toggle-collect={inside}"] if inside else []),
+            str(Path(build) / "tests/bench" / program), scene, str(size)]
 
 
 def count(output):
