@@ -78,6 +78,7 @@ static void on_fib_link(void *arg, const struct fib_link *l, const char *old_nam
 {
 	struct daemon *d = arg;
 
+	cluster_link_changed(d->cluster, l);
 	/* The first ones are read before there are peers. */
 	if (!d->speaker)
 		return;

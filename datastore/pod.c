@@ -208,6 +208,7 @@ static struct yaml_node *make_labels(struct arena *a, const struct yaml_node *do
 const struct form_field pod_fields[POD_FIELDS] = {
     {.to = "metadata.name", .make = make_name},
     {.from = "metadata.namespace", .to = "metadata.namespace"},
+    {.from = "metadata.annotations", .to = "metadata.annotations", .lenient = true},
     {.to = "metadata.labels", .make = make_labels},
     {.from = "spec.nodeName", .to = "spec.node"},
     {.from = "metadata.name", .to = "spec.pod"},

@@ -15,6 +15,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/cluster/migration.h"
 #include "daemon/cluster/node_address.h"
 #include "daemon/cluster/node_status.h"
 #include "daemon/cluster/overlay.h"
@@ -72,6 +73,7 @@ struct cluster {
 	bool tunnel_next_hops;		    /* since some next hop led through a tunnel device */
 	struct loop_timer listen_timer;
 	struct node_address address;
+	struct migrations *migrations;
 };
 
 static uint32_t prefix_hash(const struct prefix *p)
@@ -175,10 +177,12 @@ static void workload_claims(struct cluster *c, const struct object *o, claim_fn 
 		fn(c, o, CLAIM_WORKLOAD, &w->networks[i]);
 }
 
-static bool is_own_workload(const struct cluster *c, const struct object *o)
+/* NULL if it is something else. */
+static const struct obj_workload_endpoint *own_workload(const struct cluster *c, const struct object *o)
 {
-	return o && o->kind == OBJ_WORKLOAD_ENDPOINT &&
-	       is_self(c, ((const struct obj_workload_endpoint *)(const void *)o)->node);
+	const struct obj_workload_endpoint *w = o && o->kind == OBJ_WORKLOAD_ENDPOINT ? (const void *)o : NULL;
+
+	return w && is_self(c, w->node) ? w : NULL;
 }
 
 /* Addresses this node uses in a block of another node (or of nobody) need routes of their own. */
@@ -316,8 +320,10 @@ void cluster_on_change(void *arg, const struct object *before, const struct obje
 		kinds[kind].claims(c, after, claim_add);
 	if (before && kinds[kind].claims)
 		kinds[kind].claims(c, before, claim_drop);
-	if (is_own_workload(c, before) || is_own_workload(c, after))
+	if (own_workload(c, before) || own_workload(c, after)) {
 		rib_interfaces_changed(c->d->rib);
+		migrations_on_change(c->migrations, own_workload(c, before), own_workload(c, after));
+	}
 	overlay_on_change(c->d->overlay, before, after);
 	service_on_change(c->d->service, before, after);
 	/* When it is in sync everything is looked at. */
@@ -374,12 +380,13 @@ static bool migration_priority(const struct cluster *c, const struct local_prefi
 			       uint32_t *priority)
 {
 	const struct obj_workload_endpoint *w = (const void *)claim->object;
-	bool elevated = w->migration == MIGRATION_LIVE || w->migration == MIGRATION_TIME_WAIT;
+	enum live_migration state = migrations_state(c->migrations, w);
+	bool elevated = state == MIGRATION_LIVE || state == MIGRATION_TIME_WAIT;
 
 	if (elevated)
 		*priority =
 		    l->prefix.addr.af == AF_INET ? c->d->config.elevated_priority : c->d->config.elevated_priority6;
-	return w->migration != MIGRATION_TARGET;
+	return state != MIGRATION_TARGET;
 }
 
 /* Is there a workload of this prefix? Beside a Felix the kernel's routes say so, with the priority that Felix gives
@@ -700,6 +707,20 @@ static bool cluster_work(void *arg, uint64_t deadline)
 	return left;
 }
 
+static void on_migration(void *arg, const struct obj_workload_endpoint *w)
+{
+	struct cluster *c = arg;
+
+	for (unsigned i = 0; i < w->network_count; i++)
+		mark_dirty(c, local_prefix_get(c, &w->networks[i]));
+}
+
+void cluster_link_changed(struct cluster *c, const struct fib_link *l)
+{
+	if (c)
+		migrations_link_changed(c->migrations, l);
+}
+
 struct cluster *cluster_new(struct daemon *d)
 {
 	struct cluster *c = mem_calloc(1, sizeof *c);
@@ -709,6 +730,7 @@ struct cluster *cluster_new(struct daemon *d)
 	c->secrets = secrets_new(d->loop, d->config.datastore_secrets, on_secrets, c);
 	c->work = (struct loop_work){.run = cluster_work, .arg = c, .rank = LOOP_RANK_CLUSTER};
 	node_address_init(&c->address, d, on_address_change, c);
+	c->migrations = migrations_new(d, on_migration, c);
 	return c;
 }
 
@@ -734,6 +756,7 @@ void cluster_free(struct cluster *c)
 	loop_work_cancel(c->d->loop, &c->work);
 	loop_timer_stop(c->d->loop, &c->listen_timer);
 	node_address_end(&c->address);
+	migrations_free(c->migrations);
 	drop_all_claims(c);
 	while ((l = htab_next(&c->prefixes, &pos)))
 		free(l);
@@ -759,8 +782,11 @@ void cluster_reconfigure(struct cluster *c)
 	fib_each_workload(c->d->fib);
 	for (int k = 0; k < OBJ_KIND_COUNT; k++) {
 		unsigned pos = 0;
-		while (kinds[k].claims && (o = store_next(c->d->store, (enum object_kind)k, &pos)))
+		while (kinds[k].claims && (o = store_next(c->d->store, (enum object_kind)k, &pos))) {
 			kinds[k].claims(c, o, claim_add);
+			if (own_workload(c, o))
+				migrations_on_change(c->migrations, own_workload(c, o), own_workload(c, o));
+		}
 	}
 	mark(c, ANEW_SELF);
 }
@@ -825,6 +851,7 @@ void cluster_problems(const struct cluster *c, struct strbuf *out)
 	if (*c->listen_problem)
 		strbuf_printf(out, "%s; tried again every %u s\n", c->listen_problem,
 			      (unsigned)(LISTEN_RETRY / MONO_SEC));
+	migrations_problems(c->migrations, out);
 	overlay_problems(c->d->overlay, out);
 	if (c->policies)
 		policies_problems(c->policies, out);

@@ -18,6 +18,8 @@ void cluster_on_refusals(void *arg);
 void cluster_reconfigure(struct cluster *c);
 /* The kernel's own routes of this prefix to workloads changed: fib_workload_find(). */
 void cluster_workload_changed(struct cluster *c, const struct prefix *p);
+/* An interface of this machine came, or is another one. */
+void cluster_link_changed(struct cluster *c, const struct fib_link *l);
 /* Has everything been applied that was there when the datastore came in sync? */
 bool cluster_is_settled(const struct cluster *c);
 /* The interface that the workload has: one that no object names follows from kernel.interface_prefix. */

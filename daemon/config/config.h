@@ -71,6 +71,7 @@ struct config {
 	unsigned vxlan_vni, vxlan_port;
 	unsigned takeover;				/* bits of enum fib_owner */
 	unsigned elevated_priority, elevated_priority6; /* kernel.elevated_priority, ...6 */
+	unsigned migration_time;			/* s */
 	char *interface_prefix;				/* FELIX_INTERFACEPREFIX's first element */
 	/* control.* */
 	char *control_socket, *control_group;

@@ -2,11 +2,12 @@
 encrypts, hosts that a peer is reachable by, names that an address is found by."""
 
 import contextlib
+import socket
 from pathlib import Path
 
 import pytest
 
-from harness import SLOWNESS, run, wait_for
+from harness import SLOWNESS, announce, run, wait_for
 from objects import bgp_configuration, bgp_peer, block_affinity, ip_pool, ipam_block, node_object
 
 NAME = "fabric.calidris.test"
@@ -158,3 +159,49 @@ def test_wireguard(cluster):
     cluster.write(plain(two))
     one.ip("link del wireguard.cali")
     wait_for(lambda: not missing(), lambda: one.calidris("show", "problems"))
+
+
+def speak(pod, protocol):
+    """A gratuitous ARP, as the guest's kernel sends it, or a RARP, as its hypervisor does."""
+    if protocol == "arp":
+        announce(pod, pod.ip4)
+        return
+    with pod.inside():
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x8035))
+    with sock:
+        sock.bind(("eth0", 0x8035))
+        mac = sock.getsockname()[4]
+        sock.send(b"\xff" * 6 + mac + bytes.fromhex("8035" "0001" "0800" "06" "04" "0003") + mac + bytes(4) + mac + bytes(4))
+
+
+@pytest.mark.parametrize("protocol", ["arp", "rarp"])
+def test_live_migration(cluster, protocol):
+    """A machine comes from node-2 to node-1: silent, nothing leads there; its first words bring all packets, and the better
+    priority goes when the migration is over and everybody has had time."""
+    one, two, three = cluster.nodes
+    one.configure({"kernel": {"migration_time": "2s"}})
+    one.reload()
+    address = f"10.244.2.5{1 if protocol == 'arp' else 2}"
+    pod = one.add_pod(f"vm-{protocol}", [address], publish=False)
+    metric = lambda node: (node.route(address) or {}).get("metric")
+    say = lambda **spec: cluster.write({**pod.object(), "spec": {**pod.object()["spec"], **spec}})
+    say(liveMigration="Target")
+    wait_for(lambda: any(row["name"].endswith(pod.object()["metadata"]["name"])
+                         for row in one.show("objects", "WorkloadEndpoint")["objects"]), lambda: one.calidris("show", "objects"))
+    assert not one.route(address) and not three.route(address)
+    # What others say there is nothing to go by.
+    announce(pod, "10.244.2.9")
+    assert not one.route(address)
+    speak(pod, protocol)
+    wait_for(lambda: (metric(one), metric(three)) == (512, 512), lambda: f"{one.routes()}\n{three.routes()}")
+    # A restart in the middle of it finds what was.
+    one.kill()
+    one.start()
+    wait_for(lambda: one.show("status")["datastore"]["in_sync"], lambda: one.calidris("show", "status"))
+    one.wait_log("start complete", 30)
+    assert metric(one) == 512
+    say()
+    wait_for(lambda: (metric(one), metric(three)) == (1024, 1024), lambda: f"{one.routes()}\n{three.routes()}", 30)
+    assert not one.show("problems")["problems"]
+    cluster.delete(pod.object())
+    wait_for(lambda: not three.route(address), lambda: str(three.routes()))

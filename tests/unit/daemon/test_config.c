@@ -186,6 +186,7 @@ static const struct {
     {"kernel.metric", "0", "0", {"-1", "4294967296", "high"}},
     {"kernel.elevated_priority", "256", "256", {"0", "2147483647", "normal"}},
     {"kernel.elevated_priority6", "600", "600", {"0", "-1"}},
+    {"kernel.migration_time", "2m", "120", {"0", "3601", "2d"}},
     {"kernel.audit_interval", "0", "0", {"86401"}},
     {"kernel.takeover", "felix", "felix", {"all", "bird;felix", "birds", "12"}},
     {"kernel.ipip_mtu", "1440", "1440", {"575", "65536", "big"}},

@@ -169,6 +169,18 @@ START_TEST(an_annotation_that_cannot_be_read_counts_as_absent)
 }
 END_TEST
 
+/* Fields of ours on a Pod. */
+START_TEST(a_pod_may_migrate)
+{
+	struct outcome out = decode("{apiVersion: v1, kind: Pod, metadata: {name: p, annotations: "
+				    "{calidris.io/liveMigration: Target, x/y: z}}, spec: {nodeName: n}}");
+
+	ck_assert_msg(out.o != NULL, "%s", out.err.reason);
+	ck_assert_int_eq(((const struct obj_workload_endpoint *)(const void *)out.o)->migration, MIGRATION_TARGET);
+	outcome_free(&out);
+}
+END_TEST
+
 START_TEST(what_is_no_annotation_is_refused_by_its_own_name)
 {
 	struct outcome out = decode("{apiVersion: v1, kind: Node, metadata: {name: n, labels: [x]}}");
@@ -447,6 +459,7 @@ int main(void)
 	tcase_add_test(tc, a_node_of_kubernetes_is_the_node_of_calico);
 	tcase_add_test(tc, one_pod_cidr_is_a_list_of_one);
 	tcase_add_test(tc, an_annotation_that_cannot_be_read_counts_as_absent);
+	tcase_add_test(tc, a_pod_may_migrate);
 	tcase_add_test(tc, what_is_no_annotation_is_refused_by_its_own_name);
 	tcase_add_test(tc, every_field_leads_to_a_field_of_calicos_schema);
 	tcase_add_test(tc, packed_metadata_counts_too);
