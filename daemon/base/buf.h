@@ -14,13 +14,16 @@ struct strbuf {
 	size_t len, cap;
 };
 
+/* Each adds at the end: octets, a text, a character, what printf() makes. What is added must not be part of b. */
 void strbuf_add(struct strbuf *b, const void *data, size_t len);
 void strbuf_puts(struct strbuf *b, const char *s);
 void strbuf_putc(struct strbuf *b, char c);
 void strbuf_printf(struct strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Forgets the first n bytes. */
 void strbuf_consume(struct strbuf *b, size_t n);
+/* Empties it, and keeps its memory for what comes. */
 void strbuf_reset(struct strbuf *b);
+/* Empties it, and frees its memory. It may be used again. */
 void strbuf_free(struct strbuf *b);
 
 /* A shared piece of a byte stream. */
@@ -32,6 +35,7 @@ struct buf {
 
 /* A fresh buffer with one reference, holding len bytes (copied from data, or uninitialised if data is NULL). */
 struct buf *buf_new(const void *data, size_t len);
+/* One more reference. Returns b. */
 struct buf *buf_ref(struct buf *b);
 /* Drops a reference; frees with the last. NULL is allowed. */
 void buf_unref(struct buf *b);

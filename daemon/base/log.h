@@ -11,6 +11,7 @@ enum log_level { LOG_LVL_ERROR, LOG_LVL_WARN, LOG_LVL_INFO, LOG_LVL_DEBUG, LOG_L
 
 /* Lines above this level are dropped. journald: prefix "<N>" instead of a timestamp. */
 void log_setup(enum log_level level, bool journald);
+/* The level in force, and another one. */
 enum log_level log_level(void);
 void log_set_level(enum log_level level);
 /* "error", "warning", "info", "debug". */
@@ -18,6 +19,7 @@ const char *log_level_name(enum log_level level);
 /* Sends every line that passes the level to fn instead of stderr (tests); NULL goes back. */
 void log_redirect(void (*fn)(void *arg, enum log_level level, const char *line), void *arg);
 
+/* A line, if its level is not below what is logged; log_error() and so on for short. */
 void log_msg(enum log_level level, const char *subsystem, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #define log_error(sub, ...) log_msg(LOG_LVL_ERROR, sub, __VA_ARGS__)

@@ -11,12 +11,15 @@
 
 struct loop;
 
+/* The caller owns it. */
 struct loop *loop_new(void);
+/* Every watcher must have been stopped. */
 void loop_free(struct loop *l);
 /* Runs until loop_stop(). */
 void loop_run(struct loop *l);
 /* One turn: waits at most until the next event, or not at all. For tests and for draining at exit. */
 void loop_turn(struct loop *l, bool wait);
+/* loop_run() returns when this turn is over. */
 void loop_stop(struct loop *l);
 
 #define LOOP_READ 1
@@ -45,12 +48,15 @@ bool loop_timer_is_set(const struct loop_timer *t);
 /* Nanoseconds until it fires; 0 if it is not set. */
 uint64_t loop_timer_left(struct loop *l, const struct loop_timer *t);
 
+/* A signal, taken in the loop and not where it arrives. */
 struct loop_signal {
 	_Alignas(8) unsigned char ev[56];
 	void (*cb)(void *arg, int signo);
 	void *arg;
 };
+/* Starts: signo is this loop's from now on. */
 void loop_signal_set(struct loop *l, struct loop_signal *s, int signo, void (*cb)(void *arg, int signo), void *arg);
+/* The signal's default action is back. */
 void loop_signal_stop(struct loop *l, struct loop_signal *s);
 
 /* Queued work. When scheduled it runs at the end of the current turn, in the order of `rank` (lower first), and gets
@@ -87,6 +93,7 @@ struct loop_stats {
 	uint64_t worst, worst_cpu; /* nanoseconds */
 	uint64_t bucket[LOOP_BUCKETS];
 };
+/* Since the loop was made; valid as long as it is. */
 const struct loop_stats *loop_stats(const struct loop *l);
 
 #endif

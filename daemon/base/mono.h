@@ -8,6 +8,7 @@
 #define MONO_MSEC 1000000ull
 #define MONO_USEC 1000ull
 
+/* Now, in nanoseconds. Never 0, so that 0 may stand for "never". */
 uint64_t mono_now(void);
 /* The same in whole seconds: for what is kept by the million. */
 uint32_t mono_seconds(void);
