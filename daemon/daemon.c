@@ -15,6 +15,7 @@
 #include "daemon/cluster/service.h"
 #include "daemon/control/control.h"
 #include "daemon/dataplane.h"
+#include "daemon/instance.h"
 #include "daemon/monitor/bmp.h"
 #include "daemon/monitor/mrt_schedule.h"
 #include "daemon/notify.h"
@@ -229,17 +230,23 @@ static void on_tick(void *arg)
 	loop_timer_set(d->loop, &d->ending, TEARDOWN_TICK, on_tick, d);
 }
 
+static bool kernel_is_clean(const struct daemon *d)
+{
+	return fib_is_idle(d->fib) && instances_are_idle(d);
+}
+
 /* What is ours leaves the kernel; the sessions have ended, so that nothing is put back. */
 static void clean_kernel(struct daemon *d)
 {
 	uint64_t until = mono_now() + TEARDOWN_TIME;
 
 	fib_teardown(d->fib);
+	instances_teardown(d);
 	on_tick(d);
 	do
 		loop_turn(d->loop, true);
-	while (!fib_is_idle(d->fib) && mono_now() < until);
-	if (!fib_is_idle(d->fib))
+	while (!kernel_is_clean(d) && mono_now() < until);
+	if (!kernel_is_clean(d))
 		log_error("fib", "teardown: the kernel did not take everything back in %u s: look with ip route",
 			  (unsigned)(TEARDOWN_TIME / MONO_SEC));
 }
@@ -275,6 +282,7 @@ void daemon_free(struct daemon *d)
 		clean_kernel(d);
 	if (d->engine)
 		bgp_engine_free(d->engine);
+	instances_free(d);
 	if (d->rib)
 		rib_free(d->rib);
 	if (d->fib)
@@ -339,6 +347,7 @@ bool daemon_reload(struct daemon *d, struct strbuf *err)
 	daemon_set_log_level(d, cluster_self(d->cluster)->log_severity);
 	fib = dataplane_fib_conf(&d->config, cluster_self(d->cluster)->max_paths);
 	fib_configure(d->fib, &fib);
+	instances_configure(d, cluster_self(d->cluster)->max_paths);
 	cluster_reconfigure(d->cluster);
 	mrt_schedule_configure(d->mrt);
 	bmp_configure(d);

@@ -2,6 +2,8 @@
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
 
+#include <bsd/sys/queue.h>
+
 #include "bgp/session/session.h"
 #include "daemon/config/config.h"
 #include "daemon/peers/peering.h"
@@ -17,6 +19,10 @@ struct liveness;     /* liveness.h: BFD joined with sessions and FIB */
 struct control;	     /* control.h: the control socket */
 struct bmp;	     /* bmp.h: reports to stations */
 struct mrt_schedule; /* mrt_schedule.h: tables written to files */
+struct instance;     /* instance.h: tables of the kernel besides the main one */
+struct refusal;	     /* instance.c */
+LIST_HEAD(instance_list, instance);
+LIST_HEAD(refusal_list, refusal);
 
 struct daemon {
 	struct loop *loop;
@@ -31,7 +37,10 @@ struct daemon {
 	struct store *store;
 	struct rib *rib;
 	struct fib *fib;
-	bool wants_bgp; /* dataplane.h: what BGP selects is meant for this node's kernel */
+	struct instance_list instances, leaving; /* besides that of rib and fib */
+	struct loop_timer leaving_timer;
+	struct refusal_list refusals; /* peers that cannot be in the table they name */
+	bool wants_bgp;		      /* dataplane.h: what BGP selects is meant for this node's kernel */
 	struct bgp_engine *engine;
 	struct speaker *speaker;
 	struct liveness *liveness;

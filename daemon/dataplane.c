@@ -6,25 +6,28 @@
 #include "daemon/cluster/cluster.h"
 #include "daemon/cluster/overlay.h"
 #include "daemon/cluster/service.h"
+#include "daemon/instance.h"
 #include "daemon/peers/dynamic.h"
 #include "daemon/peers/link.h"
 #include "daemon/peers/liveness.h"
 #include "daemon/peers/speaker.h"
 
-#define MAX_HOPS 64u
+bool dataplane_takes(const struct daemon *d, const struct prefix *p, const struct rib_route *routes, unsigned n)
+{
+	return n && routes[0].source == SOURCE_BGP && d->wants_bgp && !service_has(d->service, p);
+}
 
 static void on_best(void *arg, const struct prefix *p, const struct rib_route *routes, unsigned n)
 {
 	struct daemon *d = arg;
-	struct fib_hop hops[MAX_HOPS];
+	struct fib_hop hops[DATAPLANE_HOPS];
 	struct fib_route r = {.prefix = *p, .class = FIB_BGP, .type = FIB_VIA, .hops = hops};
 
-	/* Our own routes reach the kernel from the objects that ask for them, and the service proxy needs none. */
-	if (!n || routes[0].source != SOURCE_BGP || !d->wants_bgp || service_has(d->service, p)) {
+	if (!dataplane_takes(d, p, routes, n)) {
 		fib_unset(d->fib, p, FIB_BGP);
 		return;
 	}
-	for (unsigned i = 0; i < n && r.hop_count < MAX_HOPS; i++) {
+	for (unsigned i = 0; i < n && r.hop_count < DATAPLANE_HOPS; i++) {
 		const struct nexthop *nh = routes[i].attrs->next_hop;
 		enum overlay_way way = nh ? overlay_choose(d->overlay, p, &nh->addr.addr) : OVERLAY_OWN;
 		if (way == OVERLAY_OWN)
@@ -74,6 +77,24 @@ static void on_fib_address(void *arg)
 		cluster_address_changed(d->cluster, NULL);
 }
 
+void dataplane_interfaces_changed(struct daemon *d)
+{
+	struct instance *i;
+
+	rib_interfaces_changed(d->rib);
+	LIST_FOREACH(i, &d->instances, link)
+	rib_interfaces_changed(i->rib);
+}
+
+void dataplane_reselect(struct daemon *d, const struct prefix *within)
+{
+	struct instance *i;
+
+	rib_reselect(d->rib, within);
+	LIST_FOREACH(i, &d->instances, link)
+	rib_reselect(i->rib, within);
+}
+
 static void on_fib_link(void *arg, const struct fib_link *l, const char *old_name)
 {
 	struct daemon *d = arg;
@@ -83,7 +104,9 @@ static void on_fib_link(void *arg, const struct fib_link *l, const char *old_nam
 	if (!d->speaker)
 		return;
 	if (old_name)
-		rib_interfaces_changed(d->rib);
+		dataplane_interfaces_changed(d);
+	if (instances_concern_link(d, l))
+		cluster_peers_changed(d->cluster);
 	link_changed(speaker_links(d->speaker), l, old_name);
 	dynamic_link_changed(speaker_dynamic(d->speaker));
 }
@@ -130,7 +153,7 @@ void dataplane_apply(struct daemon *d, const struct self *self)
 		return;
 	d->wants_bgp = wants_bgp;
 	for (int f = 0; f < FAM_COUNT; f++)
-		rib_reselect(d->rib, &all[f]);
+		dataplane_reselect(d, &all[f]);
 }
 
 struct fib_conf dataplane_fib_conf(const struct config *c, unsigned max_paths)
@@ -156,6 +179,7 @@ void dataplane_set_max_paths(struct daemon *d, unsigned max_paths)
 
 	rib_set_max_paths(d->rib, max_paths);
 	fib_configure(d->fib, &conf);
+	instances_configure(d, max_paths);
 }
 
 struct rib_conf dataplane_rib_conf(const struct config *c)

@@ -5,6 +5,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/instance.h"
 
 /* While sessions keep coming up, peers that are still down are waited for; when none has for this long, they are
  * taken for dead. BIRD's and our own retry timers fit into it twice. A peer that is up and says nothing for as long
@@ -95,12 +96,32 @@ static const char *step_done(const struct restart *r, const struct waiting *w, u
 	return NULL;
 }
 
+static void each_rib(const struct restart *r, void (*release)(struct rib *rib, enum family f))
+{
+	const struct instance *i;
+
+	for (int f = 0; f < FAM_COUNT; f++) {
+		release(r->d->rib, (enum family)f);
+		LIST_FOREACH(i, &r->d->instances, link)
+		release(i->rib, (enum family)f);
+	}
+}
+
+static bool is_undecided(const struct daemon *d)
+{
+	unsigned dirty = rib_stats(d->rib).dirty;
+	const struct instance *i;
+
+	LIST_FOREACH(i, &d->instances, link)
+	dirty += rib_stats(i->rib).dirty;
+	return dirty;
+}
+
 static void release_markers(struct restart *r)
 {
 	r->markers_released = true;
 	bgp_engine_set_restarting(r->d->engine, false);
-	for (int f = 0; f < FAM_COUNT; f++)
-		rib_release(r->d->rib, (enum family)f);
+	each_rib(r, rib_release);
 }
 
 static void restart_end(struct restart *r, const char *why)
@@ -109,6 +130,7 @@ static void restart_end(struct restart *r, const char *why)
 	loop_timer_stop(r->d->loop, &r->timer);
 	for (int f = 0; f < FAM_COUNT; f++)
 		fib_sync_done(r->d->fib, (enum family)f);
+	instances_sync_done(r->d);
 	/* Reading all objects and all routes at once took more than keeping them; so did the code for it. */
 	mem_trim();
 	mem_forget_code();
@@ -139,7 +161,7 @@ void restart_check(struct restart *r, const struct restart_peers *peers)
 	done = r->markers_released ? step_done(r, &w, now) : NULL;
 	if (!done)
 		check_at(r, w.look_again, now);
-	else if (rib_stats(r->d->rib).dirty)
+	else if (is_undecided(r->d))
 		/* What was received last is not decided yet: its kernel routes still look stale. */
 		check_at(r, now + DECIDE_PAUSE, now);
 	else
@@ -153,8 +175,19 @@ void restart_datastore_synced(struct restart *r)
 	r->until = r->last_up + r->d->config.restart_time * MONO_SEC;
 	/* Routes may go out: ours are known, and a better path later is only an update. What must wait is End-of-RIB,
 	 * which makes peers drop what has not been said again. */
-	for (int f = 0; f < FAM_COUNT; f++)
-		rib_release_routes(r->d->rib, (enum family)f);
+	each_rib(r, rib_release_routes);
+}
+
+void restart_instance_came(const struct restart *r, struct instance *i)
+{
+	for (int f = 0; f < FAM_COUNT; f++) {
+		if (r->datastore_synced)
+			rib_release_routes(i->rib, (enum family)f);
+		if (r->markers_released)
+			rib_release(i->rib, (enum family)f);
+		if (r->ended)
+			fib_sync_done(i->fib, (enum family)f);
+	}
 }
 
 bool restart_is_over(const struct restart *r)

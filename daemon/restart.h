@@ -17,6 +17,8 @@ struct restart *restart_new(struct daemon *d, void (*again)(void *arg), void *ar
 void restart_free(struct restart *r);
 /* Our own routes are known: they may be sent, and the clock may look at the peers. */
 void restart_datastore_synced(struct restart *r);
+/* One more has been made: it has what the others have already. */
+void restart_instance_came(const struct restart *r, struct instance *i);
 /* A session came up for the first time: while they keep coming, those that are down are waited for. */
 void restart_session_up(struct restart *r);
 /* Whose state a restart depends on. */

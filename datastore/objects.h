@@ -146,6 +146,8 @@ struct peer_options {
 	bool shutdown;		  /* shutdown: administratively down */
 	struct prefix range;	  /* peerRange: dynamic neighbours; unset: addr is none */
 	unsigned range_limit;	  /* peerLimit: how many of them; 0: 100 */
+	uint32_t kernel_table; /* kernelTable: what the peer's routes are programmed in; 0: the node's, or the VRF's */
+	char vrf[16];	       /* vrf: the device of the VRF that the session is in; "" none */
 };
 
 /* bfd, with the names of MetalLB's BFDProfile. Zeros: nothing is said. */
@@ -185,6 +187,7 @@ struct obj_bgp_peer {
 	struct peer_bfd bfd;
 	char *shutdown_text; /* shutdownMessage (RFC 9003); NULL unset */
 	char *interface;     /* interface: link-local and unnumbered peers; NULL unset */
+	char *vrf;	     /* as opt has it; NULL unset */
 	char **filters;	     /* names of BGPFilters, in order */
 	unsigned filter_count;
 };

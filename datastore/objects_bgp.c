@@ -166,6 +166,9 @@ static const struct schema_row bgp_peer_rows[] = {
 	{.path = "spec.peerRange", .type = &schema_prefix, OURS(obj_bgp_peer, opt.range)},
 	{.path = "spec.peerLimit", .type = &schema_uint, .min = 1, .max = 65535, OURS(obj_bgp_peer, opt.range_limit)},
 	{.path = "spec.interface", .type = &schema_ifname, OURS(obj_bgp_peer, interface)},
+	{.path = "spec.vrf", .type = &schema_ifname, OURS(obj_bgp_peer, vrf)},
+	{.path = "spec.kernelTable", .type = &schema_uint, .min = 1, .max = UINT32_MAX,
+	 OURS(obj_bgp_peer, opt.kernel_table)},
 	{.path = "spec.bfd.enabled", .type = &schema_bool, OURS(obj_bgp_peer, bfd.enabled)},
 	{.path = "spec.bfd.transmitInterval", .type = &schema_uint, .min = 10, .max = 60000,
 	 OURS(obj_bgp_peer, bfd.transmit_interval)},
@@ -180,6 +183,9 @@ static const struct schema_row bgp_peer_rows[] = {
 };
 /* clang-format on */
 
+/* RT_TABLE_LOCAL. */
+#define LOCAL_TABLE 255u
+
 /* Fields of a BGPPeer of which only one may be set. */
 static const char *const peer_exclusive[][2] = {
     {"spec.node", "spec.nodeSelector"},
@@ -192,6 +198,11 @@ static const char *const peer_exclusive[][2] = {
     {"spec.peerRange", "spec.localWorkloadSelector"},
     {"spec.interface", "spec.peerSelector"},
     {"spec.interface", "spec.localWorkloadSelector"},
+    /* Nodes and their workloads are not in VRFs; BFD and callers of a range are only looked for outside them. */
+    {"spec.vrf", "spec.peerSelector"},
+    {"spec.vrf", "spec.localWorkloadSelector"},
+    {"spec.vrf", "spec.peerRange"},
+    {"spec.vrf", "spec.bfd"},
 };
 
 /* One of these says who the peer is. */
@@ -213,7 +224,7 @@ static bool is_ipv6_link_local(const struct addr *a)
 
 static bool bgp_peer_finish(void *object, const struct yaml_node *doc, struct object_error *err)
 {
-	const struct obj_bgp_peer *p = object;
+	struct obj_bgp_peer *p = object;
 	bool identified = false;
 
 	for (size_t i = 0; i < sizeof peer_exclusive / sizeof *peer_exclusive; i++)
@@ -234,6 +245,11 @@ static bool bgp_peer_finish(void *object, const struct yaml_node *doc, struct ob
 					   "is for link-local peers, and for those without peerIP");
 	if (p->interface && !addr_is_none(&p->opt.range.addr) && !is_ipv6_link_local(&p->opt.range.addr))
 		return schema_refuse_field(err, doc, "spec.interface", "is for ranges of link-local addresses only");
+	if (p->opt.kernel_table == LOCAL_TABLE)
+		return schema_refuse_field(err, doc, "spec.kernelTable",
+					   "is the table of the node's own addresses (local): choose another one");
+	if (p->vrf)
+		strncpy(p->opt.vrf, p->vrf, sizeof p->opt.vrf - 1);
 	return true;
 }
 

@@ -61,7 +61,7 @@ void route_changed(struct fib *f, struct route *r)
 
 bool route_is_off(const struct fib *f, const struct route *r)
 {
-	return !f->conf.programming || (r->want && beside_leaves(f, route_want(f, r)->class));
+	return !f->conf.programming || !f->conf.table || (r->want && beside_leaves(f, route_want(f, r)->class));
 }
 
 /* A route to a connected network that the kernel made itself is never taken over: with it would go the way to the very
@@ -279,7 +279,7 @@ void fib_unset(struct fib *f, const struct prefix *p, enum fib_class class)
 		resolve_route_changed(f, p);
 }
 
-static void check_all(struct fib *f)
+void check_all(struct fib *f)
 {
 	uint32_t pos = 0;
 
@@ -337,8 +337,7 @@ static void rekey(struct fib *f)
 	strbuf_free(&all);
 }
 
-/* What we wrote into the table we used before goes, after the new table has it. */
-static void leave_table(struct fib *f)
+void leave_table(struct fib *f)
 {
 	uint32_t pos = 0;
 
@@ -358,6 +357,10 @@ static void set_conf(struct fib *f, const struct fib_conf *conf)
 	snprintf(f->interface_prefix, sizeof f->interface_prefix, "%s",
 		 conf->interface_prefix ? conf->interface_prefix : "");
 	f->conf.interface_prefix = f->interface_prefix;
+	snprintf(f->vrf, sizeof f->vrf, "%s", conf->vrf ? conf->vrf : "");
+	f->conf.vrf = f->vrf;
+	if (f->vrf[0])
+		f->conf.table = vrf_table(f);
 }
 
 void fib_configure(struct fib *f, const struct fib_conf *conf)
@@ -365,7 +368,7 @@ void fib_configure(struct fib *f, const struct fib_conf *conf)
 	struct fib_conf old = f->conf;
 
 	set_conf(f, conf);
-	if (old.table != conf->table)
+	if (old.table != f->conf.table)
 		leave_table(f);
 	if (old.fixed_metric != conf->fixed_metric)
 		rekey(f);
@@ -373,11 +376,11 @@ void fib_configure(struct fib *f, const struct fib_conf *conf)
 	check_all(f);
 	neigh_check_all(f);
 	tunnels_check(f);
-	if (conf->programming)
+	if (conf->programming && !conf->routes_only)
 		settings_forwarding(f);
 	kernel_arm_audit(f);
 	/* Which routes are ours is another question now. */
-	if (old.table != conf->table || old.protocol != conf->protocol || old.takeover != conf->takeover)
+	if (old.table != f->conf.table || old.protocol != conf->protocol || old.takeover != conf->takeover)
 		kernel_resync(f);
 }
 
@@ -452,7 +455,7 @@ struct fib *fib_new(struct loop *loop, const struct fib_conf *conf, const struct
 		fib_free(f);
 		return NULL;
 	}
-	if (conf->programming)
+	if (conf->programming && !conf->routes_only)
 		settings_forwarding(f);
 	kernel_arm_audit(f);
 	return f;
@@ -468,7 +471,8 @@ void fib_teardown(struct fib *f)
 			winner_drop(f, r);
 		route_changed(f, r);
 	}
-	tunnels_teardown(f);
+	if (!f->conf.routes_only)
+		tunnels_teardown(f);
 	own_teardown(f);
 }
 

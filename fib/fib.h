@@ -33,8 +33,15 @@ struct fib_conf {
 				 its, and its routes to workloads are told */
 	uint8_t protocol;     /* of the routes we write, 186 */
 	uint32_t table;	      /* 254 main */
-	bool onlink;	      /* write RTNH_F_ONLINK on gateways that are on a connected network */
-	int64_t fixed_metric; /* -1: the metric each intent says; else this one for every route */
+	/* A VRF device by its name, "" or NULL none: its table is used, whatever `table` says; next hops are resolved
+	 * by that table alone, and while there is no such device nothing is written. Without one they are resolved by
+	 * the main table. Copied. */
+	const char *vrf;
+	/* Beside another fib of this process: routes of its own table and nothing else, neither interfaces' settings
+	 * nor neighbours, tunnels, addresses; and what the other one wrote resolves no next hop. */
+	bool routes_only;
+	bool onlink;		      /* write RTNH_F_ONLINK on gateways that are on a connected network */
+	int64_t fixed_metric;	      /* -1: the metric each intent says; else this one for every route */
 	const char *interface_prefix; /* "cali"; several with commas */
 	uint64_t audit;		      /* ns between full comparisons with the kernel; 0 never */
 	unsigned max_paths;	      /* ECMP width, at least 1 */
@@ -60,6 +67,7 @@ struct fib_link {
 	uint32_t ifindex; /* 0: it is gone */
 	bool up;	  /* and has a carrier */
 	char name[16];
+	uint32_t vrf_table; /* of a VRF device; 0: it is none */
 };
 /* By name; false if there is none. */
 bool fib_link_find(const struct fib *f, const char *name, struct fib_link *l);
@@ -120,6 +128,12 @@ void fib_unset(struct fib *f, const struct prefix *p, enum fib_class class);
  * resolved as the gateway is, whatever other routes lead to them. Set again to change the gateway. */
 void fib_reach_set(struct fib *f, const struct addr *to, const struct addr *via);
 void fib_reach_unset(struct fib *f, const struct addr *to);
+
+/* The table that is written; 0: its VRF device is not there. */
+uint32_t fib_table(const struct fib *f);
+/* Tables besides this one in which the start has seen routes of our protocol, left by an earlier run: at most max of
+ * them into out; returns how many. */
+unsigned fib_other_tables(const struct fib *f, uint32_t *out, unsigned max);
 
 /* All intents are known now: kernel routes of our protocol that nobody wants are removed from here on. Before this
  * they are left (adopted) in place. Per family. */

@@ -24,7 +24,7 @@
 
 static struct fib_link link_view(const struct link *l)
 {
-	struct fib_link view = {.ifindex = l->ifindex, .up = link_is_running(l)};
+	struct fib_link view = {.ifindex = l->ifindex, .up = link_is_running(l), .vrf_table = l->vrf_table};
 
 	memcpy(view.name, l->name, sizeof view.name);
 	return view;
@@ -62,6 +62,7 @@ static void link_lost(struct fib *f, struct link *l)
 	neigh_link_changed(f, &gone);
 	tunnels_link_changed(f, &gone);
 	settings_forget(f, &gone);
+	vrf_follow(f);
 	view.ifindex = 0;
 	view.up = false;
 	tell_link(f, &view, NULL);
@@ -87,6 +88,10 @@ static void link_put(struct fib *f, const struct rtmsg_link *m)
 		tell_link(f, &view, renamed ? old.name : NULL);
 	}
 	tunnels_link_changed(f, l);
+	vrf_follow(f);
+	/* What is an address of this node is so in one VRF. */
+	if (old.ifindex && old.master != l->master)
+		resolve_all(f);
 	if (renamed)
 		beside_link_renamed(f, l->ifindex);
 }
@@ -228,15 +233,18 @@ static void put_addrs(struct fib *f, struct wr *w)
 	(void)f;
 	rtmsg_put_addr_dump(w);
 }
-static void put_main4(struct fib *f, struct wr *w)
+/* The start looks into every table: an earlier run may have used others. */
+static bool looks_at_all(const struct fib *f)
 {
-	(void)f;
-	rtmsg_put_route_dump(w, AF_INET, RT_TABLE_MAIN);
+	return !f->resync.started && !f->conf.routes_only && f->conf.programming;
 }
-static void put_main6(struct fib *f, struct wr *w)
+static void put_base4(struct fib *f, struct wr *w)
 {
-	(void)f;
-	rtmsg_put_route_dump(w, AF_INET6, RT_TABLE_MAIN);
+	rtmsg_put_route_dump(w, AF_INET, looks_at_all(f) ? 0 : base_table(f));
+}
+static void put_base6(struct fib *f, struct wr *w)
+{
+	rtmsg_put_route_dump(w, AF_INET6, looks_at_all(f) ? 0 : base_table(f));
 }
 static void put_own4(struct fib *f, struct wr *w)
 {
@@ -317,26 +325,39 @@ static void sweep_addrs(struct fib *f)
 	}
 }
 
+static bool has_no_base(const struct fib *f)
+{
+	return !base_table(f);
+}
+static bool has_been_read(const struct fib *f)
+{
+	return f->conf.table == base_table(f) || looks_at_all(f);
+}
+static bool has_no_neighbours(const struct fib *f)
+{
+	return f->conf.routes_only;
+}
+
 static const struct stage {
 	struct netlink_dump dump;
 	void (*put)(struct fib *f, struct wr *w);
 	void (*take)(struct fib *f, const struct nlmsghdr *h);
 	void (*sweep)(struct fib *f);
-	bool own; /* only if our table is not the main one */
+	bool (*left_out)(const struct fib *f); /* NULL: never */
 } stages[] = {
 #define DUMP(t)                                                                                 \
 	{                                                                                       \
 		.type = (t), .put = stage_put, .on_message = stage_message, .on_end = stage_end \
 	}
-    {DUMP(RTM_GETLINK), put_links, dumped_link, sweep_links, false},
-    {DUMP(RTM_GETADDR), put_addrs, dumped_addr, sweep_addrs, false},
-    {DUMP(RTM_GETROUTE), put_main4, picture_dumped, NULL, false},
-    {DUMP(RTM_GETROUTE), put_main6, picture_dumped, NULL, false},
-    {DUMP(RTM_GETROUTE), put_own4, picture_dumped, NULL, true},
-    {DUMP(RTM_GETROUTE), put_own6, picture_dumped, NULL, true},
-    {DUMP(RTM_GETNEIGH), put_neighs4, dumped_neigh, NULL, false},
-    {DUMP(RTM_GETNEIGH), put_neighs6, dumped_neigh, NULL, false},
-    {DUMP(RTM_GETNEIGH), put_fdb, dumped_neigh, neigh_sweep, false},
+    {DUMP(RTM_GETLINK), put_links, dumped_link, sweep_links, NULL},
+    {DUMP(RTM_GETADDR), put_addrs, dumped_addr, sweep_addrs, NULL},
+    {DUMP(RTM_GETROUTE), put_base4, picture_dumped, NULL, has_no_base},
+    {DUMP(RTM_GETROUTE), put_base6, picture_dumped, NULL, has_no_base},
+    {DUMP(RTM_GETROUTE), put_own4, picture_dumped, NULL, has_been_read},
+    {DUMP(RTM_GETROUTE), put_own6, picture_dumped, NULL, has_been_read},
+    {DUMP(RTM_GETNEIGH), put_neighs4, dumped_neigh, NULL, has_no_neighbours},
+    {DUMP(RTM_GETNEIGH), put_neighs6, dumped_neigh, NULL, has_no_neighbours},
+    {DUMP(RTM_GETNEIGH), put_fdb, dumped_neigh, neigh_sweep, has_no_neighbours},
 #undef DUMP
 };
 #define STAGES (sizeof stages / sizeof *stages)
@@ -375,7 +396,7 @@ static void stage_start(struct fib *f)
 {
 	struct resync *s = &f->resync;
 
-	while (s->stage < STAGES && stages[s->stage].own && f->conf.table == RT_TABLE_MAIN)
+	while (s->stage < STAGES && stages[s->stage].left_out && stages[s->stage].left_out(f))
 		s->stage++;
 	if (s->stage < STAGES)
 		netlink_dump(f->netlink, &stages[s->stage].dump, f);
@@ -451,7 +472,7 @@ static void on_audit(void *arg)
 	/* Settings that somebody changed are made again, too. */
 	for (struct link *l; (l = htab_next(&f->links.by_index, &pos));)
 		l->configured = false;
-	if (f->conf.programming)
+	if (f->conf.programming && !f->conf.routes_only)
 		settings_forwarding(f);
 	resolve_all(f);
 	tunnels_check(f);

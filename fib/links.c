@@ -90,6 +90,8 @@ struct link *links_put(struct links *l, const struct rtmsg_link *m)
 	}
 	link->flags = m->flags;
 	link->mtu = m->mtu;
+	link->master = m->master;
+	link->vrf_table = m->vrf_table;
 	put_tunnel(link, m);
 	return link;
 }
@@ -183,6 +185,34 @@ bool links_has(const struct links *l, uint32_t ifindex, const struct addr *a)
 bool links_is_own(const struct links *l, const struct addr *a)
 {
 	return htab_find(&l->addrs, addr_hash(a), addr_eq, a) != NULL;
+}
+
+uint32_t links_vrf(const struct links *l, const struct link *link)
+{
+	const struct link *master = link && !link->vrf_table && link->master ? links_by_index(l, link->master) : link;
+
+	return master && master->vrf_table ? master->ifindex : 0;
+}
+
+struct own_key {
+	const struct links *links;
+	const struct addr *addr;
+	uint32_t vrf;
+};
+
+static bool is_own_in(const void *item, const void *key)
+{
+	const struct link_addr *a = item;
+	const struct own_key *k = key;
+
+	return addr_equal(&a->addr, k->addr) && links_vrf(k->links, links_by_index(k->links, a->ifindex)) == k->vrf;
+}
+
+bool links_is_own_in(const struct links *l, const struct addr *a, uint32_t vrf)
+{
+	struct own_key key = {l, a, vrf};
+
+	return htab_find(&l->addrs, addr_hash(a), is_own_in, &key) != NULL;
 }
 
 static void free_all(struct htab *t)

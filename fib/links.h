@@ -24,6 +24,8 @@ struct link {
 	unsigned flags; /* IFF_* */
 	char name[IFNAMSIZ];
 	uint32_t mtu;
+	uint32_t master;	    /* the interface that it belongs to; 0 none */
+	uint32_t vrf_table;	    /* of a VRF device; 0: it is none */
 	struct link_tunnel *tunnel; /* of devices that can be tunnels of ours; NULL otherwise */
 	uint32_t ipv4_count;	    /* its IPv4 addresses */
 	bool configured;	    /* a workload's settings were made (or tried) */
@@ -62,6 +64,10 @@ bool links_addr_put(struct links *l, const struct rtmsg_addr *m, uint8_t seen);
 bool links_addr_remove(struct links *l, const struct rtmsg_addr *m);
 /* The interface that has this address, NULL if none has. */
 struct link *links_by_addr(const struct links *l, const struct addr *a);
+/* The VRF device that the link is, or belongs to; 0 if it is in none. */
+uint32_t links_vrf(const struct links *l, const struct link *link);
+/* Is it an address of an interface in this VRF (0: in none)? */
+bool links_is_own_in(const struct links *l, const struct addr *a, uint32_t vrf);
 /* Is it an address of this interface? */
 bool links_has(const struct links *l, uint32_t ifindex, const struct addr *a);
 /* Is it an address of this node? */

@@ -31,9 +31,11 @@ static bool is_of_interest(const struct fib *f, const struct nlmsghdr *h, struct
 	uint32_t table = rtmsg_route_table(h);
 	const struct addr *a = &m->prefix.addr;
 
-	if (table != f->conf.table && table != RT_TABLE_MAIN)
+	if (table != f->conf.table && table != base_table(f))
 		return false;
 	if (!rtmsg_parse_route(h, m) || m->cloned)
+		return false;
+	if (f->conf.routes_only && table != f->conf.table && m->to.key.protocol == f->conf.protocol)
 		return false;
 	if (a->af == AF_INET6 && m->prefix.len >= 8 && (addr_is_link_local(a) || a->b[0] == 0xff))
 		return false;
@@ -314,7 +316,10 @@ void picture_dumped(struct fib *f, const struct nlmsghdr *h)
 	struct rtmsg_route m;
 	struct nhset *to;
 
-	if (h->nlmsg_type != RTM_NEWROUTE || !is_of_interest(f, h, &m))
+	if (h->nlmsg_type != RTM_NEWROUTE)
+		return;
+	vrf_note_table(f, h);
+	if (!is_of_interest(f, h, &m))
 		return;
 	to = nhset_get(&f->nhsets, &m.to);
 	if (is_ours(f, &m))

@@ -27,7 +27,7 @@ static void find_device(struct fib *f, const struct nexthop *h, struct outcome *
 		o->trouble = NEXTHOP_NO_LINK;
 		return;
 	}
-	if (h->workload && f->conf.programming && f->conf.workload_routes)
+	if (h->workload && f->conf.programming && f->conf.workload_routes && !f->conf.routes_only)
 		settings_apply(f, l);
 	o->ifindex = hop.ifindex = l->ifindex;
 	o->trouble = link_is_up(l) ? NEXTHOP_OK : NEXTHOP_LINK_DOWN;
@@ -124,7 +124,7 @@ static void find_route(struct fib *f, const struct nexthop *h, struct outcome *o
 	struct nexthop named = {.key.kind = FIB_VIA};
 
 	o->trouble = NEXTHOP_NO_ROUTE;
-	if (links_is_own(&f->links, &h->key.gateway)) {
+	if (vrf_is_own(f, &h->key.gateway)) {
 		o->trouble = NEXTHOP_OWN;
 		return;
 	}
@@ -392,8 +392,8 @@ static struct neigh *route_neigh(struct fib *f, const struct fib_route *r)
 {
 	static const uint8_t none[6];
 
-	if (r->class != FIB_WORKLOAD || r->type != FIB_DEV || r->prefix.addr.af != AF_INET || !r->hop_count ||
-	    !prefix_is_host(&r->prefix) || memcmp(r->mac, none, 6) == 0)
+	if (f->conf.routes_only || r->class != FIB_WORKLOAD || r->type != FIB_DEV || r->prefix.addr.af != AF_INET ||
+	    !r->hop_count || !prefix_is_host(&r->prefix) || memcmp(r->mac, none, 6) == 0)
 		return NULL;
 	return neigh_get(f, &r->prefix.addr, r->hops[0].ifname, r->mac, false);
 }

@@ -149,7 +149,6 @@ uint32_t rtmsg_route_table(const struct nlmsghdr *h)
 	return get_u32(a, &table) ? table : rtm->rtm_table;
 }
 
-/* The only kind whose details matter. */
 static void parse_vxlan(struct nlattr *data, struct rtmsg_link *l)
 {
 	struct nlattr *tb[IFLA_VXLAN_MAX + 1];
@@ -167,6 +166,14 @@ static void parse_vxlan(struct nlattr *data, struct rtmsg_link *l)
 		get_addr(tb[IFLA_VXLAN_LOCAL6], AF_INET6, &l->local);
 }
 
+static void parse_vrf(struct nlattr *data, struct rtmsg_link *l)
+{
+	struct nlattr *tb[IFLA_VRF_MAX + 1];
+
+	if (nla_parse_nested(tb, IFLA_VRF_MAX, data, NULL) >= 0)
+		get_u32(tb[IFLA_VRF_TABLE], &l->vrf_table);
+}
+
 static void parse_link_info(struct nlattr *info, struct rtmsg_link *l)
 {
 	struct nlattr *tb[IFLA_INFO_MAX + 1];
@@ -176,6 +183,8 @@ static void parse_link_info(struct nlattr *info, struct rtmsg_link *l)
 	nla_strlcpy(l->kind, tb[IFLA_INFO_KIND], sizeof l->kind);
 	if (strcmp(l->kind, "vxlan") == 0 && tb[IFLA_INFO_DATA])
 		parse_vxlan(tb[IFLA_INFO_DATA], l);
+	if (strcmp(l->kind, "vrf") == 0 && tb[IFLA_INFO_DATA])
+		parse_vrf(tb[IFLA_INFO_DATA], l);
 }
 
 bool rtmsg_parse_link(const struct nlmsghdr *h, struct rtmsg_link *l)
@@ -189,6 +198,7 @@ bool rtmsg_parse_link(const struct nlmsghdr *h, struct rtmsg_link *l)
 	*l = (struct rtmsg_link){.ifindex = (uint32_t)ifi->ifi_index, .flags = ifi->ifi_flags};
 	nla_strlcpy(l->name, tb[IFLA_IFNAME], sizeof l->name);
 	get_u32(tb[IFLA_MTU], &l->mtu);
+	get_u32(tb[IFLA_MASTER], &l->master);
 	if (tb[IFLA_ADDRESS] && nla_len(tb[IFLA_ADDRESS]) == 6)
 		memcpy(l->mac, nla_data(tb[IFLA_ADDRESS]), 6);
 	parse_link_info(tb[IFLA_LINKINFO], l);
@@ -471,7 +481,8 @@ void rtmsg_put_route_dump(struct wr *w, uint8_t af, uint32_t table)
 	struct rtmsg rtm = {.rtm_family = af};
 
 	put_bytes(w, &rtm, sizeof rtm);
-	put_u32(w, RTA_TABLE, table);
+	if (table)
+		put_u32(w, RTA_TABLE, table);
 }
 
 /* Without statistics, which are most of a link's bytes. */
@@ -497,10 +508,12 @@ void rtmsg_put_neigh_dump(struct wr *w, uint8_t af)
 	put_bytes(w, &ndm, sizeof ndm);
 }
 
-void rtmsg_put_lookup(struct wr *w, const struct addr *a)
+void rtmsg_put_lookup(struct wr *w, const struct addr *a, uint32_t vrf)
 {
 	struct rtmsg rtm = {.rtm_family = a->af, .rtm_dst_len = (unsigned char)addr_bits(a->af)};
 
 	put_bytes(w, &rtm, sizeof rtm);
 	put_addr(w, RTA_DST, a);
+	if (vrf)
+		put_u32(w, RTA_OIF, vrf);
 }

@@ -27,6 +27,8 @@ struct rtmsg_link {
 	uint32_t ifindex;
 	unsigned flags; /* IFF_* */
 	uint32_t mtu;
+	uint32_t master;    /* the interface that it belongs to; 0 none */
+	uint32_t vrf_table; /* of a VRF device */
 	char name[IFNAMSIZ];
 	char kind[RTMSG_KIND_LEN]; /* "vxlan", "ipip", "veth", ...; "" for real ones */
 	uint8_t mac[6];
@@ -74,11 +76,13 @@ void rtmsg_put_link_change(struct wr *w, uint32_t ifindex, uint32_t mtu, const u
 void rtmsg_put_link_removal(struct wr *w, uint32_t ifindex);
 /* An address of ours, to add or to remove. */
 void rtmsg_put_addr(struct wr *w, const struct rtmsg_addr *a);
+/* table 0: all of them. */
 void rtmsg_put_route_dump(struct wr *w, uint8_t af, uint32_t table);
 void rtmsg_put_link_dump(struct wr *w);
 void rtmsg_put_addr_dump(struct wr *w);
 /* af: AF_BRIDGE for forwarding tables. */
 void rtmsg_put_neigh_dump(struct wr *w, uint8_t af);
-void rtmsg_put_lookup(struct wr *w, const struct addr *a);
+/* vrf: the device of the VRF that is asked; 0 none. */
+void rtmsg_put_lookup(struct wr *w, const struct addr *a, uint32_t vrf);
 
 #endif

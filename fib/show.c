@@ -390,7 +390,7 @@ static void lookup_put(void *arg, struct wr *w)
 {
 	struct lookup *l = arg;
 
-	rtmsg_put_lookup(w, l->addr);
+	rtmsg_put_lookup(w, l->addr, l->f->vrf[0] ? vrf_ifindex(l->f) : 0);
 }
 
 static void lookup_answer(void *arg, const struct nlmsghdr *h)

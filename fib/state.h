@@ -9,6 +9,7 @@
  *   tunnel.c   the devices of encapsulated routes
  *   owners.c   whose routes are taken over
  *   beside.c   what is left to a running Felix, and learned from it
+ *   vrf.c      whose table it is, and what is in others
  *   show.c, plan.c  for people
  *
  * A change of any input ends in route_changed() or route_check(), which queue the route; at the end of the loop's turn
@@ -17,6 +18,8 @@
 #define FIB_STATE_H
 
 #include <bsd/sys/queue.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
 
 #include "daemon/base/hash.h"
 #include "daemon/base/log.h"
@@ -50,6 +53,7 @@ struct problem {
 TAILQ_HEAD(problem_list, problem);
 
 #define RESYNC_GONE 64
+#define OTHER_TABLES 32
 
 /* The reading of the whole kernel, one stage after the other. */
 struct resync {
@@ -69,6 +73,9 @@ struct fib {
 	struct loop *loop;
 	struct fib_conf conf;
 	char interface_prefix[128];
+	char vrf[IFNAMSIZ];
+	uint32_t other_tables[OTHER_TABLES]; /* see fib_other_tables() */
+	unsigned other_table_count;
 	const struct fib_ops *ops;
 	void *arg;
 	bool synced[FAM_COUNT];
@@ -97,6 +104,12 @@ struct fib {
 	struct fib_stats stats;
 };
 
+/* The table that next hops are resolved by: a VRF's own, else the main one. */
+static inline uint32_t base_table(const struct fib *f)
+{
+	return f->vrf[0] ? f->conf.table : RT_TABLE_MAIN;
+}
+
 /* ---- routes (fib.c) ---- */
 
 /* The route that this class's intent for the prefix is the winner of, or NULL. */
@@ -117,6 +130,23 @@ enum verdict {
 enum verdict route_judge(const struct fib *f, const struct route *r, struct nhset **to);
 /* Is programming of this route switched off? */
 bool route_is_off(const struct fib *f, const struct route *r);
+
+/* ---- tables (vrf.c) ---- */
+
+/* What we wrote into the table we used before goes, after the new table has it (fib.c). */
+void leave_table(struct fib *f);
+/* Compares all routes again (fib.c). */
+void check_all(struct fib *f);
+/* The table of the VRF device; 0: there is none. */
+uint32_t vrf_table(const struct fib *f);
+/* The VRF device of the fib; 0: it is of none, or the device is not there. */
+uint32_t vrf_ifindex(const struct fib *f);
+/* The VRF device may have come, gone, or have another table. */
+void vrf_follow(struct fib *f);
+/* Is this an address of the node, in the VRF (or in none) that the fib is of? */
+bool vrf_is_own(const struct fib *f, const struct addr *a);
+/* A dump shows this route: remembers its table if the route is ours and the table is not. */
+void vrf_note_table(struct fib *f, const struct nlmsghdr *h);
 
 /* ---- addresses of ours (own.c) ---- */
 

@@ -314,7 +314,8 @@ static bool on_work(void *arg, uint64_t deadline)
 
 void tunnels_check(struct fib *f)
 {
-	loop_work_schedule(f->loop, &f->tunnels.work);
+	if (!f->conf.routes_only)
+		loop_work_schedule(f->loop, &f->tunnels.work);
 }
 
 void tunnels_link_changed(struct fib *f, const struct link *l)

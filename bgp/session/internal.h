@@ -27,6 +27,12 @@
 
 struct conn;
 
+/* Whose connections must be signed: those from a prefix, in a VRF ("": in none). Compared octet by octet. */
+struct key_of {
+	struct prefix prefix;
+	char vrf[16];
+};
+
 /* Somebody's wish for a signature (RFC 2385) on the listening sockets: see keys.c. */
 struct key_claim {
 	struct key *key;      /* NULL: no claim */
@@ -147,7 +153,7 @@ struct bgp_engine {
 	struct loop *loop;
 	struct bgp_session_ops ops;
 	struct htab sessions;	       /* by remote address */
-	struct htab keys;	       /* by prefix */
+	struct htab keys;	       /* by struct key_of */
 	LIST_HEAD(, bgp_range) ranges; /* longest first */
 	LIST_HEAD(, listener) listeners;
 	LIST_HEAD(, farewell) farewells;
@@ -180,8 +186,8 @@ void engine_table_add(struct bgp_session *s);
 void engine_table_remove(struct bgp_session *s);
 
 /* keys.c */
-/* Claims, changes (the same prefix again) or, with password NULL, gives up a key. The texts are borrowed until then. */
-void key_claim(struct bgp_engine *e, struct key_claim *c, const struct prefix *p, const char *password,
+/* Claims, changes (for the same again) or, with password NULL, gives up a key. The texts are borrowed until then. */
+void key_claim(struct bgp_engine *e, struct key_claim *c, const struct key_of *of, const char *password,
 	       const char *name);
 /* Whether connections that match this claim's prefix have proved to know its password. */
 bool key_in_force(const struct key_claim *c);
@@ -189,7 +195,7 @@ bool key_in_force(const struct key_claim *c);
 void key_listener(struct listener *l);
 
 /* range.c */
-/* The longest range with this caller; NULL if none has it. */
+/* The longest range with this caller; NULL if none has it, as in a VRF. */
 struct bgp_range *range_find(const struct bgp_engine *e, const struct bgp_caller *who);
 
 /* conn.c */

@@ -9,35 +9,46 @@
 #include "bgp/session/socket.h"
 
 struct key {
-	struct prefix prefix;
+	struct key_of of;
 	uint32_t hash;
 	bool refused;				  /* by the kernel, for some listening socket */
 	TAILQ_HEAD(key_claims, key_claim) claims; /* the first is in force */
 };
 
-static bool prefix_is(const void *item, const void *prefix)
+static bool is_equal(const struct key_of *a, const struct key_of *b)
 {
-	return prefix_equal(&((const struct key *)item)->prefix, prefix);
+	return prefix_equal(&a->prefix, &b->prefix) && memcmp(a->vrf, b->vrf, sizeof a->vrf) == 0;
 }
 
-static struct key *key_get(struct bgp_engine *e, const struct prefix *p)
+static bool key_is(const void *item, const void *of)
 {
-	uint32_t hash = (uint32_t)hash_bytes(p, sizeof *p);
-	struct key *k = htab_find(&e->keys, hash, prefix_is, p);
+	return is_equal(&((const struct key *)item)->of, of);
+}
+
+static struct key *key_get(struct bgp_engine *e, const struct key_of *of)
+{
+	uint32_t hash = (uint32_t)hash_bytes(of, sizeof *of);
+	struct key *k = htab_find(&e->keys, hash, key_is, of);
 
 	if (k)
 		return k;
 	k = mem_calloc(1, sizeof *k);
-	k->prefix = *p;
+	k->of = *of;
 	k->hash = hash;
 	TAILQ_INIT(&k->claims);
 	htab_insert(&e->keys, hash, k);
 	return k;
 }
 
+/* A socket outside of VRFs may hear them, too, but holds only one key for an address: that of the peer outside. */
+static bool hears(const struct listener *l, const struct key *k)
+{
+	return strcmp(l->at.vrf, k->of.vrf) == 0;
+}
+
 static void put(struct key *k, struct listener *l, const char *name, const char *password)
 {
-	if (l->at.addr.af != k->prefix.addr.af || socket_password(l->fd, &k->prefix, password))
+	if (l->at.addr.af != k->of.prefix.addr.af || !hears(l, k) || socket_password(l->fd, &k->of.prefix, password))
 		return;
 	k->refused = true;
 	log_error(LOG_BGP, "%s: cannot %s the password of the listening socket: %s%s", name,
@@ -63,7 +74,7 @@ static void warn_of_another(const struct key *k, const struct key_claim *c)
 
 	if (first != c && strcmp(first->password, c->password) != 0)
 		log_warn(LOG_BGP, "%s: connections from %s must have the password of %s: this session can only dial",
-			 c->name, prefix_format(&k->prefix, text), first->name);
+			 c->name, prefix_format(&k->of.prefix, text), first->name);
 }
 
 static void claim_drop(struct bgp_engine *e, struct key_claim *c)
@@ -83,10 +94,10 @@ static void claim_drop(struct bgp_engine *e, struct key_claim *c)
 	*c = (struct key_claim){0};
 }
 
-void key_claim(struct bgp_engine *e, struct key_claim *c, const struct prefix *p, const char *password,
+void key_claim(struct bgp_engine *e, struct key_claim *c, const struct key_of *of, const char *password,
 	       const char *name)
 {
-	bool same = c->key && password && prefix_equal(&c->key->prefix, p);
+	bool same = c->key && password && is_equal(&c->key->of, of);
 	bool changed = !same || strcmp(c->password, password) != 0;
 
 	if (!same)
@@ -96,7 +107,7 @@ void key_claim(struct bgp_engine *e, struct key_claim *c, const struct prefix *p
 	c->password = password;
 	c->name = name;
 	if (!same) {
-		c->key = key_get(e, p);
+		c->key = key_get(e, of);
 		TAILQ_INSERT_TAIL(&c->key->claims, c, entry);
 	}
 	if (!changed)

@@ -38,7 +38,12 @@ void engine_table_remove(struct bgp_session *s)
 
 static bool is_of(const void *item, const void *key)
 {
-	return addr_equal(&((const struct bgp_session *)item)->conf.remote, &((const struct bgp_caller *)key)->remote);
+	const struct bgp_session *s = item;
+	const struct bgp_caller *who = key;
+
+	/* A link says enough: whoever calls over one is known by it. */
+	return addr_equal(&s->conf.remote, &who->remote) &&
+	       (addr_scope(&who->remote) || strcmp(s->conf.vrf, who->vrf) == 0);
 }
 
 /* Several sessions may have one remote address: with own addresses or ports of the peer that differ. */
@@ -233,8 +238,13 @@ static void listen_error(const struct bgp_listen *at, const char *what, char *er
 	for (size_t i = 0; i < sizeof listen_hints / sizeof *listen_hints; i++)
 		if (listen_hints[i].error == error)
 			hint = listen_hints[i].hint;
-	snprintf(err, size, "cannot listen on %s: %s: %s%s", session_endpoint(&at->addr, at->port, where), what,
-		 strerror(error), hint);
+	snprintf(err, size, "cannot listen on %s%s%s: %s: %s%s", session_endpoint(&at->addr, at->port, where),
+		 at->vrf[0] ? " in VRF " : "", at->vrf, what, strerror(error), hint);
+}
+
+static bool same_vrf(const struct bgp_listen *a, const struct bgp_listen *b)
+{
+	return a->vrf_ifindex == b->vrf_ifindex && strcmp(a->vrf, b->vrf) == 0;
 }
 
 static struct listener *listener_find(struct bgp_engine *e, const struct bgp_listen *at)
@@ -242,7 +252,7 @@ static struct listener *listener_find(struct bgp_engine *e, const struct bgp_lis
 	struct listener *l;
 
 	LIST_FOREACH(l, &e->listeners, entry)
-	if (l->at.port == at->port && addr_equal(&l->at.addr, &at->addr))
+	if (l->at.port == at->port && addr_equal(&l->at.addr, &at->addr) && same_vrf(&l->at, at))
 		return l;
 	return NULL;
 }
@@ -257,7 +267,10 @@ static bool listener_want(struct bgp_engine *e, const struct bgp_listen *at, cha
 		l->wanted = true;
 		return true;
 	}
-	fd = socket_listen(&at->addr, at->port, &what);
+	fd = socket_listen(at, &what);
+	/* With net.ipv4.tcp_l3mdev_accept the other socket hears what arrives in VRFs, and leaves no room here. */
+	if (fd < 0 && errno == EADDRINUSE && at->vrf[0] && socket_hears_all())
+		return true;
 	if (fd < 0) {
 		listen_error(at, what, err, size);
 		return false;
@@ -271,14 +284,16 @@ static bool listener_want(struct bgp_engine *e, const struct bgp_listen *at, cha
 }
 
 /* Both families; a kernel without IPv6 is no error. */
-static bool listener_want_any(struct bgp_engine *e, uint16_t port, char *err, size_t size)
+static bool listener_want_any(struct bgp_engine *e, const struct bgp_listen *at, char *err, size_t size)
 {
 	static const uint8_t zero[16];
-	struct bgp_listen v4 = {.addr = addr_make(AF_INET, zero), .port = port};
-	struct bgp_listen v6 = {.addr = addr_make(AF_INET6, zero), .port = port};
-	bool ok4 = listener_want(e, &v4, err, size), ok6;
+	struct bgp_listen v4 = *at, v6 = *at;
+	bool ok4, ok6;
 	char err6[256];
 
+	v4.addr = addr_make(AF_INET, zero);
+	v6.addr = addr_make(AF_INET6, zero);
+	ok4 = listener_want(e, &v4, err, size);
 	ok6 = listener_want(e, &v6, err6, sizeof err6);
 	if (!ok6 && errno == EAFNOSUPPORT)
 		ok6 = true;
@@ -302,7 +317,7 @@ bool bgp_engine_listen(struct bgp_engine *e, const struct bgp_listen *want, unsi
 			static const uint8_t zero[16];
 			struct addr any = addr_make(l->at.addr.af, zero);
 
-			if (l->at.port == want[i].port &&
+			if (l->at.port == want[i].port && same_vrf(&l->at, &want[i]) &&
 			    (addr_equal(&l->at.addr, &want[i].addr) ||
 			     (addr_is_none(&want[i].addr) && addr_equal(&l->at.addr, &any))))
 				l->wanted = true;
@@ -314,7 +329,7 @@ bool bgp_engine_listen(struct bgp_engine *e, const struct bgp_listen *want, unsi
 	for (unsigned i = 0; i < count; i++) {
 		char *to = ok ? err : ignored;
 		size_t size = ok ? err_size : sizeof ignored;
-		bool done = addr_is_none(&want[i].addr) ? listener_want_any(e, want[i].port, to, size)
+		bool done = addr_is_none(&want[i].addr) ? listener_want_any(e, &want[i], to, size)
 							: listener_want(e, &want[i], to, size);
 
 		ok = ok && done;

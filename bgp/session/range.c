@@ -43,10 +43,10 @@ static void clear(struct bgp_range_conf *c)
 /* For the kernel, which knows no links here. */
 static void claim_key(struct bgp_range *r)
 {
-	struct prefix p = r->conf.prefix;
+	struct key_of of = {.prefix = r->conf.prefix};
 
-	p.addr = addr_on_link(&p.addr, 0);
-	key_claim(r->engine, &r->key, &p, r->conf.password, r->conf.name);
+	of.prefix.addr = addr_on_link(&of.prefix.addr, 0);
+	key_claim(r->engine, &r->key, &of, r->conf.password, r->conf.name);
 }
 
 struct bgp_range *bgp_range_new(struct bgp_engine *e, const struct bgp_range_conf *conf, bgp_caller_fn *on_caller,
@@ -77,7 +77,7 @@ void bgp_range_configure(struct bgp_range *r, const struct bgp_range_conf *conf)
 void bgp_range_free(struct bgp_range *r)
 {
 	LIST_REMOVE(r, entry);
-	key_claim(r->engine, &r->key, &r->conf.prefix, NULL, r->conf.name);
+	key_claim(r->engine, &r->key, &(struct key_of){0}, NULL, r->conf.name);
 	clear(&r->conf);
 	free(r);
 }
@@ -86,6 +86,8 @@ struct bgp_range *range_find(const struct bgp_engine *e, const struct bgp_caller
 {
 	struct bgp_range *r;
 
+	if (who->vrf[0])
+		return NULL;
 	LIST_FOREACH(r, &e->ranges, entry)
 	{
 		if (prefix_contains(&r->conf.prefix, &who->remote))

@@ -341,13 +341,14 @@ void session_claim_key(struct bgp_session *s)
 {
 	/* The kernel knows no links here. */
 	struct addr remote = addr_on_link(&s->conf.remote, 0);
-	struct prefix p = prefix_make(&remote, addr_bits(remote.af));
+	struct key_of of = {.prefix = prefix_make(&remote, addr_bits(remote.af))};
 
+	memcpy(of.vrf, s->conf.vrf, sizeof of.vrf);
 	/* The range has one for all. */
 	if (s->conf.range || addr_is_none(&s->conf.remote))
-		key_claim(s->engine, &s->key, &p, NULL, s->conf.name);
+		key_claim(s->engine, &s->key, &of, NULL, s->conf.name);
 	else
-		key_claim(s->engine, &s->key, &p, s->conf.password, s->conf.name);
+		key_claim(s->engine, &s->key, &of, s->conf.password, s->conf.name);
 }
 
 const struct key_claim *session_key(const struct bgp_session *s)
@@ -407,7 +408,7 @@ void bgp_session_free(struct bgp_session *s, uint8_t cease_subcode)
 	s->dead = true;
 	session_stop(s, &why);
 	engine_table_remove(s);
-	key_claim(s->engine, &s->key, &(struct prefix){0}, NULL, s->conf.name);
+	key_claim(s->engine, &s->key, &(struct key_of){0}, NULL, s->conf.name);
 	conf_clear(&s->conf);
 	free(s->last_error);
 	s->last_error = NULL;

@@ -26,6 +26,7 @@ struct bgp_session_conf {
 	struct addr remote;
 	uint16_t remote_port; /* 179 */
 	struct addr local;    /* source address, none: the kernel's choice */
+	char vrf[16];	      /* the device of the VRF that it is in, "" none; for a session's whole life */
 	char ifname[16];      /* the link of a link-local peer; while there is no such interface, remote has no scope */
 	uint32_t local_as;
 	uint32_t remote_as;		   /* 0: any (taken from the OPEN) */
@@ -57,7 +58,8 @@ struct bgp_session_conf {
 /* Who connects. */
 struct bgp_caller {
 	struct addr remote, local;
-	uint8_t ttl; /* of its SYN; 0 if the kernel does not tell */
+	uint8_t ttl;  /* of its SYN; 0 if the kernel does not tell */
+	char vrf[16]; /* the device of the VRF that it came by, "" none (nor for callers on a link) */
 };
 
 /* Why a session left Established. */
@@ -103,6 +105,8 @@ void bgp_engine_free(struct bgp_engine *e);
 struct bgp_listen {
 	struct addr addr;
 	uint16_t port;
+	char vrf[16];	      /* the device of a VRF: only what arrives in that is heard; "" for what arrives in none */
+	uint32_t vrf_ifindex; /* of that device, so that another one of its name is a change; 0 none */
 };
 bool bgp_engine_listen(struct bgp_engine *e, const struct bgp_listen *want, unsigned count, char *err, size_t err_size);
 /* Whether OPENs carry RFC 4724's Restart State bit. */

@@ -1,6 +1,7 @@
 #include "bgp/session/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -115,10 +116,18 @@ static int spare(int fd)
 	return -1;
 }
 
-int socket_listen(const struct addr *a, uint16_t port, const char **what)
+/* Into a VRF: packets of the socket are routed by its table, and no others reach it. */
+static bool bind_vrf(int fd, const char *vrf, const char **what)
 {
+	*what = "bind to the VRF";
+	return !*vrf || setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, vrf, (socklen_t)strlen(vrf) + 1) == 0;
+}
+
+int socket_listen(const struct bgp_listen *at, const char **what)
+{
+	const struct addr *a = &at->addr;
 	union sock_addr sa;
-	socklen_t len = to_sockaddr(&sa, a, port);
+	socklen_t len = to_sockaddr(&sa, a, at->port);
 	const char *ignored;
 	int fd = open_socket(a->af, what), on = 1;
 
@@ -133,6 +142,8 @@ int socket_listen(const struct addr *a, uint16_t port, const char **what)
 	set(fd, a->af, &opt_ttl, 255, &ignored);
 	set(fd, a->af, &opt_tos, TOS_INTERNETWORK_CONTROL, &ignored);
 	setsockopt(fd, IPPROTO_TCP, TCP_SAVE_SYN, &on, sizeof on);
+	if (!bind_vrf(fd, at->vrf, what))
+		return fail(fd);
 	*what = "bind";
 	if (bind(fd, &sa.sa, len) < 0)
 		return fail(fd);
@@ -216,7 +227,7 @@ int socket_dial(const struct bgp_session_conf *conf, const char **what)
 	*what = "set the password (RFC 2385)";
 	if (conf->password && !socket_peer_password(fd, &conf->remote, conf->password))
 		return fail(fd);
-	if (!bind_local(fd, conf, what))
+	if (!bind_vrf(fd, conf->vrf, what) || !bind_local(fd, conf, what))
 		return fail(fd);
 	*what = "connect";
 	if (connect(fd, &sa.sa, len) < 0 && errno != EINPROGRESS)
@@ -241,19 +252,43 @@ static uint8_t syn_ttl(int fd)
 	return rd_u8(&r);
 }
 
+/* An accepted socket is bound to the VRF that the call came by; one on a link to the link. */
+static void find_vrf(int fd, struct bgp_caller *who)
+{
+	socklen_t len = sizeof who->vrf;
+
+	if (addr_scope(&who->remote) || getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, who->vrf, &len) < 0)
+		who->vrf[0] = '\0';
+}
+
 int socket_accept(int listening, struct bgp_caller *who)
 {
 	union sock_addr sa = {0};
 	socklen_t len = sizeof sa;
 	int fd = spare(accept4(listening, &sa.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC));
 
-	if (fd >= 0)
+	if (fd >= 0) {
 		*who = (struct bgp_caller){
 		    .remote = from_sockaddr(&sa),
 		    .local = socket_local(fd),
 		    .ttl = syn_ttl(fd),
 		};
+		find_vrf(fd, who);
+	}
 	return fd;
+}
+
+bool socket_hears_all(void)
+{
+	char value = '0';
+	int fd = open("/proc/sys/net/ipv4/tcp_l3mdev_accept", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	if (read(fd, &value, 1) != 1)
+		value = '0';
+	close(fd);
+	return value != '0';
 }
 
 int socket_error(int fd)

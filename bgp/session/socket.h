@@ -5,7 +5,9 @@
 #include "bgp/session/session.h"
 
 /* All return a non-blocking, close-on-exec descriptor, or -1 with errno; *what names the step that failed. */
-int socket_listen(const struct addr *a, uint16_t port, const char **what);
+int socket_listen(const struct bgp_listen *at, const char **what);
+/* Do listening sockets outside of VRFs also hear what arrives in them (net.ipv4.tcp_l3mdev_accept)? */
+bool socket_hears_all(void);
 /* Begins to connect; the descriptor becomes writable when it is decided. */
 int socket_dial(const struct bgp_session_conf *conf, const char **what);
 /* The next who calls; -1 with EAGAIN if nobody does. */

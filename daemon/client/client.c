@@ -52,7 +52,7 @@ static void usage(FILE *to)
 	      to);
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
 		char *left = mem_printf("%s %s", commands[i].words, commands[i].args);
-		fprintf(to, "  %-36s%s\n", left, commands[i].help);
+		fprintf(to, "  %-36s %s\n", left, commands[i].help);
 		free(left);
 	}
 	fputs("exit status: 0 done, 1 the daemon refused, 2 usage, 3 no daemon answers\n", to);

@@ -22,6 +22,7 @@
 #include "daemon/cluster/reachable.h"
 #include "daemon/cluster/service.h"
 #include "daemon/dataplane.h"
+#include "daemon/instance.h"
 #include "daemon/monitor/bmp.h"
 #include "daemon/peers/peering.h"
 #include "daemon/peers/peering_rule.h"
@@ -32,6 +33,8 @@
 #include "datastore/secrets.h"
 
 #define LISTEN_RETRY (5 * MONO_SEC)
+/* In which there are listening sockets; in more, peers are only dialled. */
+#define VRFS_MAX 256u
 
 /* In order of precedence: what a prefix is here, if several objects claim it. */
 enum claim_kind { CLAIM_WORKLOAD, CLAIM_BLOCK, CLAIM_BORROWED, CLAIM_SERVICE, CLAIM_KIND_COUNT };
@@ -321,7 +324,7 @@ void cluster_on_change(void *arg, const struct object *before, const struct obje
 	if (before && kinds[kind].claims)
 		kinds[kind].claims(c, before, claim_drop);
 	if (own_workload(c, before) || own_workload(c, after)) {
-		rib_interfaces_changed(c->d->rib);
+		dataplane_interfaces_changed(c->d);
 		migrations_on_change(c->migrations, own_workload(c, before), own_workload(c, after));
 	}
 	overlay_on_change(c->d->overlay, before, after);
@@ -335,6 +338,11 @@ void cluster_on_change(void *arg, const struct object *before, const struct obje
 		peering_on_change(c->peering, before, after);
 	if (c->anew || (c->peering && peering_is_dirty(c->peering)))
 		mark(c, 0);
+}
+
+void cluster_peers_changed(struct cluster *c)
+{
+	mark(c, ANEW_SELF);
 }
 
 static void on_secrets(void *arg)
@@ -424,7 +432,8 @@ void cluster_workload_interface(const struct cluster *c, const struct obj_worklo
 		snprintf(name, 16, "%s", w->interface ? w->interface : "");
 }
 
-static void want_workload(struct cluster *c, const struct local_prefix *l, const struct object *o, uint32_t priority)
+static void want_workload(struct cluster *c, struct fib *f, const struct local_prefix *l, const struct object *o,
+			  uint32_t priority)
 {
 	const struct obj_workload_endpoint *w = (const void *)o;
 	struct fib_hop hop = {0};
@@ -439,26 +448,58 @@ static void want_workload(struct cluster *c, const struct local_prefix *l, const
 
 	cluster_workload_interface(c, w, hop.ifname);
 	mac_parse(r.mac, w->mac);
-	fib_set(c->d->fib, &r);
+	fib_set(f, &r);
+}
+
+static const struct claim *workload_claim(const struct cluster *c, const struct local_prefix *l, uint32_t *priority)
+{
+	const struct claim *workload = find_claim(l, CLAIM_WORKLOAD);
+
+	*priority = c->self.priority[family_of_af(l->prefix.addr.af)];
+	return workload && migration_priority(c, l, workload, priority) ? workload : NULL;
+}
+
+/* A blackhole for a single address would keep the CNI plugin from adding the workload's own route. */
+static bool has_blackhole(const struct local_prefix *l)
+{
+	return find_claim(l, CLAIM_BLOCK) && !prefix_is_host(&l->prefix);
+}
+
+static void want_block(struct fib *f, const struct local_prefix *l)
+{
+	fib_set(f, &(struct fib_route){.prefix = l->prefix, .class = FIB_BLOCK, .type = FIB_BLACKHOLE});
+}
+
+/* What arrives in another table reaches this node's workloads, too; and what it has no workload for is dropped there.
+ * Told what it knows the FIB does nothing. */
+static void settle_instance_kernel(struct cluster *c, const struct local_prefix *l, struct fib *f)
+{
+	uint32_t priority;
+	const struct claim *workload = workload_claim(c, l, &priority);
+
+	if (workload)
+		want_workload(c, f, l, workload->object, priority);
+	else
+		fib_unset(f, &l->prefix, FIB_WORKLOAD);
+	if (has_blackhole(l))
+		want_block(f, l);
+	else
+		fib_unset(f, &l->prefix, FIB_BLOCK);
 }
 
 static void settle_kernel(struct cluster *c, struct local_prefix *l)
 {
-	const struct claim *workload = find_claim(l, CLAIM_WORKLOAD);
-	uint32_t priority = c->self.priority[family_of_af(l->prefix.addr.af)];
-	/* A blackhole for a single address would keep the CNI plugin from adding the workload's own route. */
-	bool block =
-	    find_claim(l, CLAIM_BLOCK) && !prefix_is_host(&l->prefix) && !overlay_leaves(c->d->overlay, &l->prefix);
+	uint32_t priority;
+	const struct claim *workload = workload_claim(c, l, &priority);
+	bool block = has_blackhole(l) && !overlay_leaves(c->d->overlay, &l->prefix);
 
-	if (workload && !migration_priority(c, l, workload, &priority))
-		workload = NULL;
 	if (workload)
-		want_workload(c, l, workload->object, priority);
+		want_workload(c, c->d->fib, l, workload->object, priority);
 	else if (l->workload_wanted)
 		fib_unset(c->d->fib, &l->prefix, FIB_WORKLOAD);
 	l->workload_wanted = workload;
 	if (block && !l->block_wanted)
-		fib_set(c->d->fib, &(struct fib_route){.prefix = l->prefix, .class = FIB_BLOCK, .type = FIB_BLACKHOLE});
+		want_block(c->d->fib, l);
 	else if (!block && l->block_wanted)
 		fib_unset(c->d->fib, &l->prefix, FIB_BLOCK);
 	l->block_wanted = block;
@@ -470,19 +511,52 @@ static bool speaks(const struct local_prefix *l, enum claim_kind kind)
 	return find_claim(l, kind) && !(kind == CLAIM_BORROWED && find_claim(l, CLAIM_WORKLOAD));
 }
 
-static void settle_rib(struct cluster *c, struct local_prefix *l)
+/* CLAIM_KIND_COUNT: nobody claims the prefix in a way that is announced. */
+static enum claim_kind speaking_kind(const struct cluster *c, const struct local_prefix *l, uint32_t *priority)
 {
-	uint32_t priority;
 	int kind = CLAIM_WORKLOAD;
 
-	if (!workload_priority(c, l, &priority))
+	if (!workload_priority(c, l, priority))
 		for (kind++; kind < CLAIM_KIND_COUNT && !speaks(l, (enum claim_kind)kind);)
 			kind++;
+	return (enum claim_kind)kind;
+}
+
+static void settle_rib(const struct cluster *c, const struct local_prefix *l, struct rib *r)
+{
+	uint32_t priority;
+	enum claim_kind kind = speaking_kind(c, l, &priority);
+
 	if (kind < CLAIM_KIND_COUNT)
-		rib_local_set(c->d->rib, &l->prefix, claim_source[kind], priority);
+		rib_local_set(r, &l->prefix, claim_source[kind], priority);
 	else if (l->in_rib)
-		rib_local_unset(c->d->rib, &l->prefix);
-	l->in_rib = kind < CLAIM_KIND_COUNT;
+		rib_local_unset(r, &l->prefix);
+}
+
+static void settle(struct cluster *c, struct local_prefix *l)
+{
+	const struct instance *i;
+	uint32_t priority;
+
+	settle_kernel(c, l);
+	settle_rib(c, l, c->d->rib);
+	LIST_FOREACH(i, &c->d->instances, link)
+	{
+		settle_instance_kernel(c, l, i->fib);
+		settle_rib(c, l, i->rib);
+	}
+	l->in_rib = speaking_kind(c, l, &priority) < CLAIM_KIND_COUNT;
+}
+
+void cluster_settle_into(struct cluster *c, struct instance *i)
+{
+	const struct local_prefix *l;
+	uint32_t pos = 0;
+
+	while ((l = htab_next(&c->prefixes, &pos))) {
+		settle_instance_kernel(c, l, i->fib);
+		settle_rib(c, l, i->rib);
+	}
 }
 
 static bool settle_prefixes(struct cluster *c, uint64_t deadline)
@@ -492,8 +566,7 @@ static bool settle_prefixes(struct cluster *c, uint64_t deadline)
 	while ((l = STAILQ_FIRST(&c->dirty))) {
 		STAILQ_REMOVE_HEAD(&c->dirty, dirty_link);
 		l->dirty = false;
-		settle_kernel(c, l);
-		settle_rib(c, l);
+		settle(c, l);
 		if (LIST_EMPTY(&l->claims) && !l->in_rib) {
 			htab_remove(&c->prefixes, prefix_hash(&l->prefix), l);
 			free(l);
@@ -538,7 +611,7 @@ static void note_listening(struct cluster *c, const char *problem)
 
 static void listen_where_wanted(struct cluster *c)
 {
-	struct bgp_listen want[2 * FAM_COUNT];
+	struct bgp_listen want[2 * FAM_COUNT + VRFS_MAX];
 	char err[sizeof c->listen_problem];
 	unsigned n = 0;
 
@@ -553,6 +626,8 @@ static void listen_where_wanted(struct cluster *c)
 			want[n++] =
 			    (struct bgp_listen){.addr = c->self.workload_peering[f], .port = c->self.listen_port};
 	}
+	if (c->has_peers && !c->d->dry_run)
+		n += instances_listen(c->d, c->self.listen_port, want + n, VRFS_MAX);
 	note_listening(c, bgp_engine_listen(c->d->engine, want, n, err, sizeof err) ? "" : err);
 }
 
@@ -639,18 +714,25 @@ static void apply_listening(struct cluster *c, bool self_changed)
 static void apply_sessions(struct cluster *c)
 {
 	struct peering_diff diff = peering_settle(c->peering);
+	bool vrfs;
 
 	apply_listening(c, diff.everything);
 	if (c->d->dry_run) {
 		peering_diff_free(&diff);
 		return;
 	}
+	vrfs = instances_apply(c->d, &diff);
 	for (unsigned i = 0; i < diff.count; i++) {
-		const struct addr *remote = &diff.change[i].want.remote;
-		struct addr gateway = peering_gateway(c->peering, remote);
-		reachable_set(&c->reachable, c->d->fib, remote, &gateway);
+		const struct peer_want *w = &diff.change[i].want;
+		struct addr gateway = peering_gateway(c->peering, &w->remote, w->opt.vrf);
+		if (!w->opt.vrf[0])
+			reachable_set(&c->reachable, c->d->fib, &w->remote, &gateway);
+		instances_reach(c->d, &w->remote, &gateway, w->opt.vrf);
 	}
 	speaker_apply(c->d->speaker, &diff, &c->self, c->policies);
+	vrfs |= instances_sweep(c->d);
+	if (vrfs)
+		listen_where_wanted(c);
 }
 
 static void apply(struct cluster *c)
@@ -858,5 +940,6 @@ void cluster_problems(const struct cluster *c, struct strbuf *out)
 	secrets_problems(c->secrets, out);
 	if (c->peering)
 		peering_notes(c->peering, out);
+	instances_problems(c->d, out);
 	strbuf_puts(out, c->severity ? c->severity : "");
 }

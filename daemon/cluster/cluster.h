@@ -32,6 +32,10 @@ void cluster_claim_service(struct cluster *c, const struct object *o, const stru
 void cluster_unclaim_service(struct cluster *c, const struct object *o, const struct prefix *p);
 /* An address of this machine, or the way to a next hop, may be another one now. */
 void cluster_address_changed(struct cluster *c, const struct addr *next_hop);
+/* Which peers there can be may be another question now. */
+void cluster_peers_changed(struct cluster *c);
+/* An instance that has just been made gets what this node claims; what changes later it is told as all others are. */
+void cluster_settle_into(struct cluster *c, struct instance *i);
 /* There is something to do at the end of the turn. */
 void cluster_kick(struct cluster *c);
 /* The object a local route comes from, for explain: "WorkloadEndpoint default/web-0 (pods.yaml:12)"; "" if none. */

@@ -14,6 +14,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
 #include "daemon/cluster/cluster.h"
+#include "daemon/dataplane.h"
 #include "rib/rib.h"
 
 /* What an address of a Service is judged by. */
@@ -387,7 +388,7 @@ static void unclaim_range(struct service *s, const struct service_range *r)
 /* The kernel's part of the routes within depends on the range. */
 static void reselect_range(struct service *s, const struct service_range *r)
 {
-	rib_reselect(s->d->rib, &r->prefix);
+	dataplane_reselect(s->d, &r->prefix);
 }
 
 /* ---- Configuration ---- */

@@ -20,6 +20,7 @@ struct request {
 	bool json;
 	unsigned argc;
 	const char *argv[REQUEST_WORDS]; /* after the command's own words; borrows the line */
+	const char *table; /* the instance that is asked about (show.h), borrows the line; NULL: the main one */
 	struct out out;
 	struct strbuf *data; /* where a command that gives a file's octets adds them */
 	/* Set by a command that fails: one line for the client, and more lines below it if there are. */

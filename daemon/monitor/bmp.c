@@ -89,6 +89,8 @@ static bool work(void *arg, uint64_t deadline)
 
 void bmp_peer_up(struct bmp *b, struct peer *p)
 {
+	if (p->instance)
+		return;
 	p->bmp = source_of_peer(b, p);
 	source_tell_up(b, p->bmp);
 }
@@ -274,7 +276,7 @@ static struct bmp *bmp_new(struct daemon *d)
 	for (unsigned i = 0; i < (d->speaker ? speaker_count(d->speaker) : 0); i++) {
 		struct peer *p = speaker_peer(d->speaker, i);
 
-		if (bgp_session_info(p->session).state == BGP_ESTABLISHED)
+		if (!p->instance && bgp_session_info(p->session).state == BGP_ESTABLISHED)
 			p->bmp = source_of_peer(b, p);
 	}
 	bgp_engine_keep_opens(d->engine, true);

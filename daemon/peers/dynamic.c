@@ -8,6 +8,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/instance.h"
 
 /* Of all ranges together: what the RIB can number, less room for those configured. */
 #define PEERS_MAX 60000u
@@ -22,7 +23,8 @@ struct range {
 	unsigned peers;
 	TAILQ_HEAD(, peer) waiting; /* those that were never up, the oldest first */
 	uint64_t refused;
-	char full[80]; /* why nobody more is let in */
+	char full[80];	    /* why nobody more is let in */
+	char no_table[200]; /* ... and nobody at all */
 };
 
 struct dynamic {
@@ -212,6 +214,10 @@ static struct bgp_session *on_caller(void *arg, const struct bgp_caller *who, co
 
 	if (r->want.opt.shutdown) {
 		*why = "it is administratively down";
+		return NULL;
+	}
+	if (!instance_make(r->dyn->d, &r->want.opt, r->no_table, sizeof r->no_table)) {
+		*why = r->no_table;
 		return NULL;
 	}
 	if (is_full(r) && !make_room(r)) {

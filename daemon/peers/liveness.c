@@ -8,6 +8,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/instance.h"
 #include "daemon/peers/link.h"
 #include "daemon/peers/speaker.h"
 
@@ -105,13 +106,17 @@ static void settle(struct lifeline *w);
 
 static void mark_gateway(struct lifeline *w, bool dead)
 {
+	void (*tell)(struct fib * f, const struct addr *gateway) = dead ? fib_gateway_down : fib_gateway_up;
+	const struct instance *i;
+
 	if (w->dead == dead)
 		return;
 	w->dead = dead;
-	if (dead)
-		fib_gateway_down(w->liveness->d->fib, &w->remote);
-	else
-		fib_gateway_up(w->liveness->d->fib, &w->remote);
+	tell(w->liveness->d->fib, &w->remote);
+	/* There is no BFD in VRFs. */
+	LIST_FOREACH(i, &w->liveness->d->instances, link)
+	if (!i->vrf[0])
+		tell(i->fib, &w->remote);
 }
 
 /* RFC 5882 4.3.2: the peer restarts gracefully, and its BFD has died with its BGP (C bit clear). That its BFD session

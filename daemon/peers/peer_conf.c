@@ -71,6 +71,7 @@ void peer_session_conf(const struct peer *p, const struct peer_common *s, struct
 	};
 	if (w->interface)
 		strncpy(out->ifname, w->interface, sizeof out->ifname - 1);
+	memcpy(out->vrf, w->opt.vrf, sizeof out->vrf);
 }
 
 struct rib_peer_conf peer_rib_conf(const struct peer *p, const struct peer_common *s)

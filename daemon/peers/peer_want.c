@@ -31,6 +31,7 @@ struct peer_key peer_key_of(const struct peer_want *w)
 	/* A peer that came by a range has the range's options. */
 	if (addr_is_none(&w->remote))
 		k.range = w->opt.range;
+	memcpy(k.vrf, w->opt.vrf, sizeof k.vrf);
 	return k;
 }
 
@@ -42,7 +43,9 @@ int peer_key_cmp(const struct peer_key *a, const struct peer_key *b)
 		c = addr_cmp(&a->remote, &b->remote);
 	if (!c)
 		c = strcmp(a->interface, b->interface);
-	return c ? c : (int)a->remote_port - (int)b->remote_port;
+	if (!c)
+		c = (int)a->remote_port - (int)b->remote_port;
+	return c ? c : strcmp(a->vrf, b->vrf);
 }
 
 uint32_t peer_key_hash(const struct peer_key *k)
@@ -78,6 +81,8 @@ char *peer_want_name(const struct peer_want *w)
 		strbuf_printf(&name, "_%s", w->interface);
 	if (w->remote_port != BGP_PORT)
 		strbuf_printf(&name, "_port_%u", w->remote_port);
+	if (w->opt.vrf[0])
+		strbuf_printf(&name, "_vrf_%s", w->opt.vrf);
 	for (char *p = name.s; *p; p++)
 		if (*p == '.' || *p == ':')
 			*p = '_';

@@ -48,13 +48,14 @@ struct peer_key {
 	struct addr remote;
 	const char *interface; /* borrowed; "" none */
 	uint16_t remote_port;
+	char vrf[16]; /* "" none */
 };
 struct peer_key peer_key_of(const struct peer_want *w);
 int peer_key_cmp(const struct peer_key *a, const struct peer_key *b);
 /* By the address alone (unnumbered: the interface): sessions with several ports of one address have the same. */
 uint32_t peer_key_hash(const struct peer_key *k);
 
-/* Order and identity: of sessions by remote address, interface and port, of ranges by prefix and interface. */
+/* Order and identity: of sessions by remote address, interface, port and VRF, of ranges by prefix and interface. */
 int peer_want_cmp(const struct peer_want *a, const struct peer_want *b);
 /* "Mesh_10_0_0_2", "Global_10_0_0_9_port_1179": as Calico names BIRD's protocols; "Global_fe80__1_eth0", "Global_eth0".
  * The caller frees it. */

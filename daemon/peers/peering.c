@@ -625,9 +625,11 @@ static struct peer_want want_of(const struct peering *p, const struct remote *r)
 		ask_texts(&v, &first->ask, &w);
 		return w;
 	}
-	return (struct peer_want){.remote = r->key.remote,
-				  .remote_port = r->key.remote_port,
-				  .interface = *r->key.interface ? mem_strdup(r->key.interface) : NULL};
+	w = (struct peer_want){.remote = r->key.remote,
+			       .remote_port = r->key.remote_port,
+			       .interface = *r->key.interface ? mem_strdup(r->key.interface) : NULL};
+	memcpy(w.opt.vrf, r->key.vrf, sizeof w.opt.vrf);
+	return w;
 }
 
 static void settle(struct peering *p, struct remote *r, struct peering_diff *d)
@@ -716,6 +718,7 @@ unsigned peering_workload_count(const struct peering *p)
 
 struct gateway {
 	const struct addr *remote;
+	const char *vrf;
 	const struct remote *of;
 	struct addr by;
 };
@@ -728,17 +731,18 @@ static bool look_for_gateway(const void *item, const void *key)
 	const struct ask *a = first ? &first->ask : NULL;
 
 	if (a && a->peer && !a->other && a->tier < ASK_REVERSE && addr_equal(&r->key.remote, g->remote) &&
-	    !addr_is_none(&a->peer->reachable_by) && (!g->of || peer_key_cmp(&r->key, &g->of->key) < 0)) {
+	    strcmp(r->key.vrf, g->vrf) == 0 && !addr_is_none(&a->peer->reachable_by) &&
+	    (!g->of || peer_key_cmp(&r->key, &g->of->key) < 0)) {
 		g->of = r;
 		g->by = a->peer->reachable_by;
 	}
 	return false;
 }
 
-struct addr peering_gateway(const struct peering *p, const struct addr *remote)
+struct addr peering_gateway(const struct peering *p, const struct addr *remote, const char *vrf)
 {
 	struct peer_key key = {.remote = *remote, .interface = ""};
-	struct gateway g = {.remote = remote};
+	struct gateway g = {.remote = remote, .vrf = vrf};
 
 	htab_find(&p->remotes, peer_key_hash(&key), look_for_gateway, &g);
 	return g.by;

@@ -44,8 +44,9 @@ void peering_diff_free(struct peering_diff *d);
 /* Sessions and ranges that are wanted; and of them, those with workloads. */
 unsigned peering_count(const struct peering *p);
 unsigned peering_workload_count(const struct peering *p);
-/* The gateway to this remote address (reachableBy), of the session with the lowest port; none: nobody says. */
-struct addr peering_gateway(const struct peering *p, const struct addr *remote);
+/* The gateway to this remote address in a VRF ("": in none) (reachableBy), of the session with the lowest port; none:
+ * nobody says. */
+struct addr peering_gateway(const struct peering *p, const struct addr *remote, const char *vrf);
 /* Asks for all Secrets that sessions have, see secrets_begin(). */
 void peering_ask_secrets(const struct peering *p);
 /* A line for each BGPPeer that selects this node and gives no session, and why. */

@@ -259,14 +259,15 @@ static bool want_reverse(const struct peering_view *v, const struct ask *a, stru
 
 static bool lacks_source(const struct peering_view *v, const struct obj_bgp_peer *p)
 {
-	return !p->no_source_address && !p->interface && addr_is_none(&v->self->ip[family_of_af(p->peer_ip.af)].addr);
+	return !p->no_source_address && !p->interface && !p->vrf &&
+	       addr_is_none(&v->self->ip[family_of_af(p->peer_ip.af)].addr);
 }
 
 /* What a peer has from being a node, too. */
 static void take_node_of_address(const struct peering_view *v, const struct ask *a, struct peer_want *w)
 {
 	const struct obj_bgp_peer *p = a->peer;
-	const struct obj_node *n = addr_is_none(&p->peer_ip) ? NULL : node_index_find(v->nodes, &p->peer_ip);
+	const struct obj_node *n = addr_is_none(&p->peer_ip) || p->vrf ? NULL : node_index_find(v->nodes, &p->peer_ip);
 	enum family f = family_of_af(p->peer_ip.af);
 
 	if (!n)
@@ -284,12 +285,13 @@ static bool want_address(const struct peering_view *v, const struct ask *a, stru
 	const struct obj_bgp_peer *p = a->peer;
 	enum family f = family_of_af(p->peer_ip.af);
 
-	if (self_has_address(v->self, &p->peer_ip) || lacks_source(v, p))
+	/* This node's addresses are in no VRF, and whoever has them there is somebody else. */
+	if ((!p->vrf && self_has_address(v->self, &p->peer_ip)) || lacks_source(v, p))
 		return false;
 	*w = from_bgp_peer(v, a);
 	w->remote = p->peer_ip;
 	w->reachable_by = p->reachable_by;
-	w->local = p->no_source_address || p->interface ? (struct addr){0} : v->self->ip[f].addr;
+	w->local = p->no_source_address || p->interface || p->vrf ? (struct addr){0} : v->self->ip[f].addr;
 	if (p->peer_port)
 		w->remote_port = p->peer_port;
 	take_node_of_address(v, a, w);

@@ -9,6 +9,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/instance.h"
 #include "daemon/peers/dynamic.h"
 #include "daemon/peers/link.h"
 #include "daemon/peers/liveness.h"
@@ -52,7 +53,10 @@ static struct peer *peer_new(struct speaker *s, struct peer_want *want, struct r
 	link_join(s->links, p);
 	p->held = addr_is_none(&p->want.sibling) ? PEER_NOT_HELD : PEER_HELD_PASSIVE;
 	rc = peer_rib_conf(p, &s->common);
-	p->rib = rib_peer_new(s->d->rib, &rc, p);
+	p->instance = instance_of(s->d, &p->want.opt);
+	if (p->instance)
+		p->instance->peers++;
+	p->rib = rib_peer_new(instance_rib(s->d, p->instance), &rc, p);
 	liveness_configure(s->d->liveness, p);
 	peer_session_conf(p, &s->common, &sc);
 	p->session = bgp_session_new(s->d->engine, &sc, p);
@@ -75,6 +79,8 @@ static void peer_free(struct peer *p, uint8_t cease)
 	liveness_release(p);
 	link_leave(p);
 	rib_peer_free(p->rib);
+	if (p->instance)
+		p->instance->peers--;
 	peer_want_free(&p->want);
 	free(p);
 }
@@ -221,8 +227,8 @@ static void dynamic_settle(struct speaker *s)
 		struct range *r = p->range ? dynamic_find(s->dynamic, &p->want) : NULL;
 		struct peer_want w;
 
-		if (p->range && !r) {
-			log_info("bgp", "%s: removed, no range has it any more", p->want.name);
+		if (p->range && (!r || !instance_fits(s->d, p->instance, &dynamic_want(r)->opt))) {
+			log_info("bgp", "%s: removed, no range of its table has it any more", p->want.name);
 			peer_free(p, BGP_CEASE_DECONFIGURED);
 			continue;
 		}
@@ -298,6 +304,13 @@ static struct peer *apply_change(struct speaker *s, struct peer_change *c, uint3
 		take_out(s, p);
 		peer_free(p, BGP_CEASE_DECONFIGURED);
 		return NULL;
+	}
+	/* In another table it is another peer, with routes of its own. */
+	if (p && !instance_fits(s->d, p->instance, &c->want.opt)) {
+		log_info("bgp", "%s: its routes go into another table", p->want.name);
+		take_out(s, p);
+		peer_free(p, BGP_CEASE_DECONFIGURED);
+		p = NULL;
 	}
 	if (!p) {
 		log_debug("bgp", "%s: added for %s", c->want.name, c->want.origin);
@@ -469,6 +482,11 @@ void speaker_recheck(struct peer *changed)
 void speaker_came_up(struct peer *p)
 {
 	restart_session_up(p->speaker->restart);
+}
+
+void speaker_instance_came(struct speaker *s, struct instance *i)
+{
+	restart_instance_came(s->restart, i);
 }
 
 void speaker_datastore_synced(struct speaker *s)

@@ -34,6 +34,7 @@ struct peer {
 	struct link_state *link; /* of one on a link, see link.c; else NULL */
 	LIST_ENTRY(peer) on_link;
 	struct bgp_session *session;
+	struct instance *instance; /* instance.h: NULL is the main one */
 	struct rib_peer *rib;
 	struct bmp_source *bmp;	   /* as it is reported to stations; NULL if it is not, or not up */
 	struct lifeline *lifeline; /* liveness.h: its BFD session; NULL none */
@@ -75,6 +76,8 @@ void speaker_apply(struct speaker *s, struct peering_diff *d, const struct self 
 void speaker_policies_changed(struct speaker *s);
 /* Not until the daemon's own start is complete (see restart_status). */
 bool speaker_has_started(const struct speaker *s);
+/* An instance was made: peers of its may begin where the others are. */
+void speaker_instance_came(struct speaker *s, struct instance *i);
 /* The datastore is in sync: the restart clock may look at the peers. */
 void speaker_datastore_synced(struct speaker *s);
 

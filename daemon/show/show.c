@@ -1,11 +1,68 @@
 #include "daemon/show/show.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/instance.h"
 #include "daemon/peers/speaker.h"
+
+/* False: there is no such table (any more). */
+static bool find_table(const struct request *r, struct instance **i)
+{
+	*i = NULL;
+	return !r->table || instance_named(r->d, r->table, i);
+}
+
+bool show_take_table(struct request *r)
+{
+	struct instance *i;
+	unsigned kept = 0;
+
+	for (unsigned n = 0; n < r->argc; n++) {
+		bool names = strcmp(r->argv[n], "table") == 0 || strcmp(r->argv[n], "vrf") == 0;
+		if (names && n + 1 < r->argc)
+			r->table = r->argv[++n];
+		else
+			r->argv[kept++] = r->argv[n];
+	}
+	r->argc = kept;
+	if (find_table(r, &i))
+		return true;
+	snprintf(r->error, sizeof r->error,
+		 "no peer is in a VRF or table \"%.40s\"; show peers has those that there are", r->table);
+	return false;
+}
+
+struct instance *show_instance(const struct request *r)
+{
+	struct instance *i;
+
+	find_table(r, &i);
+	return i;
+}
+
+struct rib *show_rib(const struct request *r)
+{
+	struct instance *i;
+
+	return find_table(r, &i) ? instance_rib(r->d, i) : NULL;
+}
+
+struct fib *show_fib(const struct request *r)
+{
+	struct instance *i;
+
+	return find_table(r, &i) ? instance_fib(r->d, i) : NULL;
+}
+
+void show_table(struct request *r, const struct instance *i)
+{
+	out_text(&r->out, "vrf", NULL, i && i->vrf[0] ? i->vrf : NULL);
+	out_number(&r->out, "table", NULL, i ? fib_table(i->fib) : r->d->config.table);
+}
 
 void show_rows_add(struct show_rows *s, const struct prefix *p, uint64_t pos)
 {

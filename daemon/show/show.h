@@ -26,6 +26,15 @@ void show_rows_add(struct show_rows *s, const struct prefix *p, uint64_t pos);
 void show_rows_sort(struct show_rows *s);
 void show_rows_free(struct show_rows *s);
 
+/* Takes "table NAME" (also "vrf NAME") out of the arguments. False, with r->error filled, if there is no such table. */
+bool show_take_table(struct request *r);
+/* The RIB and FIB that are asked about; NULL if the table went meanwhile. */
+struct rib *show_rib(const struct request *r);
+struct fib *show_fib(const struct request *r);
+/* Who it is of, NULL the main one; meaningless if the table went. */
+struct instance *show_instance(const struct request *r);
+/* Its VRF and the number of its table as values of the open row or section, for programs. */
+void show_table(struct request *r, const struct instance *i);
 /* A route of the RIB as values of the open row. verbose: in text too, why it is not used. */
 void show_route(struct request *r, const struct rib_view *v, bool verbose);
 /* The name of the peer that sent it, or "local". */

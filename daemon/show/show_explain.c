@@ -1,4 +1,4 @@
-/* explain ADDRESS: from the objects through the RIB to the kernel, each station with its reasons. */
+/* explain ADDRESS [table NAME]: from the objects through the RIB to the kernel, each station with its reasons. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +6,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/cluster/cluster.h"
 #include "daemon/cluster/service.h"
+#include "daemon/instance.h"
 #include "daemon/peers/liveness.h"
 #include "daemon/peers/speaker.h"
 #include "daemon/show/show.h"
@@ -169,7 +170,7 @@ static void put_import(struct request *r, const struct rib_view *v)
 		return;
 	}
 	if (nh)
-		fib_nexthop_interface(r->d->fib, &nh->addr.addr, in.interface);
+		fib_nexthop_interface(show_fib(r), &nh->addr.addr, in.interface);
 	if (!v->route.rejected)
 		why = conf->import ? policy_eval(conf->import, &in).why : "no policy";
 	out_text(&r->out, "import", NULL, outcome);
@@ -211,7 +212,7 @@ static void explain_dead(struct request *r, const struct prefix *p)
 {
 	struct dead_next_hops dead = {.r = r};
 
-	rib_show_prefix(r->d->rib, p, on_next_hop, &dead);
+	rib_show_prefix(show_rib(r), p, on_next_hop, &dead);
 	if (!dead.count)
 		return;
 	out_table(&r->out, "gateways_down", "Next hops that are down (BFD)", NULL);
@@ -240,14 +241,14 @@ static void explain_origin(struct request *r, const struct prefix *p)
 /* True, with the longest prefix around the address, if the RIB has one. */
 static bool explain_rib(struct request *r, const struct addr *a, struct prefix *p)
 {
-	bool found = rib_lookup(r->d->rib, a, p);
+	bool found = rib_lookup(show_rib(r), a, p);
 
 	out_section(&r->out, "rib", "BGP and local routes");
 	if (found) {
 		out_prefix(&r->out, "prefix", "Longest prefix", p);
 		explain_origin(r, p);
 		out_table(&r->out, "routes", NULL, NULL);
-		rib_show_prefix(r->d->rib, p, on_route, r);
+		rib_show_prefix(show_rib(r), p, on_route, r);
 		out_end(&r->out);
 		explain_dead(r, p);
 	} else {
@@ -329,7 +330,10 @@ static void explain_each_peer(struct request *r, const struct prefix *prefix)
 	struct peer *p;
 
 	for (unsigned n = 0; (p = speaker_peer(r->d->speaker, n)); n++) {
-		struct rib_export_view v = export_view(p, prefix);
+		struct rib_export_view v;
+		if (p->instance != show_instance(r))
+			continue;
+		v = export_view(p, prefix);
 		if (v.add_path) {
 			rib_explain_paths(p->rib, prefix, on_path, &(struct path_rows){r, p->want.name});
 			continue;
@@ -348,7 +352,10 @@ static void explain_peers_counted(struct request *r, const struct prefix *prefix
 	struct peer *p;
 
 	for (unsigned n = 0; (p = speaker_peer(r->d->speaker, n)); n++) {
-		struct rib_export_view v = export_view(p, prefix);
+		struct rib_export_view v;
+		if (p->instance != show_instance(r))
+			continue;
+		v = export_view(p, prefix);
 		count_answer(&s, &v, p->want.name);
 	}
 	for (unsigned i = 0; i < s.count; i++) {
@@ -394,9 +401,12 @@ static void explain_kernel(struct request *r, const struct addr *a)
 	out_table(&r->out, "kernel_routes", "Routes for the kernel",
 		  r->d->wants_bgp ? "none of ours covers it"
 				  : "none: a reflector with kernel.programming off keeps BGP's routes to itself");
-	fib_explain(r->d->fib, a, on_kernel, r);
+	fib_explain(show_fib(r), a, on_kernel, r);
 	out_end(&r->out);
-	fib_kernel_lookup(r->d->fib, a, answer, sizeof answer);
+	/* Which packets are routed by a table without a VRF, ip rules alone say. */
+	if (show_instance(r) && !show_instance(r)->vrf[0])
+		return;
+	fib_kernel_lookup(show_fib(r), a, answer, sizeof answer);
 	out_section(&r->out, "kernel", "What the kernel does with it");
 	out_text(&r->out, "lookup", NULL, answer);
 	out_note(&r->out, "%s", answer);
@@ -409,11 +419,20 @@ static bool explain_start(struct request *r)
 	struct addr a;
 	unsigned len;
 
+	if (!show_take_table(r))
+		return false;
+	if (r->argc != 1) {
+		snprintf(r->error, sizeof r->error, "one address at a time");
+		return false;
+	}
 	if (!prefix_parse_host(&a, &len, r->argv[0])) {
 		snprintf(r->error, sizeof r->error, "\"%.60s\" is no address", r->argv[0]);
 		return false;
 	}
 	out_addr(&r->out, "address", "Address", &a);
+	show_table(r, show_instance(r));
+	if (show_instance(r))
+		out_text(&r->out, NULL, "Table", show_instance(r)->name);
 	explain_objects(r, &a);
 	if (explain_rib(r, &a, &prefix))
 		explain_export(r, &prefix);

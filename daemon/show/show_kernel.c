@@ -1,4 +1,5 @@
 /* show kernel. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "daemon/base/mem.h"
@@ -39,6 +40,7 @@ void show_kernel_route(struct request *r, const struct fib_view *v)
 static void put_row(struct request *r, const struct fib_view *v)
 {
 	out_row(&r->out);
+	show_table(r, show_instance(r));
 	show_kernel_route(r, v);
 	out_end(&r->out);
 }
@@ -51,7 +53,7 @@ static bool sorted_more(struct request *r, struct kernel_walk *w)
 		const struct show_row *row = &w->rows.rows[w->rows.next++];
 		uint64_t pos = row->pos;
 		/* The table may have changed since it was sorted: what is no longer there is left out. */
-		if (fib_next(r->d->fib, &pos, &v) && prefix_equal(&v.prefix, &row->prefix))
+		if (fib_next(show_fib(r), &pos, &v) && prefix_equal(&v.prefix, &row->prefix))
 			put_row(r, &v);
 	}
 	return w->rows.next < w->rows.count;
@@ -62,10 +64,13 @@ static bool kernel_more(struct request *r)
 	struct kernel_walk *w = r->state;
 	struct fib_view v;
 
+	/* The table may have gone since the last piece. */
+	if (!show_fib(r))
+		return false;
 	if (w->sorted)
 		return sorted_more(r, w);
 	for (unsigned n = 0; n < SHOW_PIECE; n++) {
-		if (!fib_next(r->d->fib, &w->pos, &v))
+		if (!fib_next(show_fib(r), &w->pos, &v))
 			return false;
 		put_row(r, &v);
 	}
@@ -83,15 +88,22 @@ static void walk_free(void *state)
 static bool kernel_start(struct request *r)
 {
 	struct kernel_walk *w = mem_calloc(1, sizeof *w);
-	struct fib_stats s = fib_stats(r->d->fib);
 	uint64_t pos = 0, at = 0;
+	struct fib_stats s;
 	struct fib_view v;
 
 	r->state = w;
 	r->free_state = walk_free;
+	if (!show_take_table(r))
+		return false;
+	if (r->argc) {
+		snprintf(r->error, sizeof r->error, "\"%.60s\": expected \"table\" and its name", r->argv[0]);
+		return false;
+	}
+	s = fib_stats(show_fib(r));
 	out_table(&r->out, "kernel", NULL, "no routes are wanted, and none of ours are there");
 	w->sorted = s.intents + s.stale <= SHOW_SORT_MAX;
-	while (w->sorted && fib_next(r->d->fib, &pos, &v)) {
+	while (w->sorted && fib_next(show_fib(r), &pos, &v)) {
 		show_rows_add(&w->rows, &v.prefix, at);
 		at = pos;
 	}

@@ -7,6 +7,7 @@
 #include "bgp/codec/msg.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/instance.h"
 #include "daemon/peers/dynamic.h"
 #include "daemon/peers/link.h"
 #include "daemon/peers/speaker.h"
@@ -46,6 +47,8 @@ static void put_info(struct loop *loop, const struct peer *p, const struct bgp_s
 	const char *link = link_wait(p, wait, sizeof wait);
 
 	strbuf_puts(out, "");
+	if (!link)
+		link = instance_trouble(peer_daemon(p), &p->want.opt, wait, sizeof wait);
 	if (link) {
 		strbuf_puts(out, link);
 	} else if (i->state == BGP_ESTABLISHED) {
@@ -84,6 +87,9 @@ static void put_peer(struct request *r, const struct peer *p)
 	out_row(o);
 	out_text(o, "name", "NAME", p->want.name);
 	out_addr(o, "address", "ADDRESS", &remote);
+	show_table(r, p->instance);
+	if (!LIST_EMPTY(&r->d->instances))
+		out_text(o, NULL, "TABLE", p->instance ? p->instance->name : "main");
 	out_number(o, "as", "AS", peer_as(p, &i));
 	out_text(o, "state", "STATE", bgp_state_name(i.state));
 	out_duration(o, "since", "SINCE", show_age(i.since));
@@ -128,6 +134,9 @@ static void detail_session(struct request *r, const struct peer *p, const struct
 	out_text(o, "origin", "Origin", p->want.origin);
 	out_text(o, "kind", "Kind", peer_kind_name(p->want.kind));
 	out_addr(o, "address", "Address", &remote);
+	show_table(r, p->instance);
+	if (p->instance)
+		out_printf(o, NULL, "Routes in", "%s", p->instance->name);
 	out_text(o, "interface", "Interface", p->want.interface);
 	out_number(o, "port", "Port", p->want.remote_port);
 	out_addr(o, "local_address", "Local address", i->state == BGP_ESTABLISHED ? &i->local : &p->want.local);

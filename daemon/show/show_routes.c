@@ -1,4 +1,4 @@
-/* show routes [PREFIX|ADDRESS] [all]. */
+/* show routes [PREFIX|ADDRESS] [all] [table NAME]. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ struct routes_walk {
 
 const char *show_route_from(const struct request *r, const struct rib_route *route)
 {
-	return route->peer == rib_local_peer(r->d->rib) ? "local" : rib_peer_config(route->peer)->name;
+	return route->peer == rib_local_peer(show_rib(r)) ? "local" : rib_peer_config(route->peer)->name;
 }
 
 /* "best", "multipath", why it is rejected, or at which step it lost. */
@@ -140,6 +140,7 @@ static void on_route(void *arg, const struct rib_view *v)
 		return;
 	out_row(&r->out);
 	out_prefix(&r->out, "prefix", "PREFIX", &v->prefix);
+	show_table(r, show_instance(r));
 	show_route(r, v, w->all);
 	out_end(&r->out);
 }
@@ -159,7 +160,7 @@ static void collect(struct request *r, struct routes_walk *w)
 {
 	for (int f = 0; f < FAM_COUNT; f++) {
 		uint64_t pos = 0;
-		while (rib_walk(r->d->rib, (enum family)f, &pos, SHOW_SORT_MAX, on_collect, &w->rows))
+		while (rib_walk(show_rib(r), (enum family)f, &pos, SHOW_SORT_MAX, on_collect, &w->rows))
 			;
 	}
 	show_rows_sort(&w->rows);
@@ -168,13 +169,13 @@ static void collect(struct request *r, struct routes_walk *w)
 static bool sorted_more(struct request *r, struct routes_walk *w)
 {
 	for (unsigned n = 0; n < SHOW_PIECE && w->rows.next < w->rows.count; n++)
-		rib_show_prefix(r->d->rib, &w->rows.rows[w->rows.next++].prefix, on_route, r);
+		rib_show_prefix(show_rib(r), &w->rows.rows[w->rows.next++].prefix, on_route, r);
 	return w->rows.next < w->rows.count;
 }
 
 static bool walk_more(struct request *r, struct routes_walk *w)
 {
-	if (rib_walk(r->d->rib, w->family, &w->pos, SHOW_PIECE, on_route, r))
+	if (rib_walk(show_rib(r), w->family, &w->pos, SHOW_PIECE, on_route, r))
 		return true;
 	w->pos = 0;
 	return ++w->family < FAM_COUNT;
@@ -184,7 +185,8 @@ static bool routes_more(struct request *r)
 {
 	struct routes_walk *w = r->state;
 
-	return w->sorted ? sorted_more(r, w) : walk_more(r, w);
+	/* The table may have gone since the last piece. */
+	return show_rib(r) && (w->sorted ? sorted_more(r, w) : walk_more(r, w));
 }
 
 /* ---- One ---- */
@@ -204,7 +206,7 @@ static bool find_prefix(struct request *r, const char *text, struct prefix *p)
 	bool exists = false;
 
 	if (addr_parse(&a, text)) {
-		if (rib_lookup(r->d->rib, &a, p))
+		if (rib_lookup(show_rib(r), &a, p))
 			return true;
 		snprintf(r->error, sizeof r->error, "no route covers %s", text);
 		return false;
@@ -213,10 +215,10 @@ static bool find_prefix(struct request *r, const char *text, struct prefix *p)
 		snprintf(r->error, sizeof r->error, "\"%.60s\" is neither a prefix nor an address, nor \"all\"", text);
 		return false;
 	}
-	rib_show_prefix(r->d->rib, p, on_exists, &exists);
+	rib_show_prefix(show_rib(r), p, on_exists, &exists);
 	if (exists)
 		return true;
-	if (rib_lookup(r->d->rib, &p->addr, &around))
+	if (rib_lookup(show_rib(r), &p->addr, &around))
 		prefix_format(&around, found);
 	snprintf(r->error, sizeof r->error, "no route for %s%s%s", text, *found ? "; there is one for " : "", found);
 	return false;
@@ -250,15 +252,16 @@ static bool read_arguments(struct request *r, struct routes_walk *w, const char 
 static bool routes_start(struct request *r)
 {
 	struct routes_walk *w = mem_calloc(1, sizeof *w);
-	struct rib_stats s = rib_stats(r->d->rib);
+	struct rib_stats s;
 	const char *what;
 	struct prefix p;
 
 	r->state = w;
 	r->free_state = walk_free;
-	if (!read_arguments(r, w, &what) || (what && !find_prefix(r, what, &p)))
+	if (!show_take_table(r) || !read_arguments(r, w, &what) || (what && !find_prefix(r, what, &p)))
 		return false;
 	out_table(&r->out, "routes", NULL, what ? "no route is selected; \"all\" shows why" : "no routes");
+	s = rib_stats(show_rib(r));
 	w->sorted = what || s.prefixes[FAM_IPV4] + s.prefixes[FAM_IPV6] <= SHOW_SORT_MAX;
 	if (what)
 		show_rows_add(&w->rows, &p, 0);

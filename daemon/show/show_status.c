@@ -9,6 +9,7 @@
 
 #include "daemon/base/mono.h"
 #include "daemon/cluster/cluster.h"
+#include "daemon/instance.h"
 #include "daemon/monitor/bmp.h"
 #include "daemon/monitor/mrt_schedule.h"
 #include "daemon/peers/link.h"
@@ -65,6 +66,7 @@ static void peer_problems(struct daemon *d, struct strbuf *out)
 static void kernel_problems(struct daemon *d, struct strbuf *out)
 {
 	struct fib_stats s = fib_stats(d->fib);
+	const struct instance *i;
 
 	if (s.unresolved || s.failed)
 		strbuf_printf(
@@ -72,6 +74,15 @@ static void kernel_problems(struct daemon *d, struct strbuf *out)
 		    "kernel: %u routes wait for an interface or next hop, %u were refused; show kernel lists them\n",
 		    s.unresolved, s.failed);
 	fib_problems(d->fib, out);
+	LIST_FOREACH(i, &d->instances, link)
+	{
+		s = fib_stats(i->fib);
+		if (fib_table(i->fib) && (s.unresolved || s.failed))
+			strbuf_printf(out,
+				      "kernel, %s: %u routes wait for an interface or next hop, %u were refused; show "
+				      "kernel table %s lists them\n",
+				      i->name, s.unresolved, s.failed, strchr(i->name, ' ') + 1);
+	}
 }
 
 static void mrt_problems(struct daemon *d, struct strbuf *out)
@@ -272,6 +283,33 @@ static void status_kernel(struct request *r)
 	out_end(&r->out);
 }
 
+/* Nothing, unless peers are in tables of their own. */
+static void status_tables(struct request *r)
+{
+	const struct instance *i;
+
+	if (LIST_EMPTY(&r->d->instances))
+		return;
+	out_table(&r->out, "tables", "Tables besides the node's own", NULL);
+	LIST_FOREACH(i, &r->d->instances, link)
+	{
+		struct rib_stats rib = rib_stats(i->rib);
+		struct fib_stats fib = fib_stats(i->fib);
+
+		out_row(&r->out);
+		out_text(&r->out, "vrf", "VRF", i->vrf);
+		out_number(&r->out, "table", "TABLE", fib_table(i->fib));
+		out_number(&r->out, "prefixes", "PREFIXES", rib.prefixes[FAM_IPV4] + rib.prefixes[FAM_IPV6]);
+		out_number(&r->out, "routes", NULL, rib.routes[FAM_IPV4] + rib.routes[FAM_IPV6]);
+		out_number(&r->out, "wanted", "WANTED", fib.intents);
+		out_number(&r->out, "installed", "INSTALLED", fib.installed);
+		out_number(&r->out, "adopted", NULL, fib.adopted);
+		out_number(&r->out, "writes", NULL, fib.writes);
+		out_end(&r->out);
+	}
+	out_end(&r->out);
+}
+
 /* Nothing, unless tables are dumped on a schedule. */
 static void status_mrt(struct request *r)
 {
@@ -340,6 +378,7 @@ static bool status_start(struct request *r)
 	status_restart(r);
 	status_routes(r);
 	status_kernel(r);
+	status_tables(r);
 	status_mrt(r);
 	status_loop(r);
 	status_problems(r);

@@ -151,7 +151,7 @@ START_TEST(help_as_text_and_json)
 	start_control();
 	text = ask("help\n");
 	ck_assert_msg(strncmp(text, "ok\nCOMMAND\tWHAT IT DOES\nshow status\t", 36) == 0, "%s", text);
-	ck_assert_ptr_nonnull(strstr(text, "\nexplain ADDRESS\t"));
+	ck_assert_ptr_nonnull(strstr(text, "\nexplain ADDRESS [table NAME]\t"));
 	json = ask("json help\n");
 	ck_assert_msg(strncmp(json, "ok\n{\n  \"commands\": [\n    {\"command\": \"show status\", ", 50) == 0, "%s",
 		      json);
@@ -173,8 +173,9 @@ START_TEST(what_is_no_command)
 	       "show loop\n");
 	expect("show p\n", "usage ambiguous command; it could be: show peers, show problems\n");
 	expect("show status now\n", "usage too many arguments; it is: show status\n");
-	expect("explain\n", "usage too few arguments; it is: explain ADDRESS\n");
-	expect("show routes a b c\n", "usage too many arguments; it is: show routes [PREFIX|ADDRESS] [all]\n");
+	expect("explain\n", "usage too few arguments; it is: explain ADDRESS [table NAME]\n");
+	expect("show routes a b c d e\n",
+	       "usage too many arguments; it is: show routes [PREFIX|ADDRESS] [all] [table NAME]\n");
 	expect("a b c d e f g h i\n", "usage too many words; help lists the commands\n");
 	expect("show \033[2J\n", "usage a command is made of ASCII letters, digits and signs\n");
 	expect("h\xc3\xa9lp\n", "usage a command is made of ASCII letters, digits and signs\n");
@@ -210,6 +211,12 @@ START_TEST(errors_of_commands)
 	expect("show routes 10.0.0.1 10.0.0.2\n", "error one prefix or address at a time\n");
 	expect("json show routes 10.0.0.1\n", "error no route covers 10.0.0.1\n");
 	expect("explain 300.1.1.1\n", "error \"300.1.1.1\" is no address\n");
+	expect("show routes table 77\n",
+	       "error no peer is in a VRF or table \"77\"; show peers has those that there are\n");
+	expect("show kernel vrf red\n",
+	       "error no peer is in a VRF or table \"red\"; show peers has those that there are\n");
+	expect("show kernel red\n", "error \"red\": expected \"table\" and its name\n");
+	expect("explain 10.0.0.1 10.0.0.2 10.0.0.3\n", "error one address at a time\n");
 }
 END_TEST
 
