@@ -308,7 +308,7 @@ static char *summary(const struct peering *p, const struct peer_change *have, un
 
 	strbuf_printf(&out, "%u of which %u workloads\n", peering_count(p), peering_workload_count(p));
 	for (unsigned i = 0; i < count; i++) {
-		struct addr gateway = peering_gateway(p, &have[i].want.remote);
+		struct addr gateway = peering_gateway(p, &have[i].want.remote, "");
 		describe(&out, &have[i].want);
 		strbuf_printf(&out, "  by %s\n", addr_format(&gateway, a));
 	}
