@@ -14,7 +14,9 @@ bool beside_leaves(const struct fib *f, uint8_t class)
 
 bool beside_is_felix(const struct fib *f, const struct foreign *k)
 {
-	return !f->conf.workload_routes && owners_made(f, FIB_OWNER_FELIX, &k->to->key, k->to->hop);
+	const struct nhset *to = foreign_to(&f->foreign, k);
+
+	return !f->conf.workload_routes && owners_made(f, FIB_OWNER_FELIX, &to->key, to->hop);
 }
 
 /* Does it lead to a workload of this node, whoever made it? */
@@ -34,6 +36,13 @@ static void tell(const struct fib *f, const struct prefix *p)
 {
 	if (f->ops && f->ops->on_workload)
 		f->ops->on_workload(f->arg, p);
+}
+
+static void tell_foreign(const struct fib *f, const struct foreign *k)
+{
+	const struct prefix p = foreign_prefix(k);
+
+	tell(f, &p);
 }
 
 void beside_foreign_changed(struct fib *f, const struct prefix *p, const struct nhset *to)
@@ -70,10 +79,9 @@ void beside_link_renamed(struct fib *f, uint32_t ifindex)
 
 	if (f->conf.workload_routes || !is_used(f, ifindex))
 		return;
-	for (const struct foreign *k; (k = htab_next(&f->foreign.prefixes, &pos));)
-		for (; k; k = k->next)
-			if (nhset_uses(k->to, ifindex))
-				tell(f, &k->prefix);
+	for (const struct foreign *k; (k = foreign_walk(&f->foreign, &pos));)
+		if (nhset_uses(foreign_to(&f->foreign, k), ifindex))
+			tell_foreign(f, k);
 }
 
 void fib_each_workload(const struct fib *f)
@@ -82,10 +90,9 @@ void fib_each_workload(const struct fib *f)
 
 	if (f->conf.workload_routes)
 		return;
-	for (const struct foreign *k; (k = htab_next(&f->foreign.prefixes, &pos));)
-		for (; k; k = k->next)
-			if (leads_to_workload(f, k->to))
-				tell(f, &k->prefix);
+	for (const struct foreign *k; (k = foreign_walk(&f->foreign, &pos));)
+		if (leads_to_workload(f, foreign_to(&f->foreign, k)))
+			tell_foreign(f, k);
 }
 
 struct best {
@@ -110,9 +117,13 @@ static struct best find_workload(const struct fib *f, const struct prefix *p, ui
 
 	if (own && own->have)
 		take(&best, own->metric, route_have(f, own));
-	for (const struct foreign *k = f->conf.workload_routes ? NULL : foreign_exact(&f->foreign, p); k; k = k->next)
-		if (!k->tos && leads_to_workload(f, k->to))
-			take(&best, k->metric, k->to);
+	for (const struct foreign *k = f->conf.workload_routes ? NULL : foreign_exact(&f->foreign, p); k;
+	     k = foreign_next(&f->foreign, k)) {
+		const struct nhset *to = foreign_to(&f->foreign, k);
+
+		if (!k->tos && leads_to_workload(f, to))
+			take(&best, k->metric, to);
+	}
 	return best;
 }
 

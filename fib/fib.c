@@ -69,12 +69,10 @@ bool route_is_off(const struct fib *f, const struct route *r)
  * learned by BGP must not take away the one that leads to the peer. Nor what a Felix wrote that runs beside us. */
 static bool is_blocked(const struct fib *f, const struct route *r)
 {
-	const struct prefix p = route_prefix(r);
+	for (const struct foreign *k = NULL; (k = route_rival(f, r, k));) {
+		const struct prefix p = foreign_prefix(k);
 
-	for (const struct foreign *k = foreign_exact(&f->foreign, &p); k; k = k->next) {
-		if (k->metric != r->metric || k->tos || k->to->key.table != f->conf.table)
-			continue;
-		if (k->to->key.protocol == RTPROT_KERNEL || beside_is_felix(f, k) ||
+		if (foreign_to(&f->foreign, k)->key.protocol == RTPROT_KERNEL || beside_is_felix(f, k) ||
 		    (!r->have && resolve_goes_through(f, &p, r->metric)))
 			return true;
 	}
@@ -445,7 +443,7 @@ struct fib *fib_new(struct loop *loop, const struct fib_conf *conf, const struct
 	f->arg = arg;
 	set_conf(f, conf);
 	routes_init(&f->routes);
-	foreign_init(&f->foreign);
+	foreign_init(&f->foreign, &f->nhsets);
 	TAILQ_INIT(&f->problems);
 	resolver_init(f);
 	neighs_init(f);
@@ -512,7 +510,7 @@ void fib_free(struct fib *f)
 	tunnels_free(f);
 	neighs_free(f);
 	resolver_free(f);
-	foreign_clear(&f->foreign, &f->nhsets);
+	foreign_clear(&f->foreign);
 	/* Requests under way hold some, and nobody waits for their answers any more. */
 	nhset_free_all(&f->nhsets);
 	links_clear(&f->links);

@@ -238,7 +238,6 @@ struct fib_plan {
 struct fib_plan_walk {
 	uint32_t pos;
 	bool routes_done;
-	const void *list;
 };
 /* The same for the devices of tunnels: a line for each that would be made, replaced or changed. */
 void fib_plan_devices(const struct fib *f, struct strbuf *out);
@@ -257,6 +256,8 @@ void fib_kernel_lookup(struct fib *f, const struct addr *a, char *out, size_t si
 
 struct fib_stats {
 	unsigned intents, installed, unresolved, failed, stale, adopted, links;
+	unsigned foreign;	     /* routes of others that the kernel has */
+	size_t bytes, foreign_bytes; /* of the table of our routes, and of the others' */
 	uint64_t writes, deletes, batches, errors, repaired, resyncs; /* since the start */
 	uint64_t last_batch_ns;
 };

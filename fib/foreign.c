@@ -2,36 +2,37 @@
 
 #include <stddef.h>
 
-static uint32_t prefix_hash(const struct prefix *p)
+void foreign_init(struct foreign_table *t, struct nhsets *nhsets)
 {
-	return (uint32_t)hash_bytes(p, sizeof *p);
+	*t = (struct foreign_table){.nhsets = nhsets};
+	for (int k = 0; k < FAM_COUNT; k++)
+		ptab_init(&t->prefixes[k], (enum family)k, offsetof(struct foreign, key));
 }
 
-static bool prefix_eq(const void *item, const void *key)
-{
-	return prefix_equal(&((const struct foreign *)item)->prefix, key);
-}
-
-void foreign_init(struct foreign_table *t)
-{
-	*t = (struct foreign_table){.slab = {.size = sizeof(struct foreign)}};
-}
-
-void foreign_clear(struct foreign_table *t, struct nhsets *nhsets)
+void foreign_clear(struct foreign_table *t)
 {
 	uint32_t pos = 0;
 
-	for (struct foreign *r; (r = htab_next(&t->prefixes, &pos));)
-		for (; r; r = r->next)
-			nhset_unref(nhsets, r->to);
-	htab_clear(&t->prefixes);
-	slab_clear(&t->slab);
-	foreign_init(t);
+	for (struct foreign *r; (r = foreign_walk(t, &pos));)
+		nhset_unref(t->nhsets, foreign_to(t, r));
+	for (int k = 0; k < FAM_COUNT; k++)
+		ptab_clear(&t->prefixes[k]);
+	foreign_init(t, t->nhsets);
+}
+
+size_t foreign_bytes(const struct foreign_table *t)
+{
+	return ptab_bytes(&t->prefixes[FAM_IPV4]) + ptab_bytes(&t->prefixes[FAM_IPV6]);
+}
+
+struct foreign *foreign_walk(const struct foreign_table *t, uint32_t *pos)
+{
+	return ptab_next_of_both(t->prefixes, pos);
 }
 
 struct foreign *foreign_exact(const struct foreign_table *t, const struct prefix *p)
 {
-	return htab_find(&t->prefixes, prefix_hash(p), prefix_eq, p);
+	return ptab_find(&t->prefixes[family_of_af(p->addr.af)], p);
 }
 
 struct foreign *foreign_match(const struct foreign_table *t, const struct addr *a)
@@ -52,60 +53,70 @@ struct foreign *foreign_match(const struct foreign_table *t, const struct addr *
 	return NULL;
 }
 
-/* The table holds the head of a list: a new head takes the old one's slot. */
-static void set_head(struct foreign_table *t, struct foreign *old, struct foreign *head)
+static void set_to(struct foreign *r, struct nhset *to)
 {
-	uint32_t hash = prefix_hash(old ? &old->prefix : &head->prefix);
+	r->to = to->number;
+	to->foreign++;
+}
 
-	if (old == head)
-		return;
-	if (old)
-		htab_remove(&t->prefixes, hash, old);
-	if (head)
-		htab_insert(&t->prefixes, hash, head);
+static void drop_to(struct foreign_table *t, struct foreign *r)
+{
+	struct nhset *to = foreign_to(t, r);
+
+	to->foreign--;
+	nhset_unref(t->nhsets, to);
 }
 
 struct foreign *foreign_add(struct foreign_table *t, const struct prefix *p, uint32_t metric, uint8_t tos,
 			    struct nhset *to)
 {
-	struct foreign *old = foreign_exact(t, p), *head = old, **at = &head, *r = slab_get(&t->slab);
+	enum family family = family_of_af(p->addr.af);
+	struct ptab *table = &t->prefixes[family];
+	struct foreign *head = ptab_find(table, p), *before = NULL, *r = ptab_make(table, p);
 
-	r->prefix = *p;
 	r->metric = metric;
 	r->tos = tos;
-	r->to = to;
-	to->foreign++;
-	while (*at && (*at)->metric <= metric)
-		at = &(*at)->next;
-	r->next = *at;
-	*at = r;
-	set_head(t, old, head);
-	if (!old)
-		t->lengths[family_of_af(p->addr.af)][p->len]++;
+	r->family = (uint8_t)family;
+	set_to(r, to);
+	for (struct foreign *k = head; k && k->metric <= metric; k = foreign_next(t, k))
+		before = k;
+	if (before) {
+		r->next = before->next;
+		before->next = r->item.id;
+	} else {
+		r->next = head ? head->item.id : 0;
+		if (head)
+			ptab_unlink(table, head);
+		ptab_link(table, r);
+	}
+	t->lengths[family][p->len] += !head;
 	t->count++;
 	return r;
 }
 
-void foreign_remove(struct foreign_table *t, struct nhsets *nhsets, struct foreign *r)
+void foreign_remove(struct foreign_table *t, struct foreign *r)
 {
-	struct foreign *old = foreign_exact(t, &r->prefix), *head = old, **at = &head;
+	const struct prefix p = foreign_prefix(r);
+	struct ptab *table = &t->prefixes[r->family];
+	struct foreign *before = ptab_find(table, &p), *next = foreign_next(t, r);
 
-	while (*at != r)
-		at = &(*at)->next;
-	*at = r->next;
-	set_head(t, old, head);
-	if (!head)
-		t->lengths[family_of_af(r->prefix.addr.af)][r->prefix.len]--;
+	if (before == r) {
+		ptab_unlink(table, r);
+		if (next)
+			ptab_link(table, next);
+		t->lengths[r->family][p.len] -= !next;
+	} else {
+		while (before->next != r->item.id)
+			before = foreign_next(t, before);
+		before->next = r->next;
+	}
 	t->count--;
-	r->to->foreign--;
-	nhset_unref(nhsets, r->to);
-	slab_put(&t->slab, r);
+	drop_to(t, r);
+	ptab_free(table, r);
 }
 
-void foreign_change(struct nhsets *nhsets, struct foreign *r, struct nhset *to)
+void foreign_change(struct foreign_table *t, struct foreign *r, struct nhset *to)
 {
-	r->to->foreign--;
-	nhset_unref(nhsets, r->to);
-	r->to = to;
-	to->foreign++;
+	drop_to(t, r);
+	set_to(r, to);
 }

@@ -105,13 +105,15 @@ void fib_gateway_up(struct fib *f, const struct addr *a)
 enum fib_place fib_place_of(const struct fib *f, const struct addr *a)
 {
 	const struct foreign *r;
+	const struct nhset *to;
 
 	if (addr_scope(a))
 		return links_by_index(&f->links, addr_scope(a)) ? FIB_CONNECTED : FIB_NOWHERE;
 	r = foreign_match(&f->foreign, a);
 	while (r && r->tos)
-		r = r->next;
-	if (!r || r->to->key.type != RTN_UNICAST || !r->to->key.count)
+		r = foreign_next(&f->foreign, r);
+	to = r ? foreign_to(&f->foreign, r) : NULL;
+	if (!to || to->key.type != RTN_UNICAST || !to->key.count)
 		return FIB_NOWHERE;
-	return addr_is_none(&r->to->hop[0].gateway) && r->prefix.len ? FIB_CONNECTED : FIB_BEHIND_ROUTERS;
+	return addr_is_none(&to->hop[0].gateway) && foreign_prefix(r).len ? FIB_CONNECTED : FIB_BEHIND_ROUTERS;
 }

@@ -60,25 +60,25 @@ static bool is_grown(const struct nhset *now, const struct nhset *before)
 
 /* ---- foreign routes ---- */
 
-static bool same_key(const struct foreign *r, const struct rtmsg_route *m)
+static bool same_key(const struct fib *f, const struct foreign *r, const struct rtmsg_route *m)
 {
-	return r->metric == m->metric && r->tos == m->tos && r->to->key.table == m->to.key.table;
+	return r->metric == m->metric && r->tos == m->tos && foreign_to(&f->foreign, r)->key.table == m->to.key.table;
 }
 
 static struct foreign *foreign_find(const struct fib *f, const struct rtmsg_route *m, const struct nhset *to)
 {
-	for (struct foreign *r = foreign_exact(&f->foreign, &m->prefix); r; r = r->next)
-		if (same_key(r, m) && r->to == to)
+	for (struct foreign *r = foreign_exact(&f->foreign, &m->prefix); r; r = foreign_next(&f->foreign, r))
+		if (same_key(f, r, m) && r->to == to->number)
 			return r;
 	return NULL;
 }
 
 static void foreign_drop(struct fib *f, struct foreign *r)
 {
-	const struct prefix p = r->prefix;
-	struct nhset *to = nhset_ref(r->to);
+	const struct prefix p = foreign_prefix(r);
+	struct nhset *to = nhset_ref(foreign_to(&f->foreign, r));
 
-	foreign_remove(&f->foreign, &f->nhsets, r);
+	foreign_remove(&f->foreign, r);
 	beside_foreign_changed(f, &p, to);
 	nhset_unref(&f->nhsets, to);
 }
@@ -90,8 +90,8 @@ static void foreign_replaced(struct fib *f, const struct rtmsg_route *m)
 	unsigned n = 0;
 
 	for (; r; r = next) {
-		next = r->next;
-		if (!same_key(r, m))
+		next = foreign_next(&f->foreign, r);
+		if (!same_key(f, r, m))
 			continue;
 		foreign_drop(f, r);
 		n++;
@@ -111,11 +111,11 @@ static void foreign_learn(struct fib *f, const struct rtmsg_route *m, struct nhs
 		r->seen = f->resync.generation;
 		return;
 	}
-	for (r = foreign_exact(&f->foreign, &m->prefix); r; r = r->next)
-		if (same_key(r, m) && is_grown(to, r->to))
+	for (r = foreign_exact(&f->foreign, &m->prefix); r; r = foreign_next(&f->foreign, r))
+		if (same_key(f, r, m) && is_grown(to, foreign_to(&f->foreign, r)))
 			break;
 	if (r)
-		foreign_change(&f->nhsets, r, nhset_ref(to));
+		foreign_change(&f->foreign, r, nhset_ref(to));
 	else
 		r = foreign_add(&f->foreign, &m->prefix, m->metric, m->tos, nhset_ref(to));
 	r->seen = f->resync.generation;
@@ -129,10 +129,12 @@ void picture_evict(struct fib *f, struct route *r)
 
 	if (!r->want || !r->have || route_is_off(f, r))
 		return;
-	for (struct foreign *k = foreign_exact(&f->foreign, &p); k; k = k->next)
-		if (k->metric == r->metric && k->tos == 0 && k->to->key.table == f->conf.table &&
-		    k->to->key.protocol != RTPROT_KERNEL && !beside_is_felix(f, k))
-			write_surplus(f, &p, r->metric, nhset_ref(k->to));
+	for (const struct foreign *k = NULL; (k = route_rival(f, r, k));) {
+		struct nhset *to = foreign_to(&f->foreign, k);
+
+		if (to->key.protocol != RTPROT_KERNEL && !beside_is_felix(f, k))
+			write_surplus(f, &p, r->metric, nhset_ref(to));
+	}
 }
 
 static void foreign_added(struct fib *f, const struct change *c)
@@ -190,12 +192,12 @@ static void foreign_shrink(struct fib *f, const struct change *c)
 	struct foreign *r = foreign_exact(&f->foreign, &c->m.prefix);
 	struct nhset *rest;
 
-	for (; r; r = r->next)
-		if (same_key(r, &c->m) && is_grown(r->to, c->to))
+	for (; r; r = foreign_next(&f->foreign, r))
+		if (same_key(f, r, &c->m) && is_grown(foreign_to(&f->foreign, r), c->to))
 			break;
-	rest = r ? nhset_without(&f->nhsets, r->to, c->to) : NULL;
+	rest = r ? nhset_without(&f->nhsets, foreign_to(&f->foreign, r), c->to) : NULL;
 	if (rest)
-		foreign_change(&f->nhsets, r, rest);
+		foreign_change(&f->foreign, r, rest);
 	else if (r)
 		foreign_drop(f, r);
 }
@@ -357,16 +359,15 @@ static void sweep_foreign(struct fib *f, const struct nhset *set)
 	struct strbuf lost = {0};
 	uint32_t pos = 0;
 
-	for (struct foreign *r; (r = htab_next(&f->foreign.prefixes, &pos));)
-		for (; r; r = r->next)
-			if (set ? r->to == set : r->seen != f->resync.generation)
-				strbuf_add(&lost, &r, sizeof r);
+	for (struct foreign *r; (r = foreign_walk(&f->foreign, &pos));)
+		if (set ? r->to == set->number : r->seen != f->resync.generation)
+			strbuf_add(&lost, &r, sizeof r);
 	for (size_t i = 0; i < lost.len / sizeof(struct foreign *); i++) {
 		struct foreign *r;
 		struct prefix p;
 		struct route *own;
 		memcpy(&r, lost.s + i * sizeof r, sizeof r);
-		p = r->prefix;
+		p = foreign_prefix(r);
 		own = route_find(f, &p, r->metric);
 		foreign_drop(f, r);
 		resolve_route_changed(f, &p);

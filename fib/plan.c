@@ -18,16 +18,6 @@ const char *fib_deed_name(enum fib_deed d)
 	return names[d];
 }
 
-static const struct foreign *stands_there(const struct fib *f, const struct route *r)
-{
-	const struct prefix p = route_prefix(r);
-	const struct foreign *k = foreign_exact(&f->foreign, &p);
-
-	while (k && (k->metric != r->metric || k->tos || k->to->key.table != f->conf.table))
-		k = k->next;
-	return k;
-}
-
 /* A route that nobody wants, or nobody yet: what BGP brings leads to gateways, and is known when its peers have told
  * all. */
 static void plan_removal(const struct fib *f, const struct nhset *s, struct fib_plan *p)
@@ -60,7 +50,8 @@ static bool plan_route(const struct fib *f, const struct route *r, struct fib_pl
 {
 	const struct want *w = route_want(f, r);
 	const struct nhset *to = w ? w->to : NULL, *have = route_have(f, r);
-	const struct foreign *there = stands_there(f, r);
+	const struct foreign *there = route_rival(f, r, NULL);
+	const struct nhset *before = have || !there ? have : foreign_to(&f->foreign, there);
 
 	if (w && beside_leaves(f, w->class))
 		return false;
@@ -68,32 +59,34 @@ static bool plan_route(const struct fib *f, const struct route *r, struct fib_pl
 		return plan_unresolved(f, r, p);
 	if (to == have)
 		return false;
-	if (there && (there->to->key.protocol == RTPROT_KERNEL || beside_is_felix(f, there)))
+	if (there && (foreign_to(&f->foreign, there)->key.protocol == RTPROT_KERNEL || beside_is_felix(f, there)))
 		return false;
 	p->prefix = route_prefix(r);
 	if (to)
-		p->deed = have || there ? FIB_DEED_REPLACE : FIB_DEED_ADD;
+		p->deed = before ? FIB_DEED_REPLACE : FIB_DEED_ADD;
 	else
 		plan_removal(f, have, p);
 	if (to)
 		show_nhset(f, to, r->metric, p->now, sizeof p->now);
-	if (have || there)
-		show_nhset(f, have ? have : there->to, r->metric, p->before, sizeof p->before);
+	if (before)
+		show_nhset(f, before, r->metric, p->before, sizeof p->before);
 	return true;
 }
 
 /* A route of those owners; one that stands where an intent wants one has been told of with that. */
 static bool plan_foreign(const struct fib *f, unsigned owners, const struct foreign *k, struct fib_plan *p)
 {
-	const struct route *r = route_find(f, &k->prefix, k->metric);
+	const struct prefix prefix = foreign_prefix(k);
+	const struct route *r = route_find(f, &prefix, k->metric);
+	const struct nhset *to = foreign_to(&f->foreign, k);
 
-	if (k->tos || k->to->key.table != f->conf.table || !owners_made(f, owners, &k->to->key, k->to->hop))
+	if (k->tos || to->key.table != f->conf.table || !owners_made(f, owners, &to->key, to->hop))
 		return false;
 	if (r && route_to(f, r))
 		return false;
-	p->prefix = k->prefix;
-	plan_removal(f, k->to, p);
-	show_nhset(f, k->to, k->metric, p->before, sizeof p->before);
+	p->prefix = prefix;
+	plan_removal(f, to, p);
+	show_nhset(f, to, k->metric, p->before, sizeof p->before);
 	return true;
 }
 
@@ -107,14 +100,8 @@ bool fib_plan_next(const struct fib *f, unsigned owners, struct fib_plan_walk *w
 		w->routes_done = true;
 		w->pos = 0;
 	}
-	for (;;) {
-		const struct foreign *k = w->list;
-		if (!k)
-			k = htab_next(&f->foreign.prefixes, &w->pos);
-		if (!k)
-			return false;
-		w->list = k->next;
+	for (const struct foreign *k; (k = foreign_walk(&f->foreign, &w->pos));)
 		if (plan_foreign(f, owners, k, p))
 			return true;
-	}
+	return false;
 }

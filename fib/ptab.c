@@ -57,7 +57,7 @@ size_t ptab_bytes(const struct ptab *t)
 	return pool_bytes(&t->items) + (t->buckets ? ((size_t)t->mask + 1) * sizeof *t->buckets : 0);
 }
 
-static void link_in(struct ptab *t, struct pitem *item)
+static void put_in_bucket(struct ptab *t, struct pitem *item)
 {
 	uint32_t *bucket = bucket_of_item(t, item);
 
@@ -69,44 +69,54 @@ static void grow(struct ptab *t)
 {
 	uint32_t size = t->buckets ? (t->mask + 1) * 2 : 64, pos = 0;
 
-	if (!t->buckets)
-		pool_get(&t->items); /* 0 is nobody's */
 	free(t->buckets);
 	t->buckets = mem_calloc(size, sizeof *t->buckets);
 	t->mask = size - 1;
 	for (struct pitem *item; (item = ptab_next(t, &pos));)
-		link_in(t, item);
+		if (item->chain != PTAB_UNLINKED)
+			put_in_bucket(t, item);
 }
 
-void *ptab_add(struct ptab *t, const struct prefix *p)
+void *ptab_make(struct ptab *t, const struct prefix *p)
 {
 	struct pitem *item;
 	uint8_t *key;
 	uint32_t id;
 
-	if (!t->buckets || t->count > t->mask)
-		grow(t);
+	if (!t->items.bound)
+		pool_get(&t->items); /* 0 is nobody's */
 	id = pool_get(&t->items);
 	item = ptab_at(t, id);
-	item->id = id;
+	*item = (struct pitem){.chain = PTAB_UNLINKED, .id = id};
 	key = (uint8_t *)item + t->key_at;
 	key[0] = p->len;
 	memcpy(key + 1, p->addr.b, addr_bytes(p->addr.af));
-	link_in(t, item);
-	t->count++;
 	return item;
 }
 
-void ptab_remove(struct ptab *t, void *removed)
+void ptab_free(struct ptab *t, void *item)
 {
-	struct pitem *item = removed;
+	pool_put(&t->items, ((struct pitem *)item)->id);
+}
+
+void ptab_link(struct ptab *t, void *item)
+{
+	if (!t->buckets || t->count > t->mask)
+		grow(t);
+	put_in_bucket(t, item);
+	t->count++;
+}
+
+void ptab_unlink(struct ptab *t, void *unlinked)
+{
+	struct pitem *item = unlinked;
 	uint32_t *at = bucket_of_item(t, item);
 
 	while (*at != item->id)
 		at = &((struct pitem *)ptab_at(t, *at))->chain;
 	*at = item->chain;
+	item->chain = PTAB_UNLINKED;
 	t->count--;
-	pool_put(&t->items, item->id);
 }
 
 /* The first of a chain, from this one on, that has the key. */
@@ -144,6 +154,20 @@ void *ptab_next(const struct ptab *t, uint32_t *pos)
 
 		if (item->id)
 			return item;
+	}
+	return NULL;
+}
+
+/* A position has the family in its lowest bit and the id above; all of IPv4 comes first. */
+void *ptab_next_of_both(const struct ptab t[static FAM_COUNT], uint32_t *pos)
+{
+	for (uint32_t k = *pos & 1, id = *pos >> 1; k < FAM_COUNT; k++, id = 0) {
+		void *item = ptab_next(&t[k], &id);
+
+		if (item) {
+			*pos = id << 1 | k;
+			return item;
+		}
 	}
 	return NULL;
 }

@@ -12,9 +12,11 @@
 #include "daemon/base/addr.h"
 #include "daemon/base/pool.h"
 
+#define PTAB_UNLINKED UINT32_MAX
+
 /* Every record begins with this, */
 struct pitem {
-	uint32_t chain; /* the next of the same bucket */
+	uint32_t chain; /* the next of the same bucket; PTAB_UNLINKED */
 	uint32_t id;	/* 0: a free record */
 };
 /* ... and ends with its prefix: an octet for the length, then the address, at a multiple of 4. */
@@ -23,7 +25,7 @@ struct ptab {
 	struct pool items;
 	uint32_t *buckets;
 	uint32_t mask;
-	uint32_t count;
+	uint32_t count;	 /* of linked records */
 	uint32_t key_at; /* where a record's prefix is */
 	enum family family;
 	uint64_t secret[4]; /* of hashes, odd: prefixes come from peers */
@@ -33,14 +35,20 @@ void ptab_init(struct ptab *t, enum family family, size_t key_at);
 void ptab_clear(struct ptab *t);
 size_t ptab_bytes(const struct ptab *t);
 
-/* Adds a record for the prefix, zeroed otherwise, whether there are others of the same prefix or not. */
-void *ptab_add(struct ptab *t, const struct prefix *p);
-void ptab_remove(struct ptab *t, void *item);
-/* A record of exactly this prefix and those after it, in no order; NULL at the end. */
+/* A new record for the prefix, zeroed otherwise. It is linked by the next function, and unlinked before it is freed. */
+void *ptab_make(struct ptab *t, const struct prefix *p);
+void ptab_free(struct ptab *t, void *item);
+/* From now on it is found, or not found any more, whether there are others of the same prefix or not. */
+void ptab_link(struct ptab *t, void *item);
+void ptab_unlink(struct ptab *t, void *item);
+/* A linked record of exactly this prefix and those after it, in no order; NULL at the end. */
 void *ptab_find(const struct ptab *t, const struct prefix *p);
 void *ptab_more(const struct ptab *t, const void *item);
-/* All records by rising ids: start with *pos = 0, NULL at the end. Stays right whatever is removed meanwhile. */
+/* All records by rising ids, linked or not: start with *pos = 0, NULL at the end. Stays right whatever is freed
+ * meanwhile. */
 void *ptab_next(const struct ptab *t, uint32_t *pos);
+/* The same of two tables, one for each family. */
+void *ptab_next_of_both(const struct ptab t[static FAM_COUNT], uint32_t *pos);
 
 static inline void *ptab_at(const struct ptab *t, uint32_t id)
 {

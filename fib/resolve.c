@@ -134,14 +134,16 @@ static void find_route(struct fib *f, const struct nexthop *h, struct outcome *o
 		named.key.gateway = *via;
 		h = &named;
 	}
-	for (struct foreign *r = foreign_match(&f->foreign, &h->key.gateway); r; r = r->next) {
+	for (struct foreign *r = foreign_match(&f->foreign, &h->key.gateway); r; r = foreign_next(&f->foreign, r)) {
+		const struct nhset *to = foreign_to(&f->foreign, r);
+
 		if (r->tos)
 			continue;
 		o->metric = r->metric;
-		if (r->to->key.type != RTN_UNICAST)
+		if (to->key.type != RTN_UNICAST)
 			o->trouble = NEXTHOP_REJECTED;
 		else
-			take_hops(f, h, r->to, o);
+			take_hops(f, h, to, o);
 		if (o->trouble == NEXTHOP_OK)
 			o->through = r;
 		if (o->trouble == NEXTHOP_OK || o->trouble == NEXTHOP_REJECTED)
@@ -177,9 +179,9 @@ static void set_through(struct fib *f, struct nexthop *h, const struct foreign *
 	struct route_place old = h->through;
 	struct route *r;
 
-	h->through = now ? (struct route_place){now->prefix, now->metric} : (struct route_place){0};
+	h->through = now ? (struct route_place){foreign_prefix(now), now->metric} : (struct route_place){0};
 	if (addr_is_none(&old.prefix.addr) ||
-	    (now && old.metric == now->metric && prefix_equal(&old.prefix, &now->prefix)))
+	    (now && old.metric == now->metric && prefix_equal(&old.prefix, &h->through.prefix)))
 		return;
 	r = route_find(f, &old.prefix, old.metric);
 	if (r)

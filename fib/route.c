@@ -43,20 +43,9 @@ static struct route *route_at(const struct routes *s, uint32_t ref)
 	return ptab_at(&s->table[ref & 1], ref >> 1);
 }
 
-/* A position is a ref, too: those of IPv4 come first. */
 struct route *routes_next(const struct routes *s, uint32_t *pos)
 {
-	for (uint32_t k = *pos & 1; k < FAM_COUNT; k++, *pos = k) {
-		uint32_t id = *pos >> 1;
-		struct route *r = ptab_next(&s->table[k], &id);
-
-		if (r) {
-			*pos = id << 1 | k;
-			return r;
-		}
-	}
-	*pos = UINT32_MAX;
-	return NULL;
+	return ptab_next_of_both(s->table, pos);
 }
 
 struct route *route_find(const struct fib *f, const struct prefix *p, uint32_t metric)
@@ -76,7 +65,8 @@ struct route *route_obtain(struct fib *f, const struct prefix *p, uint32_t metri
 
 	if (r)
 		return r;
-	r = ptab_add(&f->routes.table[family], p);
+	r = ptab_make(&f->routes.table[family], p);
+	ptab_link(&f->routes.table[family], r);
 	r->metric = metric;
 	r->flags = family == FAM_IPV6 ? ROUTE_IPV6 : 0;
 	/* Not seen: a dump under way may still tell what the kernel has here. */
@@ -90,7 +80,18 @@ void route_release(struct fib *f, struct route *r)
 		return;
 	route_extra_free(f, r);
 	route_count(f, r);
-	ptab_remove(&f->routes.table[route_family(r)], r);
+	ptab_unlink(&f->routes.table[route_family(r)], r);
+	ptab_free(&f->routes.table[route_family(r)], r);
+}
+
+struct foreign *route_rival(const struct fib *f, const struct route *r, const struct foreign *after)
+{
+	const struct prefix p = route_prefix(r);
+	struct foreign *k = after ? foreign_next(&f->foreign, after) : foreign_exact(&f->foreign, &p);
+
+	while (k && (k->metric != r->metric || k->tos || foreign_to(&f->foreign, k)->key.table != f->conf.table))
+		k = foreign_next(&f->foreign, k);
+	return k;
 }
 
 /* ---- queues ---- */

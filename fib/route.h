@@ -15,6 +15,7 @@
 #include "fib/ptab.h"
 
 struct fib;
+struct foreign;
 struct nhset;
 struct want;
 
@@ -106,6 +107,9 @@ struct route *route_find(const struct fib *f, const struct prefix *p, uint32_t m
 struct route *route_obtain(struct fib *f, const struct prefix *p, uint32_t metric);
 /* Frees it if nothing needs it any more. */
 void route_release(struct fib *f, struct route *r);
+
+/* Routes of others at the very place of this one: the first after that one (NULL: of all); NULL at the end. */
+struct foreign *route_rival(const struct fib *f, const struct route *r, const struct foreign *after);
 
 /* NULL: nobody wants it; it is not in the kernel. */
 struct want *route_want(const struct fib *f, const struct route *r);

@@ -242,10 +242,8 @@ static void explain_lost(const struct want *w, struct fib_view *v)
 
 static bool is_felix_there(const struct fib *f, const struct route *r)
 {
-	const struct prefix p = route_prefix(r);
-
-	for (const struct foreign *k = foreign_exact(&f->foreign, &p); k; k = k->next)
-		if (k->metric == r->metric && !k->tos && k->to->key.table == f->conf.table && beside_is_felix(f, k))
+	for (const struct foreign *k = NULL; (k = route_rival(f, r, k));)
+		if (beside_is_felix(f, k))
 			return true;
 	return false;
 }
@@ -372,6 +370,9 @@ struct fib_stats fib_stats(const struct fib *f)
 	struct fib_stats s = f->stats;
 
 	s.links = f->links.by_index.count;
+	s.foreign = f->foreign.count;
+	s.bytes = routes_bytes(&f->routes);
+	s.foreign_bytes = foreign_bytes(&f->foreign);
 	s.batches = netlink_stats(f->netlink)->batches;
 	s.last_batch_ns = netlink_stats(f->netlink)->last_batch_ns;
 	return s;

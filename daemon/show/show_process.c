@@ -61,7 +61,8 @@ static bool memory_start(struct request *r)
 	memory_row(r, "rib", "RIB", rib.bytes, rib.routes[FAM_IPV4] + rib.routes[FAM_IPV6], "routes");
 	memory_row(r, "attributes", "attribute sets, in the RIB", 0, rib.attrs, "sets");
 	memory_row(r, "groups", "update groups, in the RIB", 0, rib.groups, "groups");
-	memory_row(r, "kernel_routes", "kernel routes", 0, fib.intents + fib.stale, "routes");
+	memory_row(r, "kernel_routes", "kernel routes", fib.bytes, fib.intents + fib.stale, "routes");
+	memory_row(r, "foreign_routes", "kernel routes of others", fib.foreign_bytes, fib.foreign, "routes");
 	memory_row(r, "peers", "sessions", 0, speaker_count(r->d->speaker), "peers");
 	memory_row(r, "objects", "datastore", 0, objects, "objects");
 	out_end(&r->out);

@@ -55,7 +55,7 @@ START_TEST(longest_match)
 	struct nhsets sets = {0};
 	struct foreign *def, *wide, *narrow, *host, *def6, *narrow6;
 
-	foreign_init(&t);
+	foreign_init(&t, &sets);
 	matches(&t, "10.0.0.1", NULL);
 	def = add(&t, &sets, "0.0.0.0/0", 0, "192.0.2.1");
 	wide = add(&t, &sets, "10.0.0.0/8", 0, "192.0.2.1");
@@ -70,15 +70,15 @@ START_TEST(longest_match)
 	matches(&t, "10.1.2.2", narrow);
 	matches(&t, "fd00:1::1", narrow6);
 	matches(&t, "fd00:1::2", def6);
-	foreign_remove(&t, &sets, narrow);
+	foreign_remove(&t, narrow);
 	matches(&t, "10.1.255.255", wide);
 	matches(&t, "10.1.2.3", host);
-	foreign_remove(&t, &sets, def);
+	foreign_remove(&t, def);
 	matches(&t, "11.0.0.1", NULL);
 	/* The two families do not meet, even where their bytes do. */
 	matches(&t, "a01::", def6);
 	ck_assert_uint_eq(t.count, 4);
-	foreign_clear(&t, &sets);
+	foreign_clear(&t);
 	ck_assert_uint_eq(sets.all.count, 0);
 	nhset_free_all(&sets);
 }
@@ -90,24 +90,25 @@ START_TEST(several_of_one_prefix)
 	struct nhsets sets = {0};
 	struct foreign *low, *middle, *high, *same;
 
-	foreign_init(&t);
+	foreign_init(&t, &sets);
 	middle = add(&t, &sets, "10.0.0.0/8", 20, "192.0.2.2");
 	matches(&t, "10.0.0.1", middle);
 	high = add(&t, &sets, "10.0.0.0/8", 30, "192.0.2.3");
 	low = add(&t, &sets, "10.0.0.0/8", 10, "192.0.2.1");
 	same = add(&t, &sets, "10.0.0.0/8", 10, "192.0.2.9");
 	matches(&t, "10.0.0.1", low);
-	ck_assert(low->next == same && same->next == middle && middle->next == high && !high->next);
-	ck_assert_uint_eq(t.prefixes.count, 1);
-	foreign_remove(&t, &sets, low);
+	ck_assert(foreign_next(&t, low) == same && foreign_next(&t, same) == middle &&
+		  foreign_next(&t, middle) == high && !foreign_next(&t, high));
+	ck_assert_uint_eq(t.prefixes[FAM_IPV4].count, 1);
+	foreign_remove(&t, low);
 	matches(&t, "10.0.0.1", same);
-	foreign_remove(&t, &sets, middle);
-	ck_assert(same->next == high);
-	foreign_remove(&t, &sets, high);
-	foreign_remove(&t, &sets, same);
+	foreign_remove(&t, middle);
+	ck_assert_ptr_eq(foreign_next(&t, same), high);
+	foreign_remove(&t, high);
+	foreign_remove(&t, same);
 	matches(&t, "10.0.0.1", NULL);
-	ck_assert_uint_eq(t.prefixes.count + t.count + sets.all.count, 0);
-	foreign_clear(&t, &sets);
+	ck_assert_uint_eq(t.prefixes[FAM_IPV4].count + t.count + sets.all.count, 0);
+	foreign_clear(&t);
 	nhset_free_all(&sets);
 }
 END_TEST
@@ -128,7 +129,7 @@ START_TEST(longest_match_at_random)
 	struct nhsets sets = {0};
 	uint32_t x = 2463534242u;
 
-	foreign_init(&t);
+	foreign_init(&t, &sets);
 	for (unsigned round = 0; round < 20000; round++) {
 		unsigned i = next_random(&x) % 300;
 		uint32_t bits = next_random(&x) & 0xc3030303;
@@ -137,19 +138,26 @@ START_TEST(longest_match_at_random)
 		const struct foreign *found = foreign_match(&t, &probe);
 		int longest = -1;
 
-		for (unsigned k = 0; k < 300; k++)
-			if (all[k] && prefix_contains(&all[k]->prefix, &probe) && all[k]->prefix.len > longest)
-				longest = all[k]->prefix.len;
-		ck_assert_int_eq(found ? found->prefix.len : -1, longest);
-		ck_assert(!found || prefix_contains(&found->prefix, &probe));
+		for (unsigned k = 0; k < 300; k++) {
+			const struct prefix one = all[k] ? foreign_prefix(all[k]) : (struct prefix){0};
+			if (all[k] && prefix_contains(&one, &probe) && one.len > longest)
+				longest = one.len;
+		}
+		if (found) {
+			const struct prefix best = foreign_prefix(found);
+			ck_assert_int_eq(best.len, longest);
+			ck_assert(prefix_contains(&best, &probe));
+		} else {
+			ck_assert_int_eq(longest, -1);
+		}
 		if (all[i]) {
-			foreign_remove(&t, &sets, all[i]);
+			foreign_remove(&t, all[i]);
 			all[i] = NULL;
 		} else {
 			all[i] = foreign_add(&t, &p, next_random(&x) % 3, 0, one(&sets, "192.0.2.1", 2));
 		}
 	}
-	foreign_clear(&t, &sets);
+	foreign_clear(&t);
 	nhset_free_all(&sets);
 }
 END_TEST
