@@ -214,8 +214,8 @@ START_TEST(status)
 		     "\"up\": 0", "\"total\": 1", "\"ipv4\": {", "\"prefixes\": 2", "\"kernel\": {",
 		     "\"problems\": [\n", "\"");
 	EXPECT_PARTS(d, "show problems", "BGPPeer broken", "Mesh_192_0_2_2");
-	EXPECT_PARTS(d, "show memory", "WHAT\tKIB\tCOUNT\tOF\nprocess, resident\t", "RIB\t",
-		     "datastore\t-\t5\tobjects\n");
+	EXPECT_PARTS(d, "show memory", "WHAT\tKIB\tCOUNT\tOF\nprocess, resident\t", "RIB\t", "kernel routes\t",
+		     "kernel routes of others\t", "datastore\t-\t5\tobjects\n");
 	EXPECT_PARTS(d, "show loop", "Turns\t", "\nLongest\t", "\nBELOW\tTURNS\tOF ALL\n", "\t100%\n");
 	EXPECT_PARTS(d, "json show loop", "\"loop\": {", "\"worst_turn\": ", "\"histogram\": [\n",
 		     "\"below_us\": ", "\"turns_below\": ");
