@@ -65,6 +65,7 @@ def run_scenario(scenario, subjects, options):
     else:
         results = beside(scenario, able, options)
         growth = grown(scenario, options) if Calidris in able else {}
+    results |= {kind.name: [{"failed": kind.lacks[scenario.role]}] for kind in subjects if kind not in able}
     return {"what": scenario.what, "results": results, "units": scenario.units(), "unit": scenario.unit, "aim": scenario.aim,
             "growth": {factor: {"units": scenario.scaled(factor).units(), "results": found} for factor, found in growth.items()}}
 

@@ -145,6 +145,23 @@ def summary_table(record):
                  [summary_row(scenario) for scenario in record["scenarios"].values()])
 
 
+COSTS = (("time", "time", seconds), ("changed-p99", "p99", seconds), ("cpu", "CPU", seconds), ("memory", "peak memory", megabytes))
+NOTABLE = 1.03  # less is noise
+
+
+def losses(record):
+    """Where another one is better than ours in the same runs."""
+    for scenario in record["scenarios"].values():
+        ours = scenario["results"].get(OURS, [])
+        for key, words, write in COSTS:
+            own = middle(ours, key)
+            better = {name: middle(found, key) for name, found in scenario["results"].items() if name not in (OURS, FLOOR)}
+            better = {name: value for name, value in better.items() if None not in (value, own) and value * NOTABLE < own}
+            if better and not (key == "cpu" and "idle" in ours[0]):
+                others = ", ".join(f"{name} {write(value)}" for name, value in sorted(better.items(), key=lambda one: one[1]))
+                yield f"- {scenario['what']}: {words} {write(own)}; {others}"
+
+
 # What only ours does
 
 FIGURES = {"time": seconds, "CPU": seconds, "p50": seconds, "p99": seconds, "max": seconds, "memory": megabytes,
@@ -235,6 +252,7 @@ SECTIONS = {
     "machine": machine_text,
     "summary": lambda record: markdown(summary_table(record)),
     "beside": lambda record: "\n".join(markdown(beside_table(scenario)) for scenario in record["scenarios"].values()),
+    "losses": lambda record: "\n".join(losses(record)) or "Nowhere, in these runs.",
     "own": own_text("objects", "deaths", "adopted"),
     "change": own_text("changes"),
     "late": own_text("late"),
