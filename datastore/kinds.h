@@ -5,6 +5,6 @@
 #include "datastore/schema.h"
 
 extern const struct schema bgp_configuration_schema, bgp_peer_schema, bgp_filter_schema, service_schema,
-    endpoint_slice_schema;
+    endpoint_slice_schema, felix_configuration_schema;
 
 #endif

@@ -208,12 +208,12 @@ static const struct schema *const kinds[OBJ_KIND_COUNT] = {
     [OBJ_IPAM_BLOCK] = &ipam_block_schema,
     [OBJ_SERVICE] = &service_schema,
     [OBJ_ENDPOINT_SLICE] = &endpoint_slice_schema,
+    [OBJ_FELIX_CONFIGURATION] = &felix_configuration_schema,
 };
 
+/* Policy, who is given addresses, and how Calico's own parts work. */
 static const char *const foreign_kinds[] = {
-    "CalicoNodeStatus",
     "ClusterInformation",
-    "FelixConfiguration",
     "GlobalNetworkPolicy",
     "GlobalNetworkSet",
     "HostEndpoint",
@@ -222,7 +222,6 @@ static const char *const foreign_kinds[] = {
     "IPAMHandle",
     "IPReservation",
     "KubeControllersConfiguration",
-    "LiveMigration",
     "NetworkPolicy",
     "NetworkSet",
     "Profile",
@@ -231,6 +230,14 @@ static const char *const foreign_kinds[] = {
     "StagedKubernetesNetworkPolicy",
     "StagedNetworkPolicy",
     "Tier",
+};
+
+/* What has to do with routes and sessions, and is not read: told wherever it is found. */
+static const struct {
+	const char *kind, *why;
+} unread_kinds[] = {
+    {"CalicoNodeStatus", "is filled in where the datastore is the Kubernetes API, and only there"},
+    {"LiveMigration", "is not read: a WorkloadEndpoint's liveMigration says how far a migration has come"},
 };
 
 const char *object_kind_name(enum object_kind k)
@@ -307,6 +314,9 @@ static bool check_kind(const struct yaml_node *doc, int kind, struct object_erro
 
 	if (!text)
 		return schema_refuse_field(err, doc, "kind", "missing: expected Node, IPPool, BGPPeer, ...");
+	for (size_t i = 0; kind < 0 && i < sizeof unread_kinds / sizeof *unread_kinds; i++)
+		if (strcmp(text, unread_kinds[i].kind) == 0)
+			return schema_refuse_field(err, doc, "kind", "%s %s", text, unread_kinds[i].why);
 	if (kind < 0)
 		return schema_refuse_field(err, doc, "kind", "'%.60s' is not a known kind", text);
 	if (is_api(kind, api ? api : ""))

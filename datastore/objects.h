@@ -24,6 +24,7 @@ enum object_kind {
 	OBJ_IPAM_BLOCK,
 	OBJ_SERVICE,
 	OBJ_ENDPOINT_SLICE,
+	OBJ_FELIX_CONFIGURATION,
 	OBJ_KIND_COUNT
 };
 /* "Node", "IPPool", ... */
@@ -265,6 +266,17 @@ struct obj_ipam_block {
 	bool deleted;
 };
 
+/* What Felix is told, as far as it concerns this daemon, too (daemon/cluster/felix.h). 0, NULL: nothing is said. */
+struct obj_felix_configuration {
+	struct object o; /* name "default" or "node.<name>" */
+	char *interface_prefix, *source_address[FAM_COUNT];
+	unsigned ipip_mtu, vxlan_mtu, vxlan_mtu6, vxlan_port, vxlan_vni;
+	unsigned normal_priority[FAM_COUNT], elevated_priority[FAM_COUNT];
+	unsigned migration_time; /* s */
+	enum cluster_routes cluster_routes;
+	bool route_sync_disabled;
+};
+
 /* Where a Service has an address from. */
 enum service_origin { SERVICE_CLUSTER_IP, SERVICE_EXTERNAL_IP, SERVICE_LOAD_BALANCER_IP, SERVICE_ORIGIN_COUNT };
 struct service_addr {
@@ -324,7 +336,7 @@ struct object *object_decode(const struct yaml_node *doc, struct object_error *e
 /* Is the document about nothing that is of interest here: an object of a foreign kind (see below), or a Pod that has no
  * addresses of its own? */
 bool object_is_nobody(const struct yaml_node *doc);
-/* Is this a kind of Calico's that has nothing to say about routes (Profile, FelixConfiguration, ...)? Such documents
+/* Is this a kind of Calico's that has nothing to say about routes (Profile, IPReservation, ...)? Such documents
  * are left out quietly. */
 bool object_kind_is_foreign(const char *name);
 void object_free(struct object *o);

@@ -15,6 +15,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
+#include "daemon/cluster/felix.h"
 #include "daemon/cluster/migration.h"
 #include "daemon/cluster/node_address.h"
 #include "daemon/cluster/node_status.h"
@@ -933,6 +934,8 @@ void cluster_problems(const struct cluster *c, struct strbuf *out)
 	if (*c->listen_problem)
 		strbuf_printf(out, "%s; tried again every %u s\n", c->listen_problem,
 			      (unsigned)(LISTEN_RETRY / MONO_SEC));
+	if (c->synced)
+		felix_problems(c->d->store, &c->d->config, &c->self, out);
 	migrations_problems(c->migrations, out);
 	overlay_problems(c->d->overlay, out);
 	if (c->policies)

@@ -181,6 +181,16 @@ static void say_endpoint_slice(const struct daemon *d, const struct object *o, s
 	put_number(out, "nodes with ready endpoints:", s->ready_node_count);
 }
 
+static void say_felix(const struct daemon *d, const struct object *o, struct strbuf *out)
+{
+	const struct obj_felix_configuration *c = (const struct obj_felix_configuration *)(const void *)o;
+
+	(void)d;
+	put_part(out, "interfaces", c->interface_prefix);
+	put_number(out, "VXLAN port", c->vxlan_port);
+	put_number(out, "VNI", c->vxlan_vni);
+}
+
 static void (*const say[OBJ_KIND_COUNT])(const struct daemon *d, const struct object *o, struct strbuf *out) = {
     [OBJ_NODE] = say_node,
     [OBJ_IP_POOL] = say_pool,
@@ -192,6 +202,7 @@ static void (*const say[OBJ_KIND_COUNT])(const struct daemon *d, const struct ob
     [OBJ_IPAM_BLOCK] = say_block,
     [OBJ_SERVICE] = say_service,
     [OBJ_ENDPOINT_SLICE] = say_endpoint_slice,
+    [OBJ_FELIX_CONFIGURATION] = say_felix,
 };
 
 /* ---- The table ---- */

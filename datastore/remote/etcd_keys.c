@@ -40,6 +40,7 @@ static const struct range ranges[] = {
     {RESOURCES "bgpconfigurations/", false, "BGPConfiguration", resource, NULL},
     {RESOURCES "bgpfilters/", false, "BGPFilter", resource, NULL},
     {RESOURCES "bgppeers/", false, "BGPPeer", resource, NULL},
+    {RESOURCES "felixconfigurations/", false, "FelixConfiguration", resource, NULL},
     {RESOURCES "ippools/", false, "IPPool", resource, NULL},
     {RESOURCES "nodes/", false, "Node", resource, NULL},
     {IPAM "host/", true, "BlockAffinity", affinity, NULL},

@@ -21,7 +21,8 @@ from netns import wait_for
 
 RESOURCES = "/calico/resources/v3/projectcalico.org"
 PLURALS = {"Node": "nodes", "IPPool": "ippools", "BGPConfiguration": "bgpconfigurations", "BGPPeer": "bgppeers",
-           "BGPFilter": "bgpfilters", "WorkloadEndpoint": "workloadendpoints", "Profile": "profiles"}
+           "BGPFilter": "bgpfilters", "WorkloadEndpoint": "workloadendpoints", "Profile": "profiles",
+           "FelixConfiguration": "felixconfigurations"}
 
 
 def cidr_key(cidr):

@@ -330,7 +330,7 @@ START_TEST(objects_in_force)
 	expect(d, "show objects pods",
 	       "error: there are no objects of kind \"pods\"; kinds are Node, IPPool, BGPConfiguration, BGPPeer, "
 	       "BGPFilter, "
-	       "WorkloadEndpoint, BlockAffinity, IPAMBlock, Service, EndpointSlice");
+	       "WorkloadEndpoint, BlockAffinity, IPAMBlock, Service, EndpointSlice, FelixConfiguration");
 	EXPECT_PARTS(d, "json show objects Node",
 		     "{\"kind\": \"Node\", \"name\": \"n1\", \"source\": \"/tmp/calidris-show-",
 		     "/objects/cluster.yaml:1\", \"summary\": \"192.0.2.1, ");
@@ -358,7 +358,9 @@ START_TEST(objects_of_every_kind)
 		      "spec: {cidr: 10.77.1.0/26, affinity: 'host:n1', allocations: [], attributes: []}\n"
 		      "---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {clusterIP: 10.96.0.1}\n"
 		      "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: e}\n"
-		      "addressType: IPv4\nendpoints: []\n");
+		      "addressType: IPv4\nendpoints: []\n"
+		      "---\napiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata: {name: default}\n"
+		      "spec: {vxlanPort: 8472, bpfEnabled: false}\n");
 	for (unsigned i = 0; i < 2000 && store_count(d->store, OBJ_BGP_FILTER) == 0; i++) {
 		loop_turn(d->loop, false);
 		usleep(1000);
@@ -366,7 +368,7 @@ START_TEST(objects_of_every_kind)
 	EXPECT_PARTS(d, "show objects", "BGPConfiguration\tdefault\t", "AS 64600\n", "BGPPeer\tp\t",
 		     "to 192.0.2.9, AS 65001\n", "BGPFilter\tf\t", "importV4 2, exportV6 1\n", "WorkloadEndpoint\t",
 		     "10.77.1.7/32, on n1, dev tap0d7763386da\n", "IPAMBlock\tb\t", "Service\tdefault/s\t",
-		     "EndpointSlice\tdefault/e\t");
+		     "EndpointSlice\tdefault/e\t", "FelixConfiguration\tdefault\t", "VXLAN port 8472\n");
 	EXPECT_PARTS(d, "explain 10.77.1.7", "on node n1, interface tap0d7763386da\n");
 	unsetenv("CALIDRIS_KERNEL_INTERFACE_PREFIX");
 	stop_daemon(d);

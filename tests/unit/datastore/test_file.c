@@ -225,7 +225,7 @@ START_TEST(test_other_kinds)
 	world_new(&w);
 	put(&w, "n.yaml",
 	    A B "---\nkind: Deployment\napiVersion: apps/v1\nmetadata: {name: x}\n"
-		"---\nkind: FelixConfiguration\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n");
+		"---\nkind: IPReservation\napiVersion: projectcalico.org/v3\nmetadata: {name: x}\n");
 	world_start(&w);
 	expect_changes(&w, "+a +b ");
 	ck_assert_ptr_nonnull(strstr(w.log.s, "'Deployment' is not a known kind; "));

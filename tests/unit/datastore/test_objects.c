@@ -120,6 +120,7 @@ static const struct field least[OBJ_KIND_COUNT][MAX_FIELDS] = {
     [OBJ_IPAM_BLOCK] = {{"metadata.name", "k1"}, {"spec.cidr", "10.9.0.0/26"}},
     [OBJ_SERVICE] = {{"metadata.name", "s1"}},
     [OBJ_ENDPOINT_SLICE] = {{"metadata.name", "e1"}, {"addressType", "IPv4"}},
+    [OBJ_FELIX_CONFIGURATION] = {{"metadata.name", "default"}},
 };
 
 /* Fields that cannot stand beside each other: the first is left out of `least` when the second is tried. */
@@ -862,6 +863,9 @@ static const struct {
     {"{}\n", "1:1 kind", "missing", NULL, -1},
     {"kind: [Node]\n", "1:7 kind", "missing", NULL, -1},
     {"kind: Pod\nmetadata: {name: x}\n", "1:7 kind", "'Pod' is not a known kind", NULL, -1},
+    {"kind: LiveMigration\nmetadata: {name: x}\n", "1:7 kind", "LiveMigration is not read: a Work", NULL, -1},
+    {"kind: CalicoNodeStatus\nmetadata: {name: x}\n", "1:7 kind", "where the datastore is the Kubernetes API", NULL,
+     -1},
     {"kind: Node\nmetadata: {name: x}\n", "1:1 apiVersion", "expected projectcalico.org/v3", "x", OBJ_NODE},
     {"kind: Node\napiVersion: v2\nmetadata: {name: x}\n", "2:13 apiVersion", "not 'v2'", "x", OBJ_NODE},
     {"kind: Node\napiVersion: projectcalico.org/v3\n", "1:1 metadata.name", "missing: expected a name", NULL, OBJ_NODE},
@@ -1292,7 +1296,7 @@ START_TEST(test_kinds)
 			  (k == OBJ_WORKLOAD_ENDPOINT || k == OBJ_SERVICE || k == OBJ_ENDPOINT_SLICE));
 	}
 	ck_assert_int_eq(object_kind_by_name("node"), -1);
-	ck_assert(object_kind_is_foreign("FelixConfiguration"));
+	ck_assert(object_kind_is_foreign("IPReservation"));
 	ck_assert(!object_kind_is_foreign("BGPFilter") && !object_kind_is_foreign("Pod"));
 }
 END_TEST
