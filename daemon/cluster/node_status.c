@@ -51,11 +51,8 @@ static void put_agent(const struct daemon *d, struct out *o)
 /* ---- BGP ---- */
 
 static const char *const peer_types[] = {
-    [PEER_MESH] = "NodeMesh",
-    [PEER_GLOBAL] = "GlobalPeer",
-    [PEER_NODE] = "NodePeer",
-    [PEER_DYNAMIC] = "NodePeer",
-    [PEER_LOCAL_WORKLOAD] = "NodePeer",
+    [PEER_MESH] = "NodeMesh",	 [PEER_GLOBAL] = "GlobalPeer",	     [PEER_NODE] = "NodePeer",
+    [PEER_DYNAMIC] = "NodePeer", [PEER_LOCAL_WORKLOAD] = "NodePeer",
 };
 
 /* A session that is held back, since another one carries its routes, is none that should be up. */
