@@ -198,11 +198,10 @@ static const char *const peer_exclusive[][2] = {
     {"spec.peerRange", "spec.localWorkloadSelector"},
     {"spec.interface", "spec.peerSelector"},
     {"spec.interface", "spec.localWorkloadSelector"},
-    /* Nodes and their workloads are not in VRFs; BFD and callers of a range are only looked for outside them. */
+    /* Nodes and their workloads are not in VRFs; callers of a range are only listened to outside them. */
     {"spec.vrf", "spec.peerSelector"},
     {"spec.vrf", "spec.localWorkloadSelector"},
     {"spec.vrf", "spec.peerRange"},
-    {"spec.vrf", "spec.bfd"},
 };
 
 /* One of these says who the peer is. */
@@ -248,6 +247,9 @@ static bool bgp_peer_finish(void *object, const struct yaml_node *doc, struct ob
 	if (p->opt.kernel_table == LOCAL_TABLE)
 		return schema_refuse_field(err, doc, "spec.kernelTable",
 					   "is the table of the node's own addresses (local): choose another one");
+	if (p->vrf && p->bfd.enabled)
+		return schema_refuse_field(err, doc, "spec.bfd.enabled",
+					   "cannot be: there is no BFD in a VRF (spec.vrf)");
 	if (p->vrf)
 		strncpy(p->opt.vrf, p->vrf, sizeof p->opt.vrf - 1);
 	return true;

@@ -26,7 +26,7 @@ bool peering_leads_here(const struct obj_bgp_peer *p, const struct self *self)
 		return false;
 	if (p->peer_sel)
 		return selector_match(p->peer_sel, &self->node->o.labels);
-	return self_has_address(self, &p->peer_ip) && p->as_number == self->as &&
+	return !p->vrf && self_has_address(self, &p->peer_ip) && p->as_number == self->as &&
 	       (!p->peer_port || p->peer_port == self->listen_port);
 }
 

@@ -176,6 +176,25 @@ static const struct {
      "Global_fe80__1_eth1 [fe80::1]:179 as 65001 local 64512 none both on eth1\n"
      "Node_fe80__1_eth1_port_1179 [fe80::1]:1179 as 65001 local 64512 none both on eth1\n"
      "Node_fe80__1_eth2_5 [fe80::1]:179 as 65002 local 64512 none both on eth2.5\n"},
+    {"in a VRF the same address is another peer, even if a node has it, or this one; the source is the kernel's choice",
+     NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") PEER("x", "peerIP: 10.0.0.2, asNumber: 65001, vrf: red")
+	 PEER("y", "peerIP: 10.0.0.2, asNumber: 65001, vrf: blue, kernelTable: 7")
+	     PEER("z", "peerIP: 10.0.0.1, asNumber: 65001, vrf: red")
+		 PEER("v", "node: a, peerIP: 10.0.0.2, asNumber: 65001, vrf: red")
+		     PEER("w", "node: b, peerIP: 10.0.0.1, asNumber: 64512, vrf: red"),
+     "a",
+     "Global_10_0_0_1_vrf_red 10.0.0.1:179 as 65001 local 64512 none vrf red\n"
+     "Mesh_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1 passive\n"
+     "Global_10_0_0_2_vrf_blue 10.0.0.2:179 as 65001 local 64512 none vrf blue table 7\n"
+     "Global_10_0_0_2_vrf_red 10.0.0.2:179 as 65001 local 64512 none vrf red\n"},
+    {"a table of the kernel is no part of who the peer is: the first BGPPeer says it; the other side has it not",
+     NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") CONF("default", "nodeToNodeMeshEnabled: false")
+	 PEER("x", "peerIP: 10.9.0.1, asNumber: 65001, kernelTable: 300")
+	     PEER("y", "node: a, peerIP: 10.9.0.1, asNumber: 65001, kernelTable: 301")
+		 PEER("z", "node: b, peerSelector: \"rack == 'r1'\", kernelTable: 302"),
+     "a",
+     "Node_10_0_0_2 10.0.0.2:179 as 64512 local 64512 10.0.0.1\n"
+     "Global_10_9_0_1 10.9.0.1:179 as 65001 local 64512 10.0.0.1 table 300\n"},
     {"BFD: what a BGPPeer says, the configuration's for the rest, nothing for the mesh",
      NODE("a", "10.0.0.1", "") NODE("b", "10.0.0.2", "") PEER("x",
 							      "peerIP: 10.9.0.1, asNumber: 65001, bfd: {enabled: true}")
@@ -287,6 +306,10 @@ static void describe(struct strbuf *out, const struct peer_want *w)
 		strbuf_printf(out, " filters %s", w->filters);
 	if (w->interface)
 		strbuf_printf(out, " on %s", w->interface);
+	if (w->opt.vrf[0])
+		strbuf_printf(out, " vrf %s", w->opt.vrf);
+	if (w->opt.kernel_table)
+		strbuf_printf(out, " table %u", w->opt.kernel_table);
 	if (!addr_is_none(&w->sibling))
 		strbuf_printf(out, " sibling %s", addr_format(&w->sibling, s));
 	if (w->bfd.enabled)
