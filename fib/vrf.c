@@ -53,7 +53,8 @@ void vrf_note_table(struct fib *f, const struct nlmsghdr *h)
 	const struct rtmsg *rtm = nlmsg_data(h);
 	uint32_t table;
 
-	if (f->resync.started || !nlmsg_valid_hdr(h, sizeof *rtm) || rtm->rtm_protocol != f->conf.protocol)
+	if (f->resync.started || f->conf.routes_only || !nlmsg_valid_hdr(h, sizeof *rtm) ||
+	    rtm->rtm_protocol != f->conf.protocol)
 		return;
 	table = rtmsg_route_table(h);
 	if (table == f->conf.table)
