@@ -87,6 +87,7 @@ const struct config_row config_schema[] = {
     {"datastore.kubernetes.kubeconfig", &config_path_or_none, .max = 4000, .default_text = "none", CALICO("KUBECONFIG"),
      AT(kube_config), CONFIG_RESTART,
      "A kubeconfig file, of which the current context counts: server, certificates and tokens, as files or as data. "
+     "Several, with colons between them, are merged as kubectl does it. "
      "Programs that make credentials (exec) are not run. With none datastore.kubernetes.server counts, and if that is "
      "none, too, the service account that a Pod has."},
     {"datastore.kubernetes.server", &config_url, .max = 1000, .default_text = "none", CALICO("K8S_API_ENDPOINT"),

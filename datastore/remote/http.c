@@ -483,6 +483,8 @@ static void set_always(struct http_request *r)
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "calidris/" CALIDRIS_VERSION);
 	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, PIECE);
+	/* Who may share a connection waits until it is known whether it can be shared (HTTP/2). */
+	curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1l);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1l);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)PROBE_IDLE);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, (long)PROBE_INTERVAL);

@@ -51,12 +51,17 @@ static char *read_text(const char *file, char *err, size_t err_size)
 
 /* ---- kubeconfig ---- */
 
+/* Several files are one, as kubectl has it: of entries with the same name, and of current contexts, the first counts.
+ * Trees do not outlive their parsing, so the files are gone through for each thing that is looked for. */
 struct reading {
 	const char *file;
 	struct kube_access *out;
 	char *err;
 	size_t err_size;
-	bool seen, ok;
+	bool (*take)(struct reading *r, const struct yaml_node *root); /* false: it cannot be */
+	bool seen;						       /* a document of this file */
+	bool found, ok;
+	char *current, *cluster, *user; /* names; NULL unknown */
 };
 
 static bool refuse(struct reading *r, const struct yaml_node *at, const char *what, const char *why)
@@ -159,58 +164,156 @@ static bool take_user(struct reading *r, const struct yaml_node *user)
 	       take_pem(r, user, "client-key", &r->out->tls.key);
 }
 
+static char *copy_of(const char *text)
+{
+	return text ? mem_strdup(text) : NULL;
+}
+
+static bool find_current(struct reading *r, const struct yaml_node *root)
+{
+	r->current = copy_of(text_of(root, "current-context"));
+	r->found = r->current != NULL;
+	return true;
+}
+
+static bool find_context(struct reading *r, const struct yaml_node *root)
+{
+	const struct yaml_node *context = entry(root, "contexts", r->current, "context");
+	const char *namespace = text_of(context, "namespace");
+
+	if (!context)
+		return true;
+	r->found = true;
+	r->cluster = copy_of(text_of(context, "cluster"));
+	r->user = copy_of(text_of(context, "user"));
+	r->out->namespace = mem_strdup(namespace ? namespace : "");
+	return true;
+}
+
+static bool find_cluster(struct reading *r, const struct yaml_node *root)
+{
+	const struct yaml_node *cluster = entry(root, "clusters", r->cluster, "cluster");
+
+	r->found = cluster != NULL;
+	return !cluster || take_cluster(r, cluster);
+}
+
+static bool find_user(struct reading *r, const struct yaml_node *root)
+{
+	const struct yaml_node *user = entry(root, "users", r->user, "user");
+
+	r->found = user != NULL;
+	return !user || take_user(r, user);
+}
+
 static void on_config(void *arg, struct yaml_node *root)
 {
 	struct reading *r = arg;
-	const char *current = text_of(root, "current-context"), *namespace;
-	const struct yaml_node *context, *cluster, *user;
 
 	if (r->seen || !root)
 		return;
 	r->seen = true;
-	if (!current) {
-		refuse(r, root, "current-context", "missing: it says which cluster is meant");
-		return;
-	}
-	context = entry(root, "contexts", current, "context");
-	cluster = entry(root, "clusters", text_of(context, "cluster"), "cluster");
-	user = entry(root, "users", text_of(context, "user"), "user");
-	if (!context || !cluster) {
-		refuse(r, yaml_get(root, "current-context"), current, "no such context, or it names no known cluster");
-		return;
-	}
-	namespace = text_of(context, "namespace");
-	r->out->namespace = mem_strdup(namespace ? namespace : "");
-	r->ok = take_cluster(r, cluster) && (!user || take_user(r, user));
+	r->ok = r->take(r, root);
 }
 
-bool kube_access_parse(const char *text, size_t len, const char *file, struct kube_access *out, char *err,
-		       size_t err_size)
+/* Goes through the files until one has it. False: it cannot be had, and err is filled. */
+static bool search(struct reading *r, const struct kube_config *files, unsigned count,
+		   bool (*take)(struct reading *r, const struct yaml_node *root))
 {
-	struct reading r = {.file = file, .out = out, .err = err, .err_size = err_size};
 	struct yaml_error bad;
 
-	*out = (struct kube_access){0};
-	if (!yaml_parse(text, len, on_config, &r, &bad)) {
-		snprintf(err, err_size, "%s:%u:%u: %s", file, bad.line, bad.col, bad.reason);
-		r.ok = false;
-	} else if (!r.seen) {
-		snprintf(err, err_size, "%s: is empty", file);
+	r->take = take;
+	r->found = false;
+	for (unsigned i = 0; i < count && !r->found; i++) {
+		r->file = files[i].name;
+		r->seen = false;
+		r->ok = true;
+		if (!yaml_parse(files[i].text, files[i].len, on_config, r, &bad)) {
+			snprintf(r->err, r->err_size, "%s:%u:%u: %s", r->file, bad.line, bad.col, bad.reason);
+			return false;
+		}
+		if (!r->seen && count == 1) {
+			snprintf(r->err, r->err_size, "%s: is empty", r->file);
+			return false;
+		}
+		if (!r->ok)
+			return false;
 	}
-	if (!r.ok)
-		kube_access_free(out);
-	return r.ok;
+	return true;
 }
 
-static bool load_kubeconfig(const char *file, struct kube_access *out, char *err, size_t err_size)
+static bool missing(struct reading *r, const char *file, const char *what, const char *why)
 {
-	char *text = read_text(file, err, err_size);
+	snprintf(r->err, r->err_size, "%s: %s: %s", file, what, why);
+	return false;
+}
+
+static bool merge(struct reading *r, const struct kube_config *files, unsigned count)
+{
+	static const char nowhere[] = "no such context, or it names no known cluster";
+
+	if (!search(r, files, count, find_current))
+		return false;
+	if (!r->found)
+		return missing(r, files->name, "current-context", "missing: it says which cluster is meant");
+	if (!search(r, files, count, find_context))
+		return false;
+	if (!r->found)
+		return missing(r, files->name, r->current, nowhere);
+	if (!search(r, files, count, find_cluster))
+		return false;
+	if (!r->found)
+		return missing(r, files->name, r->current, nowhere);
+	return search(r, files, count, find_user);
+}
+
+bool kube_access_parse(const struct kube_config *files, unsigned count, struct kube_access *out, char *err,
+		       size_t err_size)
+{
+	struct reading r = {.out = out, .err = err, .err_size = err_size};
 	bool ok;
 
-	if (!text)
-		return false;
-	ok = kube_access_parse(text, strlen(text), file, out, err, err_size);
-	free(text);
+	*out = (struct kube_access){0};
+	ok = merge(&r, files, count);
+	free(r.current);
+	free(r.cluster);
+	free(r.user);
+	if (!ok)
+		kube_access_free(out);
+	return ok;
+}
+
+/* One of several may be absent, but not all. */
+static char *read_config(const char *file, bool is_only, char *err, size_t err_size)
+{
+	if (!is_only && access(file, F_OK) != 0 && errno == ENOENT) {
+		snprintf(err, err_size, "%s: %s", file, strerror(errno));
+		return mem_strdup("");
+	}
+	return read_text(file, err, err_size);
+}
+
+static bool load_kubeconfig(const char *list, struct kube_access *out, char *err, size_t err_size)
+{
+	struct kube_config *files = NULL;
+	unsigned count = 0, there = 0;
+	bool ok = true, is_only = !strchr(list, ':');
+
+	for (list += strspn(list, ":"); *list && ok; list += strspn(list, ":")) {
+		size_t n = strcspn(list, ":");
+		char *name = mem_strndup(list, n), *text = read_config(name, is_only, err, err_size);
+		files = mem_realloc(files, (count + 1) * sizeof *files);
+		files[count++] = (struct kube_config){.name = name, .text = text, .len = text ? strlen(text) : 0};
+		there += text && *text;
+		ok = text != NULL;
+		list += n;
+	}
+	ok = ok && (there || is_only) && kube_access_parse(files, count, out, err, err_size);
+	for (unsigned i = 0; i < count; i++) {
+		release(files[i].name);
+		release(files[i].text);
+	}
+	free(files);
 	return ok;
 }
 

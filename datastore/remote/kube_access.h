@@ -22,8 +22,13 @@ struct kube_access {
 bool kube_access_load(const struct store_conf *conf, struct kube_access *out, char *err, size_t err_size);
 void kube_access_free(struct kube_access *a);
 
-/* A kubeconfig's text. file: its name, for messages and for the files that it names. */
-bool kube_access_parse(const char *text, size_t len, const char *file, struct kube_access *out, char *err,
+/* A kubeconfig's text. name: the file's, for messages and for the files that it names. */
+struct kube_config {
+	const char *name, *text;
+	size_t len;
+};
+/* Several are merged as kubectl does it: of what stands in more than one of them, the first counts. */
+bool kube_access_parse(const struct kube_config *files, unsigned count, struct kube_access *out, char *err,
 		       size_t err_size);
 
 #endif

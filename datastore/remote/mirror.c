@@ -10,6 +10,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
 #include "datastore/remote/cache.h"
+#include "datastore/remote/sweep.h"
 
 #define MAX_REPORTS 16u	   /* fields of one object that are named as not honoured */
 #define MAX_REFUSALS 1000u /* documents whose problems are named */
@@ -37,6 +38,9 @@ struct mirror {
 	unsigned refused;
 	struct refusal_set unnamed;
 	bool synced, cache_tried;
+	struct sweep *sweep;
+	bool is_waiting;     /* in sync, but for what is still to be deleted */
+	char revision[32];   /* "" none */
 	struct cache *cache; /* NULL none */
 	struct loop_timer timer;
 	struct arena arena;
@@ -420,24 +424,29 @@ uint32_t mirror_list_begin(struct mirror *m)
 	return ++m->round;
 }
 
-/* Deletes what begins with prefix and was put last before that round. */
-static void sweep(struct mirror *m, const char *prefix, uint32_t round)
+static void find_doomed(void *arg, struct sweep *sweep, const char *prefix, uint32_t round)
 {
-	struct document **gone = mem_alloc((m->documents.count + 1) * sizeof *gone), *d;
-	size_t n = 0, len = strlen(prefix);
+	const struct mirror *m = arg;
+	const struct document *d;
+	size_t len = strlen(prefix);
 	uint32_t pos = 0;
 
 	while ((d = htab_next(&m->documents, &pos)))
 		if (d->seen < round && strncmp(d->key, prefix, len) == 0)
-			gone[n++] = d;
-	for (size_t i = 0; i < n; i++)
-		remove_document(m, gone[i]);
-	free(gone);
+			sweep_note(sweep, d->key);
+}
+
+static void remove_doomed(void *arg, const char *key, uint32_t round)
+{
+	struct document *d = document_find(arg, key);
+
+	if (d && d->seen < round)
+		remove_document(arg, d);
 }
 
 void mirror_list_end(struct mirror *m, const char *prefix, uint32_t begun)
 {
-	sweep(m, prefix, begun);
+	sweep_start(m->sweep, prefix, begun);
 }
 
 void mirror_keep(struct mirror *m, const char *prefix)
@@ -462,19 +471,38 @@ static bool is_cache_whole(const struct mirror *m)
 	return true;
 }
 
-void mirror_synced(struct mirror *m, const char *revision)
+static void now_synced(struct mirror *m)
 {
 	m->synced = true;
-	loop_timer_stop(m->loop, &m->timer);
-	if (m->cache) {
-		cache_read_stop(m->cache);
-		sweep(m, "", 1);
-		if (is_cache_whole(m))
-			cache_mark(m->cache, mono_to_wall(mono_now()));
-	}
-	store_heard(m->store, revision);
+	m->is_waiting = false;
+	if (m->cache && is_cache_whole(m))
+		cache_mark(m->cache, mono_to_wall(mono_now()));
+	store_heard(m->store, *m->revision ? m->revision : NULL);
 	store_synced(m->store);
 	mem_trim();
+}
+
+static void on_swept(void *arg)
+{
+	struct mirror *m = arg;
+
+	if (m->is_waiting)
+		now_synced(m);
+}
+
+static const struct sweep_ops sweep_ops = {.find = find_doomed, .remove = remove_doomed, .on_done = on_swept};
+
+void mirror_synced(struct mirror *m, const char *revision)
+{
+	loop_timer_stop(m->loop, &m->timer);
+	snprintf(m->revision, sizeof m->revision, "%s", revision ? revision : "");
+	if (m->cache) {
+		cache_read_stop(m->cache);
+		sweep_start(m->sweep, "", 1);
+	}
+	m->is_waiting = sweep_is_running(m->sweep);
+	if (!m->is_waiting)
+		now_synced(m);
 }
 
 bool mirror_is_synced(const struct mirror *m)
@@ -538,7 +566,7 @@ static void use_cache(void *arg)
 	struct mirror *m = arg;
 
 	loop_timer_stop(m->loop, &m->timer);
-	if (m->synced || m->cache_tried || !m->cache)
+	if (m->synced || m->is_waiting || m->cache_tried || !m->cache)
 		return;
 	m->cache_tried = true;
 	cache_read(m->cache);
@@ -548,6 +576,7 @@ void mirror_lost(struct mirror *m, const char *problem)
 {
 	store_lost(m->store, problem);
 	use_cache(m);
+	m->is_waiting = false;
 }
 
 static const struct cache_ops cache_ops = {.find = on_find, .on_document = on_document, .on_read = on_read};
@@ -561,6 +590,7 @@ struct mirror *mirror_new(const struct mirror_conf *conf)
 	m->ops = conf->ops;
 	m->arg = conf->arg;
 	m->round = 1;
+	m->sweep = sweep_new(m->loop, &sweep_ops, m);
 	if (*conf->cache) {
 		m->cache = cache_new(m->loop, conf->cache, conf->identity, &cache_ops, m);
 		loop_timer_set(m->loop, &m->timer, conf->cache_delay, use_cache, m);
@@ -574,6 +604,7 @@ void mirror_free(struct mirror *m)
 	uint32_t pos = 0;
 
 	loop_timer_stop(m->loop, &m->timer);
+	sweep_free(m->sweep);
 	cache_free(m->cache);
 	while ((d = htab_next(&m->documents, &pos)))
 		document_free(m, d, true);

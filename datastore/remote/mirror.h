@@ -52,14 +52,14 @@ void mirror_delete(struct mirror *m, const char *key);
 /* A listing of all keys that begin with prefix starts: all of them are put between here and the end, and may change
  * meanwhile. Returns what mirror_list_end() takes. A listing that breaks off is never ended. */
 uint32_t mirror_list_begin(struct mirror *m);
-/* It is complete: what begins with prefix and was not put since is deleted. */
+/* It is complete: what begins with prefix and was not put since is deleted, very many in slices of the loop. */
 void mirror_list_end(struct mirror *m, const char *prefix, uint32_t begun);
 
 /* What begins with prefix cannot be listed, but what the cache knew of it shall stay when the rest is in sync. */
 void mirror_keep(struct mirror *m, const char *prefix);
 
-/* All listings that there are have been completed: the store is in sync, and the cache a known state. Also after each
- * reconnection. revision: for status; NULL none. */
+/* All listings that there are have been completed: the store is in sync, and the cache a known state, as soon as all is
+ * deleted that is to be. Also after each reconnection. revision: for status; NULL none. */
 void mirror_synced(struct mirror *m, const char *revision);
 /* The datastore cannot be read or watched now. If it never could since the start, the cache stands in. */
 void mirror_lost(struct mirror *m, const char *problem);

@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
 import threading
 from pathlib import Path
 
@@ -124,8 +125,9 @@ class Kube:
 
     kind = "kubernetes"
 
-    def __init__(self, cluster, group="crd.projectcalico.org/v1", rbac=True):
-        self.cluster, self.version, self.directory = cluster, group, cluster.directory
+    def __init__(self, cluster, group="crd.projectcalico.org/v1", rbac=True, http2=False):
+        self.cluster, self.version, self.directory, self.http2 = cluster, group, cluster.directory, http2
+        self.front = None
         self.api = None
         self.real = bool(RELAY)
         if self.real:
@@ -161,12 +163,26 @@ class Kube:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(self.target))
         listener.listen(64)
-        self.api = KubeApi(listener, (f"{self.directory}/server.crt", f"{self.directory}/server.key"),
-                           f"{self.directory}/ca.crt", {"the-admin": "admin"})
+        tls = None if self.http2 else (f"{self.directory}/server.crt", f"{self.directory}/server.key")
+        self.api = KubeApi(listener, tls, f"{self.directory}/ca.crt", {"the-admin": "admin"})
+        if self.http2:
+            self.start_front()
         # More often than real servers have them, as everything here happens more often.
         self.api.bookmark_seconds = 0.3
         self.authorities, self.server_name = (self.directory / "ca.crt").read_text(), "kubernetes"
         self.client = KubeClient(self.connect, self.server_name, client_context(self.authorities), "the-admin")
+
+    def start_front(self):
+        """nghttpx before the stand-in: TLS and HTTP/2, as real API servers have them. Who was connected to an earlier one
+        stays with that."""
+        socket_path, log = self.directory / f"front-{next(self.cluster.numbers)}.sock", self.directory / "nghttpx.log"
+        self.front = self.cluster.popen([
+            "nghttpx", f"--frontend=unix:{socket_path}", f"--backend=unix:{self.directory}/api.sock", "--workers=1",
+            "--backend-read-timeout=3600", "--backend-connections-per-host=10000", "--no-ocsp", "--conf=/dev/null",
+            f"--errorlog-file={log}", f"--accesslog-file={self.directory}/access.log", "--accesslog-format=$alpn $request",
+            f"{self.directory}/server.key", f"{self.directory}/server.crt"], stdout=subprocess.DEVNULL)
+        self.target = socket_path
+        wait_for(lambda: socket_path.exists() and self.connect(), lambda: log.read_text() if log.exists() else "nghttpx")
 
     def use_real_server(self):
         """As the administrator whom KUBECONFIG's current context names."""
@@ -183,7 +199,13 @@ class Kube:
 
     def connect(self):
         connection = socket.socket(socket.AF_UNIX)
-        connection.connect(str(self.target))
+        try:
+            connection.connect(str(self.target))
+        except ConnectionRefusedError:
+            connection.close()
+            if self.api:
+                return None
+            raise
         return connection
 
     def wait_defined(self, kind):

@@ -17,6 +17,13 @@ static char *config(const char *cluster, const char *user, const char *context)
 			  context, cluster, user);
 }
 
+static bool parse(const char *text, size_t len, const char *name, struct kube_access *a, char *err, size_t err_size)
+{
+	struct kube_config file = {.name = name, .text = text, .len = len};
+
+	return kube_access_parse(&file, 1, a, err, err_size);
+}
+
 #define SERVER "server: 'https://10.0.0.1:6443'"
 #define CONTEXT "cluster: c, user: u"
 
@@ -29,7 +36,7 @@ START_TEST(what_it_says_is_taken)
 	struct kube_access a;
 	char err[300] = "";
 
-	ck_assert_msg(kube_access_parse(text, strlen(text), "/etc/kube/config", &a, err, sizeof err), "%s", err);
+	ck_assert_msg(parse(text, strlen(text), "/etc/kube/config", &a, err, sizeof err), "%s", err);
 	ck_assert_str_eq(a.server, "https://10.0.0.1:6443");
 	ck_assert_str_eq(a.namespace, "ns");
 	ck_assert_str_eq(a.tls.ca.file, "/etc/kube/pki/ca.crt");
@@ -54,7 +61,7 @@ START_TEST(json_is_as_good_and_nobody_in_particular_is_somebody)
 	struct kube_access a;
 	char err[300] = "";
 
-	ck_assert_msg(kube_access_parse(text, sizeof text - 1, "k", &a, err, sizeof err), "%s", err);
+	ck_assert_msg(parse(text, sizeof text - 1, "k", &a, err, sizeof err), "%s", err);
 	ck_assert_str_eq(a.server, "http://h");
 	ck_assert(a.tls.insecure);
 	ck_assert_ptr_null(a.token);
@@ -82,9 +89,43 @@ START_TEST(what_is_not_supported_is_refused_by_name)
 	struct kube_access a;
 	char err[300] = "";
 
-	ck_assert(!kube_access_parse(text, strlen(text), "/k", &a, err, sizeof err));
+	ck_assert(!parse(text, strlen(text), "/k", &a, err, sizeof err));
 	ck_assert_msg(strstr(err, refused[_i].said) && strncmp(err, "/k:", 3) == 0, "%s", err);
 	free(text);
+}
+END_TEST
+
+/* As kubectl merges KUBECONFIG: the first file that has a thing counts, and names are seen from its directory. */
+START_TEST(several_files_are_merged)
+{
+	static const char first[] =
+	    "clusters:\n- {name: c, cluster: {server: 'https://first:1', certificate-authority: ca}}\n",
+			  second[] = "current-context: b\ncontexts:\n- {name: b, context: {cluster: c, user: u}}\n"
+				     "clusters:\n- {name: c, cluster: {server: 'https://second:1'}}\n",
+			  third[] = "current-context: other\nusers:\n- {name: u, user: {tokenFile: token}}\n"
+				    "- {name: v, user: {exec: {command: aws}}}\n";
+	struct kube_config files[] = {{"/one/config", first, sizeof first - 1},
+				      {"/two/config", second, sizeof second - 1},
+				      {"/none", "", 0},
+				      {"/three/config", third, sizeof third - 1}};
+	struct kube_access a;
+	char err[300] = "";
+
+	ck_assert_msg(kube_access_parse(files, 4, &a, err, sizeof err), "%s", err);
+	ck_assert_str_eq(a.server, "https://first:1");
+	ck_assert_str_eq(a.tls.ca.file, "/one/ca");
+	ck_assert_str_eq(a.token_file, "/three/token");
+	kube_access_free(&a);
+	/* Without the file that says which context. */
+	files[1] = files[2];
+	ck_assert(!kube_access_parse(files, 4, &a, err, sizeof err));
+	ck_assert_msg(strstr(err, "other: no such context"), "%s", err);
+	ck_assert(!kube_access_parse(files, 2, &a, err, sizeof err));
+	ck_assert_msg(strstr(err, "current-context: missing"), "%s", err);
+	/* What is wrong in one of them is wrong. */
+	files[2] = (struct kube_config){"/bad", "{", 1};
+	ck_assert(!kube_access_parse(files, 4, &a, err, sizeof err));
+	ck_assert_msg(strncmp(err, "/bad:", 5) == 0, "%s", err);
 }
 END_TEST
 
@@ -95,7 +136,7 @@ START_TEST(no_beginning_of_a_file_is_more_than_an_error)
 	char err[300];
 
 	for (size_t n = 0; n < strlen(text); n++)
-		if (kube_access_parse(text, n, "/k", &a, err, sizeof err))
+		if (parse(text, n, "/k", &a, err, sizeof err))
 			kube_access_free(&a);
 	free(text);
 }
@@ -113,6 +154,9 @@ START_TEST(without_anything_it_says_what_there_could_be)
 	conf.kubernetes.kubeconfig = "/nowhere/config";
 	ck_assert(!kube_access_load(&conf, &a, err, sizeof err));
 	ck_assert_msg(strstr(err, "/nowhere/config: No such file"), "%s", err);
+	conf.kubernetes.kubeconfig = "/nowhere/config:/nowhere/else";
+	ck_assert(!kube_access_load(&conf, &a, err, sizeof err));
+	ck_assert_msg(strstr(err, "/nowhere/else: No such file"), "%s", err);
 	conf.kubernetes.kubeconfig = "";
 	conf.kubernetes.server = "https://h:1/";
 	conf.kubernetes.token_file = "/t";
@@ -133,6 +177,7 @@ int main(void)
 	tcase_add_test(tc, what_it_says_is_taken);
 	tcase_add_test(tc, json_is_as_good_and_nobody_in_particular_is_somebody);
 	tcase_add_loop_test(tc, what_is_not_supported_is_refused_by_name, 0, sizeof refused / sizeof *refused);
+	tcase_add_test(tc, several_files_are_merged);
 	tcase_add_test(tc, no_beginning_of_a_file_is_more_than_an_error);
 	tcase_add_test(tc, without_anything_it_says_what_there_could_be);
 	suite_add_tcase(s, tc);

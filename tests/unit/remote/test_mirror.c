@@ -20,12 +20,15 @@ struct world {
 	struct mirror *mirror;
 	struct strbuf changes, log;
 	unsigned syncs;
+	bool slow; /* a deletion takes a millisecond */
 };
 
 static void on_change(void *arg, const struct object *before, const struct object *after)
 {
 	struct world *w = arg;
 
+	for (uint64_t until = mono_now() + MONO_MSEC; w->slow && !after && mono_now() < until;)
+		;
 	strbuf_printf(&w->changes, "%c%s ", !before ? '+' : after ? '~' : '-', (after ? after : before)->name);
 }
 
@@ -192,6 +195,88 @@ START_TEST(a_listing_is_a_diff)
 	mirror_delete(w.mirror, "pools/c");
 	mirror_delete(w.mirror, "pools/c");
 	expect(&w, "-c ");
+	world_free(&w);
+}
+END_TEST
+
+/* Very many deletions are done in slices: what comes back meanwhile stays, and all is in sync when they are through. */
+START_TEST(many_deletions_take_turns)
+{
+	struct world w = world_new();
+	uint32_t begun;
+	unsigned left;
+	char name[16];
+
+	start(&w, "test node-1");
+	begun = mirror_list_begin(w.mirror);
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(name, sizeof name, "p%u", i);
+		put_pool(&w, name, "10.1.0.0/16");
+	}
+	mirror_list_end(w.mirror, "pools/", begun);
+	mirror_synced(w.mirror, "7");
+	ck_assert_uint_eq(w.syncs, 1);
+
+	w.slow = true;
+	begun = mirror_list_begin(w.mirror);
+	put_pool(&w, "p0", "10.1.0.0/16");
+	mirror_list_end(w.mirror, "pools/", begun);
+	mirror_synced(w.mirror, "8");
+	left = store_count(w.store, OBJ_IP_POOL);
+	ck_assert_uint_gt(left, 100);
+	ck_assert_uint_lt(left, 200);
+	ck_assert_uint_eq(w.syncs, 1);
+	ck_assert_str_eq(store_status(w.store).revision, "7");
+	/* Deleted by the datastore itself, and made anew: those that are gone already, and those that are not yet. */
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(name, sizeof name, "pools/p%u", i);
+		if (i % 50 == 1)
+			put_pool(&w, name + 6, "10.1.0.0/16");
+		else if (i % 50 == 2)
+			mirror_delete(w.mirror, name);
+	}
+	WAIT_UNTIL(&w, w.syncs == 2);
+	ck_assert_uint_eq(store_count(w.store, OBJ_IP_POOL), 5);
+	ck_assert_ptr_nonnull(store_get(w.store, OBJ_IP_POOL, "", "p0"));
+	ck_assert_ptr_nonnull(store_get(w.store, OBJ_IP_POOL, "", "p151"));
+	ck_assert_str_eq(store_status(w.store).revision, "8");
+	w.slow = false;
+	world_free(&w);
+}
+END_TEST
+
+/* A datastore that is lost before all is deleted is lost; and an end meanwhile leaks nothing. */
+START_TEST(deletions_and_an_outage)
+{
+	struct world w = world_new();
+	uint32_t begun;
+	char name[16];
+
+	start(&w, "test node-1");
+	begun = mirror_list_begin(w.mirror);
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "p%u", i);
+		put_pool(&w, name, "10.1.0.0/16");
+	}
+	mirror_list_end(w.mirror, "pools/", begun);
+	mirror_synced(w.mirror, "7");
+	w.slow = true;
+	mirror_list_end(w.mirror, "pools/", mirror_list_begin(w.mirror));
+	mirror_synced(w.mirror, "8");
+	mirror_lost(w.mirror, "gone");
+	WAIT_UNTIL(&w, store_count(w.store, OBJ_IP_POOL) == 0);
+	settle(&w);
+	ck_assert(!store_status(w.store).in_sync);
+	mirror_synced(w.mirror, "8");
+	ck_assert(store_status(w.store).in_sync);
+	begun = mirror_list_begin(w.mirror);
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "p%u", i);
+		put_pool(&w, name, "10.1.0.0/16");
+	}
+	mirror_list_end(w.mirror, "pools/", mirror_list_begin(w.mirror));
+	ck_assert_uint_gt(store_count(w.store, OBJ_IP_POOL), 0);
+	w.slow = false;
 	world_free(&w);
 }
 END_TEST
@@ -498,6 +583,8 @@ int main(void)
 	suite_add_tcase(suite, t);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_listing_is_a_diff);
+	tcase_add_test(t, many_deletions_take_turns);
+	tcase_add_test(t, deletions_and_an_outage);
 	tcase_add_test(t, bad_documents_keep_what_is_in_force);
 	tcase_add_test(t, a_document_may_be_several_objects);
 	tcase_add_test(t, very_many_problems_are_not_all_named);
