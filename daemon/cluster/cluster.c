@@ -57,7 +57,12 @@ struct local_prefix {
 };
 
 /* What has to be looked at anew besides dirty prefixes and sessions. */
-enum anew { ANEW_POLICY = 1, ANEW_POOLS = 2, ANEW_SELF = 4 };
+enum anew {
+	ANEW_POLICY = 1,
+	ANEW_POOLS = 2,
+	ANEW_NODE = 4, /* this node's object: perhaps no more than its labels */
+	ANEW_SELF = 8,
+};
 
 struct cluster {
 	struct daemon *d;
@@ -241,7 +246,9 @@ static uint8_t means_policy(const struct cluster *c, const struct object *before
 
 static uint8_t node_means(const struct cluster *c, const struct object *before, const struct object *after)
 {
-	return is_self(c, (after ? after : before)->name) ? ANEW_SELF : 0;
+	if (!is_self(c, (after ? after : before)->name))
+		return 0;
+	return before && after ? ANEW_NODE : ANEW_SELF;
 }
 
 /* Another node's has its port only, which is the sessions' affair. */
@@ -281,7 +288,7 @@ static uint8_t bgp_peer_means(const struct cluster *c, const struct object *befo
 {
 	const struct obj_bgp_peer *a = (const void *)before, *b = (const void *)after;
 
-	if ((c->anew & ANEW_SELF) || !c->self.node || same_names(a, b))
+	if ((c->anew & (ANEW_NODE | ANEW_SELF)) || !c->self.node || same_names(a, b))
 		return 0;
 	return concerns(c, a) || concerns(c, b) ? ANEW_POLICY : 0;
 }
@@ -673,10 +680,12 @@ static void note_severity(struct cluster *c)
 					 c->self.log_severity);
 }
 
-/* Who this node is, and all that follows from it but policies and sessions. */
-static void apply_self(struct cluster *c)
+/* Who this node is, and all that follows from it but policies and sessions. These are all looked at, unless everything
+ * is what it was but for the labels of this node's object. */
+static void apply_self(struct cluster *c, bool everything)
 {
 	struct self self = self_from(c->d->store, &c->d->config, c->address.found);
+	bool same = !everything && self_is_same(&self, &c->self);
 	bool priorities = memcmp(self.priority, c->self.priority, sizeof self.priority) != 0;
 
 	self.tunnel_next_hops = c->tunnel_next_hops;
@@ -696,7 +705,8 @@ static void apply_self(struct cluster *c)
 	service_apply(c->d->service, &c->self);
 	if (c->d->bmp && !c->d->dry_run)
 		bmp_identity(c->d->bmp, c->self.as, c->self.router_id);
-	peering_apply(c->peering, &c->self);
+	if (!same)
+		peering_apply(c->peering, &c->self);
 }
 
 /* Where this node listens, and at what: as long as there is somebody to listen to. */
@@ -745,9 +755,9 @@ static void apply(struct cluster *c)
 		c->policies = policies_new(c->d->store);
 		c->peering = peering_new(c->d->store, &c->d->config);
 	}
-	if (anew & ANEW_SELF)
-		apply_self(c);
-	if (anew & (ANEW_SELF | ANEW_POOLS) && overlay_apply(c->d->overlay, &c->self))
+	if (anew & (ANEW_NODE | ANEW_SELF))
+		apply_self(c, anew & ANEW_SELF);
+	if (anew & (ANEW_NODE | ANEW_SELF | ANEW_POOLS) && overlay_apply(c->d->overlay, &c->self))
 		mark_all_dirty(c);
 	if (anew) {
 		policies_update(c->policies, &c->self);
@@ -756,7 +766,7 @@ static void apply(struct cluster *c)
 	apply_sessions(c);
 	if (c->d->dry_run)
 		return;
-	if (anew & ANEW_SELF)
+	if (anew & (ANEW_NODE | ANEW_SELF))
 		node_address_publish(&c->address, &c->self);
 	if (anew && !(anew & ANEW_SELF))
 		speaker_policies_changed(c->d->speaker);
@@ -775,7 +785,7 @@ static bool cluster_work(void *arg, uint64_t deadline)
 	/* Half of the objects would be half of the peers: nothing is applied before all have been seen once. */
 	if (!c->synced)
 		return false;
-	if (c->anew & ANEW_SELF)
+	if (c->anew & (ANEW_NODE | ANEW_SELF))
 		node_address_refresh(&c->address);
 	if (c->anew || (c->peering && peering_is_dirty(c->peering)))
 		apply(c);

@@ -193,6 +193,20 @@ struct self self_from(const struct store *s, const struct config *c, const struc
 	return self;
 }
 
+bool self_is_same(const struct self *a, const struct self *b)
+{
+	struct self x, y;
+
+	if (!a->node || !b->node)
+		return false;
+	memcpy(&x, a, sizeof x);
+	memcpy(&y, b, sizeof y);
+	x.node = y.node = NULL;
+	x.secrets = y.secrets = NULL;
+	/* What lies between the fields can only make them differ, which costs time. */
+	return memcmp(&x, &y, sizeof x) == 0;
+}
+
 uint32_t self_node_as(const struct store *s, const struct obj_node *n)
 {
 	const struct obj_bgp_configuration *global = self_bgp_configuration(s, "default");

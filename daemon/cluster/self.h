@@ -47,6 +47,10 @@ struct self self_from(const struct store *s, const struct config *c, const struc
 /* Is its address of the family, if it has one, that of its Node object, which the other nodes read? */
 bool self_is_known(const struct self *self, enum family f);
 
+/* Are they the same but for the Node object, of which labels may differ? What they borrow is compared by where it is:
+ * for as long as no other object has changed. */
+bool self_is_same(const struct self *a, const struct self *b);
+
 /* Is it one of this node's own? */
 bool self_has_address(const struct self *self, const struct addr *a);
 

@@ -516,13 +516,41 @@ static void again_by_address(struct peering *p, const struct addr *a)
 		source_again(p, s);
 }
 
+static bool same_labels(const struct labels *a, const struct labels *b)
+{
+	for (unsigned i = 0; a->count == b->count && i < a->count; i++)
+		if (strcmp(a->keys[i], b->keys[i]) != 0 || strcmp(a->values[i], b->values[i]) != 0)
+			return false;
+	return a->count == b->count;
+}
+
+/* This node's object. All BGPPeers are looked at, but only of those that select it otherwise more than that. */
+static void self_relabelled(struct peering *p, const struct obj_node *after)
+{
+	struct self now = p->self;
+	const struct object *o;
+	unsigned pos = 0;
+
+	now.node = after;
+	while (!same_labels(&p->self.node->o.labels, &after->o.labels) &&
+	       (o = store_next(p->store, OBJ_BGP_PEER, &pos))) {
+		const struct obj_bgp_peer *peer = (const void *)o;
+
+		if (peering_selects(peer, p->self.node) != peering_selects(peer, after) ||
+		    peering_leads_here(peer, &p->self) != peering_leads_here(peer, &now))
+			source_again(p, source_get(p, o));
+	}
+}
+
 static void node_changed(struct peering *p, const struct obj_node *before, const struct obj_node *after)
 {
 	const struct obj_node *either[] = {before, after};
 
-	/* What follows from another own object is peering_apply()'s. */
-	if (before && before == p->self.node)
+	if (before && before == p->self.node) {
+		if (after)
+			self_relabelled(p, after);
 		p->self.node = after;
+	}
 	if (before)
 		node_index_remove(&p->nodes, before);
 	if (after)

@@ -150,6 +150,16 @@ static struct object *other_node(unsigned i)
 	return node(77, i % 2 ? "x" : "y", 77);
 }
 
+static struct object *new_node(unsigned i)
+{
+	return node(100000 + i, "", 100000 + i);
+}
+
+static struct object *own_node(unsigned i)
+{
+	return node(1, i % 2 ? "x" : "y", 1);
+}
+
 static struct object *reflector(unsigned i)
 {
 	return node(10, "", i % 2 ? 100010 : 10);
@@ -187,7 +197,7 @@ static struct object *borrowing_block(unsigned i)
 
 static struct object *one_pool(unsigned i)
 {
-	return pool("some", "19.0.0.0/16", i % 2 ? ", natOutgoing: true" : "");
+	return pool("some", "19.0.0.0/16", i % 2 ? ", disableBGPExport: true" : "");
 }
 
 static struct object *one_filter(unsigned i)
@@ -213,6 +223,8 @@ static const struct {
     {"WorkloadEndpoint of this node appears", new_workload},
     {"WorkloadEndpoint of another node: a label", other_workload},
     {"Node: another's label", other_node},
+    {"Node appears", new_node},
+    {"Node: a label of this one", own_node},
     {"Node: a reflector's address", reflector},
     {"BGPPeer of another rack", other_bgp_peer},
     {"BGPPeer of this node's rack", own_bgp_peer},
@@ -223,7 +235,7 @@ static const struct {
     {"Service: its type", one_service},
     {"EndpointSlice: the endpoint moves", one_slice},
     {"BGPFilter: a rule", one_filter},
-    {"IPPool: masquerading", one_pool},
+    {"IPPool: disableBGPExport", one_pool},
 };
 #define CHANGES (sizeof changes / sizeof *changes)
 

@@ -26,9 +26,10 @@ struct world {
 	struct peer_change *have;
 	unsigned count, range_count;
 	struct peer_want *range;
-	bool self_changed;
+	struct self self;
+	bool node_changed, self_changed;
 	uint64_t random;
-	unsigned changes, told;
+	unsigned changes, told, relabelled;
 };
 
 /* ---- Chance ---- */
@@ -76,6 +77,24 @@ static void random_node(struct world *w, struct strbuf *b)
 		strbuf_printf(b, "asNumber: %u, ", 64512 + roll(w, 2));
 	if (one_in(w, 5))
 		strbuf_printf(b, "routeReflectorClusterID: 1.0.0.%u, ", roll(w, 2));
+	strbuf_puts(b, "}}}");
+}
+
+/* This node as it is, with other labels. */
+static void random_label(struct world *w, struct strbuf *b)
+{
+	const struct object *o = store_get(w->store, OBJ_NODE, "", SELF);
+	const struct obj_node *n = o ? object_node(o) : NULL;
+	char a[ADDR_STRLEN];
+
+	head(b, "Node", SELF, UINT32_MAX);
+	strbuf_printf(b, ", labels: {rack: r%u%s}}, spec: {bgp: {", roll(w, 3), one_in(w, 3) ? ", rr: 'true'" : "");
+	if (n && n->ipv4.len)
+		strbuf_printf(b, "ipv4Address: %s/%u, ", addr_format(&n->ipv4.addr, a), n->ipv4.len);
+	if (n && n->ipv6.len)
+		strbuf_printf(b, "ipv6Address: '%s/%u', ", addr_format(&n->ipv6.addr, a), n->ipv6.len);
+	if (n && n->as_number)
+		strbuf_printf(b, "asNumber: %u, ", n->as_number);
 	strbuf_puts(b, "}}}");
 }
 
@@ -184,6 +203,7 @@ static const struct {
 	unsigned weight;
 } makers[] = {
     {OBJ_NODE, random_node, 8},
+    {OBJ_NODE, random_label, 2},
     {OBJ_BGP_PEER, random_bgp_peer, 8},
     {OBJ_WORKLOAD_ENDPOINT, random_workload, 3},
     {OBJ_BGP_CONFIGURATION, random_configuration, 1},
@@ -202,10 +222,14 @@ static bool is_about_self(const struct object *o)
 
 static void on_change(void *arg, const struct object *before, const struct object *after)
 {
+	const struct object *any = after ? after : before;
 	struct world *w = arg;
 
 	w->changes++;
-	w->self_changed |= is_about_self(after ? after : before);
+	if (any->kind == OBJ_NODE && strcmp(any->name, SELF) == 0 && before && after)
+		w->node_changed = true;
+	else
+		w->self_changed |= is_about_self(any);
 	peering_on_change(w->peering, before, after);
 }
 
@@ -429,11 +453,13 @@ static void check_round(struct world *w, unsigned round)
 	struct self self = self_from(w->store, &w->config, NULL);
 	struct peering_diff d;
 	char *added_up, *anew;
-	bool everything = w->self_changed;
+	bool everything = w->self_changed || (w->node_changed && !self_is_same(&self, &w->self));
 
+	w->relabelled += w->node_changed && !everything;
 	if (everything)
 		peering_apply(w->peering, &self);
-	w->self_changed = false;
+	w->self = self;
+	w->node_changed = w->self_changed = false;
 	d = peering_settle(w->peering);
 	ck_assert(d.everything == everything);
 	ck_assert(!peering_is_dirty(w->peering));
@@ -464,6 +490,7 @@ START_TEST(test_random)
 	ck_assert_uint_gt(w->changes, rounds / 2);
 	ck_assert_uint_gt(sessions, rounds);
 	ck_assert_uint_gt(w->told, rounds / 4);
+	ck_assert_uint_gt(w->relabelled, rounds / 100);
 	world_free(w);
 }
 END_TEST
