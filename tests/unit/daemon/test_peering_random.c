@@ -149,6 +149,7 @@ static void random_bgp_peer(struct world *w, struct strbuf *b)
 	    "nextHopMode: Self, ",
 	    "addPath: Receive, ",
 	    "bfd: {enabled: true}, ",
+	    "vrf: blue, ",
 	};
 
 	head(b, "BGPPeer", "p", roll(w, PEERS));
@@ -299,9 +300,9 @@ static void describe(struct strbuf *out, const struct peer_want *w)
 		      w->remote_port, w->remote_as, w->local_as, w->passive ? " passive" : "",
 		      w->rr_client ? " client" : "", w->families, w->hold_time, w->keepalive_time, w->restart_time,
 		      w->ttl_security, w->allowed_local_as, w->next_hop_mode);
-	strbuf_printf(out, "|%s|%s|%s|%s|%d %d %u|by %s\n", w->password ? w->password : "-",
+	strbuf_printf(out, "|%s|%s|%s|%s|%d %d %u|vrf %s by %s\n", w->password ? w->password : "-",
 		      w->interface ? w->interface : "-", w->shutdown_text ? w->shutdown_text : "-",
-		      w->filters ? w->filters : "-", w->opt.add_path, w->bfd.enabled, w->opt.range_limit,
+		      w->filters ? w->filters : "-", w->opt.add_path, w->bfd.enabled, w->opt.range_limit, w->opt.vrf,
 		      addr_format(&w->reachable_by, a[0]));
 }
 
@@ -332,7 +333,7 @@ static char *summary(const struct peering *p, const struct peer_change *have, un
 
 	strbuf_printf(&out, "%u of which %u workloads\n", peering_count(p), peering_workload_count(p));
 	for (unsigned i = 0; i < count; i++) {
-		struct addr gateway = peering_gateway(p, &have[i].want.remote, "");
+		struct addr gateway = peering_gateway(p, &have[i].want.remote, have[i].want.opt.vrf);
 		describe(&out, &have[i].want);
 		strbuf_printf(&out, "  by %s\n", addr_format(&gateway, a));
 	}
