@@ -129,7 +129,7 @@ def test_live_migration(fabric):
     node, inside, outside = fabric.node, fabric.inside, fabric.outside
     node.ip("link add cali0000000vm type veth peer name vmpeer", "link set vmpeer up", "link set cali0000000vm up")
     fabric.cluster.write(migrating(fabric, "Target"))
-    wait_for(lambda: "vm-eth0" in node.calidris("show", "objects"), lambda: node.calidris("show", "objects"))
+    wait_for(lambda: "vm-eth0" in node.calidris("-o", "json", "show", "objects"), lambda: node.calidris("show", "objects"))
     # It is still where the other node says.
     fabric.speaker.say(inside, update(["10.244.99.0/26"], "172.18.0.200"))
     wait_for(lambda: has_route(node, "10.244.99.0/26"), lambda: node.calidris("show", "routes"))
