@@ -20,6 +20,7 @@
 #include "daemon/cluster/node_address.h"
 #include "daemon/cluster/node_status.h"
 #include "daemon/cluster/overlay.h"
+#include "daemon/cluster/overrides.h"
 #include "daemon/cluster/reachable.h"
 #include "daemon/cluster/service.h"
 #include "daemon/dataplane.h"
@@ -944,6 +945,7 @@ void cluster_problems(const struct cluster *c, struct strbuf *out)
 	if (*c->listen_problem)
 		strbuf_printf(out, "%s; tried again every %u s\n", c->listen_problem,
 			      (unsigned)(LISTEN_RETRY / MONO_SEC));
+	overrides_problems(c->d->store, c->d->config.node_name, out);
 	if (c->synced)
 		felix_problems(c->d->store, &c->d->config, &c->self, out);
 	migrations_problems(c->migrations, out);

@@ -126,6 +126,48 @@ def test_program_cluster_routes(cluster):
     wait_for(lambda: one.pods[0].pings(two.pods[0].ip4), "pods reach each other", 30 * SLOWNESS)
 
 
+def test_by_annotation(cluster):
+    """What Calico's API has no fields for, as an API server keeps it: each of a peer's options, who the peer is included."""
+    one, _two, three = cluster.nodes
+    name = f"Node_{three.ip4.replace('.', '_')}"
+    spec = {"node": one.name, "peerIP": three.ip4, "asNumber": 64512}
+    shown = lambda node=one, peer=name: node.show("peers", peer)["peer"]
+
+    def say(spec, **options):
+        peer = bgp_peer("annotated", **spec)
+        peer["metadata"]["annotations"] = {f"calidris.io/{key}": value for key, value in options.items()}
+        cluster.write(peer)
+
+    say(spec, holdTime="33", passive="true", families="ipv4", addPath="Off", gracefulShutdown="true", longLivedStaleTime="1h",
+        prefixLimit='{"maximum": 5000, "warning": 80, "restartTime": "10m"}',
+        bfd='{"enabled": true, "transmitInterval": 400, "receiveInterval": 400, "detectMultiplier": 5}')
+    wait_for(lambda: any(peer["name"] == name and peer["state"] == "Established" for peer in one.show("peers")["peers"]),
+             lambda: one.calidris("show", "peers"), 40)
+    peer = shown()
+    assert (peer["timers"]["hold_time_proposed"], peer["timers"]["hold_time"]) == (33, 33)
+    assert peer["passive"] and peer["graceful_shutdown"] and peer["timers"]["long_lived_stale_time"] == 3600
+    limit = peer["prefix_limit"]
+    assert (limit["maximum"], limit["warning"], limit["restart_time"]) == (5000, 4000, 600)
+    wait_for(lambda: [family["family"] for family in shown()["routes"] if family["end_of_rib_sent"]] == ["ipv4"],
+             lambda: one.calidris("show", "peers", name), 40)
+    wait_for(lambda: any(row["state"] == "Up" for row in one.show("bfd")["bfd"]), lambda: one.calidris("show", "bfd"), 30)
+    say(spec, shutdown="true", shutdownMessage="moved to rack 7")
+    wait_for(lambda: shown()["state"] == "Idle", lambda: one.calidris("show", "peers"))
+    three.wait_log("moved to rack 7")
+    # Who they are, likewise.
+    say({"node": one.name}, peerRange="172.18.7.0/24", peerLimit="7")
+    wait_for(lambda: "172.18.7.0/24" in one.calidris("show", "dynamic"), lambda: one.calidris("show", "dynamic"))
+    say({"node": one.name}, interface="eth7")
+    wait_for(lambda: "Node_eth7" in one.calidris("show", "peers"), lambda: one.calidris("show", "peers"))
+    # One that cannot be: what was said last stays.
+    say({"node": one.name}, interface="eth7", peerRange="10.0.0.0/8")
+    wait_for(lambda: "spec.interface" in one.calidris("show", "problems"), lambda: one.calidris("show", "problems"))
+    assert "Node_eth7" in one.calidris("show", "peers")
+    cluster.delete(bgp_peer("annotated", **spec))
+    cluster.wait_converged(60)
+    wait_for(lambda: not one.show("problems")["problems"], lambda: one.calidris("show", "problems"))
+
+
 def test_wireguard(cluster):
     """Between two nodes with keys packets are Felix's to lead: BGP's routes stay out of the kernel, for that family alone."""
     one, two, three = cluster.nodes

@@ -1,9 +1,10 @@
-/* FelixConfigurations beside what this daemon does: each difference is told, by both names, and nothing else. */
+/* Configurations that say what this daemon does otherwise: each difference is told, by its names, and nothing else. */
 #include "tests/unit/daemon/store_rig.h"
 
 #define NODE DOC("Node", "a", "spec: {bgp: {ipv4Address: 192.0.2.1/24}}")
 #define FELIX(name, spec) DOC("FelixConfiguration", name, "spec: {" spec "}")
-#define BGP(spec) DOC("BGPConfiguration", "default", "spec: {" spec "}")
+#define BGP_OF(name, spec) DOC("BGPConfiguration", name, "spec: {" spec "}")
+#define BGP(spec) BGP_OF("default", spec)
 
 static const struct {
 	const char *objects;
@@ -47,6 +48,19 @@ static const struct {
     {FELIX("default", "programClusterRoutes: EnabledIPIPOnly") BGP("programClusterRoutes: Disabled"), true,
      "nobody programs the routes of pools without encapsulation"},
     {FELIX("default", "programClusterRoutes: Enabled"), false, ""},
+    /* BGPConfigurations of nodes, which may say a few things, and of nobody. */
+    {BGP_OF("node.a", "listenPort: 1790, logSeverityScreen: Info, communities: [], prefixAdvertisements: [], "
+		      "maxPaths: 4"),
+     false, ""},
+    {BGP_OF("node.a", "asNumber: 65000"), false,
+     "BGPConfiguration node.a: spec.asNumber: only the default object may say it"},
+    {BGP_OF("node.a", "nodeToNodeMeshEnabled: true"), false, "node.a: spec.nodeToNodeMeshEnabled: only"},
+    {BGP_OF("node.a", "serviceClusterIPs: [{cidr: 10.96.0.0/12}]"), false, "node.a: spec.serviceClusterIPs: only"},
+    {BGP_OF("node.a", "nodeMeshPassword: {secretKeyRef: {name: n}}"), false,
+     "node.a: spec.nodeMeshPassword.secretKeyRef.name: only"},
+    {BGP_OF("node.b", "asNumber: 65000"), false, ""},
+    {BGP_OF("rack-1", "asNumber: 65000"), false, "BGPConfiguration rack-1: is neither default nor node.NAME"},
+    {BGP("asNumber: 65000, nodeToNodeMeshEnabled: false"), false, ""},
 };
 
 START_TEST(test_differences)
