@@ -28,7 +28,7 @@ bool store_delete(struct store *s, enum object_kind k, const char *namespace, co
 /* Everything that is there has been put; calls on_sync. */
 void store_synced(struct store *s);
 /* Appends how this node is (JSON, the status of a CalicoNodeStatus); "{}" if nobody says. */
-void store_report(struct store *s, unsigned classes, struct strbuf *out);
+void store_report(struct store *s, struct store_report *r);
 /* Why what store_publish() was told is not written; "": it is, or is about to be. */
 void store_set_publish_problem(struct store *s, const char *problem);
 /* The source cannot be read or watched now; everything stays in force. */

@@ -314,12 +314,12 @@ void store_heard(struct store *s, const char *revision)
 	s->revision = mem_strdup(revision);
 }
 
-void store_report(struct store *s, unsigned classes, struct strbuf *out)
+void store_report(struct store *s, struct store_report *r)
 {
 	if (s->ops.on_report)
-		s->ops.on_report(s->arg, classes, out);
+		s->ops.on_report(s->arg, r);
 	else
-		strbuf_puts(out, "{}");
+		strbuf_puts(r->out, "{}");
 }
 
 bool store_can_publish(const struct store *s)

@@ -12,6 +12,17 @@
 
 struct store;
 
+/* How this node is, for a datastore where people look for that. */
+struct store_report {
+	unsigned classes;   /* what about: bits, STORE_REPORT_* */
+	struct strbuf *out; /* to be appended: JSON */
+	char omitted[160];  /* to be filled in: what is left out of it for being too much; "" nothing */
+};
+/* The bits. */
+#define STORE_REPORT_AGENT 1u
+#define STORE_REPORT_BGP 2u
+#define STORE_REPORT_ROUTES 4u
+
 struct store_ops {
 	/* before == NULL: new; after == NULL: gone. `before` is freed after the call. */
 	void (*on_change)(void *arg, const struct object *before, const struct object *after);
@@ -20,14 +31,9 @@ struct store_ops {
 	/* There are other objects that are refused than before (fields that are not honoured do not count). May be
 	 * NULL. */
 	void (*on_refusals)(void *arg);
-	/* How this node is, as JSON, for a datastore where people look for that (STORE_REPORT_*). NULL: nobody says. */
-	void (*on_report)(void *arg, unsigned classes, struct strbuf *out);
+	/* See struct store_report. NULL: nobody says. */
+	void (*on_report)(void *arg, struct store_report *r);
 };
-
-/* What a report is about: bits. */
-#define STORE_REPORT_AGENT 1u
-#define STORE_REPORT_BGP 2u
-#define STORE_REPORT_ROUTES 4u
 
 struct store *store_new(struct loop *loop, const struct store_ops *ops, void *arg);
 /* Stops the backend and frees all objects without calling back. */

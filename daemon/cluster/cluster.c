@@ -419,9 +419,9 @@ static bool workload_priority(const struct cluster *c, const struct local_prefix
 	return claim && migration_priority(c, l, claim, priority);
 }
 
-void cluster_on_report(void *arg, unsigned classes, struct strbuf *out)
+void cluster_on_report(void *arg, struct store_report *r)
 {
-	node_status(((struct cluster *)arg)->d, classes, out);
+	node_status(((struct cluster *)arg)->d, r);
 }
 
 /* ---- Settling a prefix ---- */

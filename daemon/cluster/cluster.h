@@ -12,7 +12,7 @@ void cluster_free(struct cluster *c);
 /* The store's callbacks. */
 void cluster_on_change(void *arg, const struct object *before, const struct object *after);
 void cluster_on_sync(void *arg);
-void cluster_on_report(void *arg, unsigned classes, struct strbuf *out);
+void cluster_on_report(void *arg, struct store_report *r);
 void cluster_on_refusals(void *arg);
 /* The daemon's configuration changed: look at everything again. */
 void cluster_reconfigure(struct cluster *c);

@@ -11,7 +11,8 @@
 #include "daemon/peers/speaker.h"
 #include "rib/attrs.h"
 
-/* An object of the API holds a megabyte and a half at most. */
+/* An object of the API holds a megabyte and a half at most. Of a family, and half of them for the kernel's, if it has
+ * so many. */
 #define ROUTES_MOST 4000u
 
 #define TIME_LEN 32
@@ -27,13 +28,14 @@ static const char *format_time(int64_t wall, char buf[static TIME_LEN])
 
 /* ---- Agent: what BIRD says of itself, per family ---- */
 
-static void put_agent(const struct daemon *d, struct out *o)
+static void put_agent(const struct daemon *d, struct out *o, struct store_report *r)
 {
 	static const char *const keys[FAM_COUNT] = {"birdV4", "birdV6"};
 	const struct self *self = cluster_self(d->cluster);
 	struct addr id = addr_from_u32(self->router_id);
 	char text[ADDR_STRLEN], when[TIME_LEN];
 
+	(void)r;
 	out_section(o, "agent", NULL);
 	for (int f = 0; f < FAM_COUNT; f++) {
 		bool ready = speaker_has_started(d->speaker);
@@ -92,8 +94,9 @@ static unsigned count_peers(const struct daemon *d, enum family f, bool up)
 	return count;
 }
 
-static void put_bgp(const struct daemon *d, struct out *o)
+static void put_bgp(const struct daemon *d, struct out *o, struct store_report *r)
 {
+	(void)r;
 	out_section(o, "bgp", NULL);
 	out_number(o, "numberEstablishedV4", NULL, count_peers(d, FAM_IPV4, true));
 	out_number(o, "numberNotEstablishedV4", NULL, count_peers(d, FAM_IPV4, false));
@@ -109,7 +112,7 @@ static void put_bgp(const struct daemon *d, struct out *o)
 struct routes {
 	const struct daemon *d;
 	struct out *o;
-	unsigned count;
+	unsigned count, most;
 };
 
 /* The word behind another one of a route as `ip route` prints it. */
@@ -147,7 +150,7 @@ static void on_route(void *arg, const struct rib_view *v)
 	const struct nexthop *nh = v->route.attrs ? v->route.attrs->next_hop : NULL;
 	char text[PREFIX_STRLEN];
 
-	if (!v->best || w->count >= ROUTES_MOST)
+	if (!v->best || w->count >= w->most)
 		return;
 	w->count++;
 	out_row(w->o);
@@ -183,17 +186,31 @@ static void put_kernel(struct routes *w, enum family f)
 	}
 }
 
-static void put_routes(const struct daemon *d, struct out *o)
+static void note_omitted(const struct daemon *d, struct store_report *r, enum family f, unsigned listed)
+{
+	struct rib_stats rib = rib_stats(d->rib);
+	size_t len = strlen(r->omitted);
+
+	if (listed < rib.prefixes[f])
+		snprintf(r->omitted + len, sizeof r->omitted - len, "%s%u of %u %s prefixes are listed",
+			 len ? ", " : "", listed, rib.prefixes[f], family_name(f));
+}
+
+static void put_routes(const struct daemon *d, struct out *o, struct store_report *r)
 {
 	static const char *const keys[FAM_COUNT] = {"routesV4", "routesV6"};
 
 	out_section(o, "routes", NULL);
 	for (int f = 0; f < FAM_COUNT; f++) {
-		struct routes w = {.d = d, .o = o};
+		struct fib_stats fib = fib_stats(d->fib);
+		unsigned kernel = fib.installed < ROUTES_MOST / 2 ? fib.installed : ROUTES_MOST / 2;
+		struct routes w = {.d = d, .o = o, .most = ROUTES_MOST - kernel};
 		uint64_t pos = 0;
 		out_table(o, keys[f], NULL, NULL);
-		while (rib_walk(d->rib, (enum family)f, &pos, 1000, on_route, &w) && w.count < ROUTES_MOST)
+		while (rib_walk(d->rib, (enum family)f, &pos, 1000, on_route, &w) && w.count < w.most)
 			;
+		if (w.count >= w.most)
+			note_omitted(d, r, (enum family)f, w.count);
 		put_kernel(&w, (enum family)f);
 		out_end(o);
 	}
@@ -202,22 +219,22 @@ static void put_routes(const struct daemon *d, struct out *o)
 
 static const struct {
 	unsigned class;
-	void (*put)(const struct daemon *d, struct out *o);
+	void (*put)(const struct daemon *d, struct out *o, struct store_report *r);
 } classes_put[] = {
     {STORE_REPORT_AGENT, put_agent},
     {STORE_REPORT_BGP, put_bgp},
     {STORE_REPORT_ROUTES, put_routes},
 };
 
-void node_status(const struct daemon *d, unsigned classes, struct strbuf *out)
+void node_status(const struct daemon *d, struct store_report *r)
 {
 	char when[TIME_LEN];
 	struct out o;
 
-	out_begin(&o, out, true);
+	out_begin(&o, r->out, true);
 	for (size_t i = 0; i < sizeof classes_put / sizeof *classes_put; i++)
-		if (classes & classes_put[i].class)
-			classes_put[i].put(d, &o);
+		if (r->classes & classes_put[i].class)
+			classes_put[i].put(d, &o, r);
 	out_text(&o, "lastUpdated", NULL, format_time(mono_to_wall(mono_now()), when));
 	out_finish(&o);
 }

@@ -2,11 +2,11 @@
 #ifndef DAEMON_CLUSTER_NODE_STATUS_H
 #define DAEMON_CLUSTER_NODE_STATUS_H
 
-#include "daemon/base/buf.h"
+#include "datastore/store.h"
 
 struct daemon;
 
-/* Appends the `status` of such an object as JSON; classes: bits of STORE_REPORT_* (store.h). */
-void node_status(const struct daemon *d, unsigned classes, struct strbuf *out);
+/* Appends the `status` of such an object, and says what of it is left out. */
+void node_status(const struct daemon *d, struct store_report *r);
 
 #endif

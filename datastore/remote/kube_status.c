@@ -29,6 +29,7 @@ struct wish {
 	struct loop_timer timer;
 	struct http_request *request;
 	struct strbuf answer;
+	bool is_cut; /* more than fits: it was said */
 	char name[];
 };
 
@@ -71,9 +72,13 @@ static void on_end(void *arg, const struct http_result *result)
 	char reason[300];
 
 	w->request = NULL;
-	if (result->status == 404 && !s->plain) {
-		s->plain = true;
-		tell(w);
+	if (result->status == 404) {
+		/* The subresource is missing, or the object itself: the same answer says either. */
+		s->plain = !s->plain;
+		if (s->plain)
+			tell(w);
+		else
+			again(w);
 		return;
 	}
 	if (result->status != 200 && log_allowed(&s->limit, 1, 300 * MONO_SEC, &suppressed)) {
@@ -88,18 +93,31 @@ static void on_end(void *arg, const struct http_result *result)
 
 static const struct http_ops http_ops = {.on_data = on_data, .on_end = on_end};
 
+/* The schema of the object has no place for it; an annotation can only be written with the object itself. */
+static void put_omitted(struct wish *w, const struct store_report *r)
+{
+	if (w->owner->plain)
+		strbuf_printf(r->out, ",\"metadata\":{\"annotations\":{\"calidris.io/omitted\":%s%s%s}}",
+			      *r->omitted ? "\"" : "", *r->omitted ? r->omitted : "null", *r->omitted ? "\"" : "");
+	if (*r->omitted && !w->is_cut)
+		log_warn("datastore", "CalicoNodeStatus %s: not all routes fit into it: %s", w->name, r->omitted);
+	w->is_cut = *r->omitted != '\0';
+}
+
 static void tell(void *arg)
 {
 	struct wish *w = arg;
 	struct kube_status *s = w->owner;
 	struct strbuf body = {0};
+	struct store_report r = {.classes = w->classes, .out = &body};
 	struct kube_request q = {
 	    .method = "PATCH", .content_type = "application/merge-patch+json", .timeout = PATCH_TIME};
 	char *path = mem_printf("%s/%s%s", s->path, w->name, s->plain ? "" : "/status");
 
 	strbuf_reset(&w->answer);
 	strbuf_puts(&body, "{\"status\":");
-	store_report(s->store, w->classes, &body);
+	store_report(s->store, &r);
+	put_omitted(w, &r);
 	strbuf_puts(&body, "}");
 	q.path = path;
 	q.body = body.s;

@@ -125,7 +125,7 @@ class Kube:
 
     kind = "kubernetes"
 
-    def __init__(self, cluster, group="crd.projectcalico.org/v1", rbac=True, http2=False):
+    def __init__(self, cluster, group="crd.projectcalico.org/v1", rbac=True, http2=False, subresource=True):
         self.cluster, self.version, self.directory, self.http2 = cluster, group, cluster.directory, http2
         self.front = None
         self.api = None
@@ -135,7 +135,7 @@ class Kube:
         else:
             self.use_stand_in()
         for kind in CALICO_KINDS:
-            self.client.apply(definition(kind, *group.split("/")))
+            self.client.apply(definition(kind, *group.split("/"), subresource))
         for kind in CALICO_KINDS:
             self.wait_defined(kind)
         self.wait_account("default", "default")  # without it there are no Pods

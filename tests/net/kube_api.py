@@ -242,6 +242,9 @@ class Call:
             raise Refusal(404, "the server could not find the requested resource")
         if self.subresource and not (self.subresource == "status" and self.resource.status) and not (
                 self.subresource == "token" and self.resource.plural == "serviceaccounts"):
+            if self.resource.custom:
+                # As if the object were missing.
+                raise Refusal(404, f'{self.resource.name} "{self.name}" not found', name=self.name)
             raise Refusal(404, "the server could not find the requested resource")
         self.is_watch = self.query.get("watch") in ("true", "1")
         verbs = {"GET": "get" if self.name else "watch" if self.is_watch else "list", "POST": "create", "PUT": "update",

@@ -178,8 +178,9 @@ class KubeClient:
         return answer["status"]["token"]
 
 
-def definition(kind, group="crd.projectcalico.org", version="v1"):
-    """A CustomResourceDefinition that takes any spec and status."""
+def definition(kind, group="crd.projectcalico.org", version="v1", subresource=True):
+    """A CustomResourceDefinition that takes any spec and status. That of CalicoNodeStatus has the subresource status, or,
+    as Calico's own, not."""
     plural = PLURALS[kind][1]
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -191,7 +192,7 @@ def definition(kind, group="crd.projectcalico.org", version="v1"):
                      "versions": [{"name": version, "served": True, "storage": True,
                                    "schema": {"openAPIV3Schema": {"type": "object", "properties": {
                                        "spec": anything, "status": anything}}},
-                                   **({"subresources": {"status": {}}} if kind == "CalicoNodeStatus" else {})}]}}
+                                   **({"subresources": {"status": {}}} if kind == "CalicoNodeStatus" and subresource else {})}]}}
 
 
 def as_kept(thing, version=CRD):

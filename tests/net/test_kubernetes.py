@@ -439,9 +439,10 @@ def test_node_status_is_filled_in(cluster):
 
     def filled():
         found = client.get("CalicoNodeStatus", "about-one", version=version).get("status") or {}
-        return found if found.get("bgp", {}).get("numberEstablishedV4") else None
+        ready = found.get("agent", {}).get("birdV4", {}).get("state") == "Ready"
+        return found if ready and found.get("bgp", {}).get("numberEstablishedV4") else None
     status = wait_for(filled, lambda: f"the status is filled in\n{one.log_tail()}")
-    assert status["agent"]["birdV4"]["routerID"] == one.ip4 and status["agent"]["birdV4"]["state"] == "Ready"
+    assert status["agent"]["birdV4"]["routerID"] == one.ip4
     peer = next(row for row in status["bgp"]["peersV4"] if row["peerIP"] == cluster.nodes[1].ip4)
     assert (peer["type"], peer["state"]) == ("NodeMesh", "Established")
 

@@ -3,7 +3,7 @@
 from harness import wait_for
 from kube import Kube, hears, stand_in, wait_in_sync
 from kube_client import as_kept
-from objects import block_affinity, ipam_block, node_object
+from objects import block_affinity, ipam_block, node_object, thing
 
 NODES = 1000
 
@@ -34,6 +34,42 @@ def test_pod_cidrs_as_blocks(new_cluster):
         wait_for(lambda block=block: one.route(block), lambda: f"the other node's podCIDR is routed\n{one.log_tail()}")
         assert two.route(block)["type"] == "blackhole"
     assert not cluster.datastore.api.count(r"blockaffinities\?|ipamblocks\?")
+
+
+@stand_in
+def test_node_status_without_a_subresource(new_cluster):
+    """As Calico's own definition has it: the object itself is written. What does not fit is said there, and logged."""
+    cluster = new_cluster(datastore=lambda cluster: Kube(cluster, subresource=False), families=(4,))
+    node = cluster.add_node("node-1", blocks=[])
+    client, api = cluster.datastore.client, cluster.datastore.api
+    blocks = [block_affinity("node-1", f"10.{200 + number // 256}.{number % 256}.0/26") for number in range(2500)]
+    wish = thing("CalicoNodeStatus", "about-one", {"node": "node-1", "classes": ["Agent", "Routes"], "updatePeriodSeconds": 1})
+    cluster.write(wish)
+    cluster.start()
+
+    def told():
+        return client.get("CalicoNodeStatus", "about-one")
+    wait_for(lambda: told().get("status", {}).get("agent", {}).get("birdV4", {}).get("state") == "Ready",
+             lambda: f"the status is filled in\n{node.log_tail()}")
+    assert "calidris.io/omitted" not in told()["metadata"].get("annotations", {})
+    assert api.count("PATCH .*caliconodestatuses/about-one/status") == 1, "asked for once"
+    resource = api.resources["crd.projectcalico.org", "v1", "blockaffinities"]
+    with api.changed:
+        for block in blocks:
+            api.store(resource, (None, block["metadata"]["name"]), as_kept(block), new=True)
+    omitted = wait_for(lambda: told()["metadata"].get("annotations", {}).get("calidris.io/omitted"), "what is left out is said", 40)
+    assert omitted.endswith("of 2500 ipv4 prefixes are listed")
+    wait_for(lambda: "not all routes fit into it" in node.log_text(), "and logged")
+    kinds = {row["type"] for row in told()["status"]["routes"]["routesV4"]}
+    assert kinds == {"RIB", "FIB"} and len(told()["status"]["routes"]["routesV4"]) == 4000
+    # An object that goes while it is written says nothing about the subresource.
+    cluster.delete(wish)
+    with api.changed:
+        for block in blocks:
+            api.store(resource, (None, block["metadata"]["name"]), None)
+    cluster.write(wish)
+    wait_for(lambda: told().get("status", {}).get("routes") and "calidris.io/omitted" not in
+             told()["metadata"].get("annotations", {}), "all of it fits again", 40)
 
 
 @stand_in
