@@ -18,8 +18,8 @@ struct peering;
 struct peering *peering_new(const struct store *s, const struct config *c);
 void peering_free(struct peering *p);
 
-/* An object changed. It is looked at by the next peering_settle(); before that peering_apply() has to be called if it was
- * this node's own and changed more than labels, or a BGPConfiguration of this node. */
+/* An object changed. It is looked at by the next peering_settle(); before that peering_apply() has to be called if it
+ * was this node's own and changed more than labels, or a BGPConfiguration of this node. */
 void peering_on_change(struct peering *p, const struct object *before, const struct object *after);
 /* This node may be another now, or its configuration, or what the default BGPConfiguration says: everything is looked
  * at anew, and told. What self borrows stays until the next call. Without a Node object nothing is wanted. */

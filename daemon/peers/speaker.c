@@ -300,7 +300,8 @@ static struct peer *apply_change(struct speaker *s, struct peer_change *c, uint3
 		if (!p || p->range)
 			return NULL;
 		log_info("bgp", "%s: removed, %s no longer asks for it", p->want.name, p->want.origin);
-		c->want.other = p->want.other;
+		if (p->follower)
+			c->want.other = p->follower->want.remote;
 		take_out(s, p);
 		peer_free(p, BGP_CEASE_DECONFIGURED);
 		return NULL;

@@ -205,6 +205,16 @@ static inline void apply_as(const struct peer_want *w, unsigned n, const struct 
 	speaker_apply(d.speaker, &diff, self, policies);
 }
 
+/* One change, the other peers are not spoken of. Takes the want. */
+static inline void apply_change(struct peer_want w, bool wanted)
+{
+	struct self self = {.name = "a"};
+	struct peering_diff diff = {.change = mem_calloc(1, sizeof *diff.change), .count = 1};
+
+	diff.change[0] = (struct peer_change){.want = w, .wanted = wanted};
+	speaker_apply(d.speaker, &diff, &self, NULL);
+}
+
 static inline void apply(const struct peer_want *w, unsigned n)
 {
 	struct self self = {.name = "a", .as = OUR_AS, .router_id = 0x0a000001};

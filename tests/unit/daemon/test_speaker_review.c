@@ -188,6 +188,35 @@ START_TEST(test_sibling_goes)
 }
 END_TEST
 
+/* Each of the two comes and goes while nobody speaks of the other one. */
+START_TEST(test_siblings_one_by_one)
+{
+	struct peer_want four = want(TWO, V4 | V6);
+	int fd;
+
+	four.other = addr_of("::1");
+	apply_pair();
+	apply_change((struct peer_want){.remote = addr_of(TWO), .remote_port = port}, false);
+	ck_assert_uint_eq(speaker_count(d.speaker), 1);
+	ck_assert_ptr_null(peer_of("::1")->sibling);
+	ck_assert_int_eq(peer_of("::1")->held, PEER_NOT_HELD);
+	apply_change(four, true);
+	ck_assert_ptr_eq(peer_of("::1")->sibling, peer_of(TWO));
+	ck_assert_ptr_eq(peer_of(TWO)->follower, peer_of("::1"));
+	fd = establish(TWO, V4 | V6);
+	end_of_rib(fd, FAM_IPV6);
+	ck_assert_int_eq(peer_of("::1")->held, PEER_HELD_DOWN);
+	apply_change((struct peer_want){.remote = addr_of("::1"), .remote_port = port}, false);
+	ck_assert_ptr_null(peer_of(TWO)->follower);
+	ck_assert(is_up(TWO));
+	apply_change(want_sibling(), true);
+	ck_assert_ptr_eq(peer_of("::1")->sibling, peer_of(TWO));
+	ck_assert_int_eq(peer_of("::1")->held, PEER_HELD_DOWN);
+	ck_assert(is_up(TWO));
+	close(fd);
+}
+END_TEST
+
 /* Neither side dials the IPv4 session with success: ours is passive, and the peer's attempts do not get through. */
 START_TEST(test_sibling_never_comes)
 {
@@ -323,6 +352,7 @@ int main(void)
 	tcase_add_test(tc, test_refresh_of_old_peer);
 	tcase_add_test(tc, test_refresh);
 	tcase_add_test(tc, test_sibling_goes);
+	tcase_add_test(tc, test_siblings_one_by_one);
 	tcase_add_test(tc, test_sibling_never_comes);
 	tcase_add_test(tc, test_shared_session_gives_up_on_ipv6);
 	tcase_add_test(tc, test_ipv6_moves_without_a_gap);
