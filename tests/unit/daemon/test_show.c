@@ -381,6 +381,7 @@ START_TEST(node_status_of_every_kind_of_peer)
 	struct daemon *d = start_daemon();
 	char *file = mem_printf("%s/more.yaml", objects);
 	struct strbuf out = {0};
+	struct store_report report = {.classes = ~0u, .out = &out};
 
 	write_objects("more.yaml",
 		      "apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: everywhere}\n"
@@ -394,7 +395,8 @@ START_TEST(node_status_of_every_kind_of_peer)
 		      "spec: {node: n1, orchestrator: k8s, endpoint: eth0, pod: r, interfaceName: calitest0002, "
 		      "ipNetworks: [10.77.1.6/32]}\n");
 	turn_until(d, 4, 1);
-	node_status(d, ~0u, &out);
+	node_status(d, &report);
+	ck_assert_str_eq(report.omitted, "");
 	ck_assert_ptr_nonnull(strstr(out.s, "\"peerIP\": \"192.0.2.2\", \"type\": \"NodeMesh\""));
 	ck_assert_ptr_nonnull(strstr(out.s, "\"peerIP\": \"192.0.2.11\", \"type\": \"GlobalPeer\""));
 	ck_assert_ptr_nonnull(strstr(out.s, "\"peerIP\": \"192.0.2.12\", \"type\": \"NodePeer\""));
