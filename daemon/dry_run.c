@@ -85,9 +85,12 @@ static void print_problems(const struct daemon *d)
 
 	cluster_problems(d->cluster, &lines);
 	fib_problems(d->fib, &lines);
-	for (unsigned i = 0; (r = store_refusal(d->store, i)); i++)
-		if (!r->warning)
-			strbuf_printf(&lines, "%s: %s: %s\n", r->source, r->object, r->reason);
+	for (unsigned i = 0; (r = store_refusal(d->store, i)); i++) {
+		if (r->warning)
+			continue;
+		store_refusal_format(r, &lines);
+		strbuf_putc(&lines, '\n');
+	}
 	print_lines("problem: ", lines.s);
 	strbuf_free(&lines);
 }

@@ -342,8 +342,8 @@ void store_set_publish_problem(struct store *s, const char *problem)
 void store_lost(struct store *s, const char *problem)
 {
 	if (!s->problem || strcmp(s->problem, problem) != 0)
-		log_warn("datastore", "%s: %s; the last known objects stay in force", s->location ? s->location : "",
-			 problem);
+		log_warn("datastore", "%s: %s; %s", s->location && *s->location ? s->location : store_status(s).backend,
+			 problem, s->changes ? "what was known stays in force" : "nothing is known yet");
 	set_sync(s, false, problem);
 }
 
@@ -406,23 +406,38 @@ static struct refusal *find_stale(struct refusal_set *set, const struct store_re
 	return NULL;
 }
 
-/* "SOURCE: OBJECT: FIELD: REASON", the parts that there are. */
-static char *refusal_text(const struct store_refusal *r)
+static void put_refusal(const struct store_refusal *r, struct strbuf *out)
 {
-	return mem_printf("%s: %s%s%s%s%s", r->source, r->object, *r->object ? ": " : "", r->field,
-			  *r->field ? ": " : "", r->reason);
+	strbuf_printf(out, "%s: %s%s%s%s%s", r->source, r->object, *r->object ? ": " : "", r->field,
+		      *r->field ? ": " : "", r->reason);
+}
+
+void store_refusal_format(const struct store_refusal *r, struct strbuf *out)
+{
+	put_refusal(r, out);
+	strbuf_printf(out, "; %s",
+		      r->warning     ? "the rest of the object is in force"
+		      : r->last_good ? "the last good version stays in force"
+		      : *r->object   ? "the object is not in force"
+				     : "nothing of it is in force");
 }
 
 static void log_refusal(const struct store_refusal *r)
 {
-	char *text = refusal_text(r);
+	struct strbuf text = {0};
 
-	log_warn("datastore", "%s; %s", text,
-		 r->warning	? "the rest of the object is in force"
-		 : r->last_good ? "the last good version stays in force"
-		 : *r->object	? "the object is not in force"
-				: "nothing of it is in force");
-	free(text);
+	store_refusal_format(r, &text);
+	log_warn("datastore", "%s", text.s);
+	strbuf_free(&text);
+}
+
+static void log_resolved(const struct store_refusal *r)
+{
+	struct strbuf text = {0};
+
+	put_refusal(r, &text);
+	log_info("datastore", "resolved: %s", text.s);
+	strbuf_free(&text);
 }
 
 static void refusals_changed(struct store *s, const struct store_refusal *r)
@@ -473,9 +488,7 @@ static void drop_stale(struct store *s, struct refusal_set *set, bool quietly)
 			continue;
 		}
 		if (!quietly) {
-			char *text = refusal_text(&entry->r);
-			log_info("datastore", "resolved: %s", text);
-			free(text);
+			log_resolved(&entry->r);
 			refusals_changed(s, &entry->r);
 		}
 		refusal_free(s, entry);

@@ -98,6 +98,8 @@ struct store_refusal {
 };
 /* The refusals in force now, oldest first; index from 0. NULL past the end. */
 const struct store_refusal *store_refusal(const struct store *s, unsigned index);
+/* Adds "SOURCE: OBJECT: FIELD: REASON; what is in force", without the parts that there are not. */
+void store_refusal_format(const struct store_refusal *r, struct strbuf *out);
 
 struct store_status {
 	const char *backend;  /* its name */

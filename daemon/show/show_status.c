@@ -28,16 +28,13 @@ static void datastore_problems(struct daemon *d, struct strbuf *out)
 	const struct store_refusal *f;
 
 	if (!s.in_sync)
-		strbuf_printf(out, "datastore %s: %s; %s\n", s.location ? s.location : "",
+		strbuf_printf(out, "datastore %s: %s; %s\n", *s.location ? s.location : s.backend,
 			      s.problem ? s.problem : "not read yet",
 			      s.changes ? "what was known stays in force" : "nothing is known yet");
-	for (unsigned i = 0; (f = store_refusal(d->store, i)); i++)
-		strbuf_printf(out, "%s: %s%s%s%s%s%s\n", f->source, f->object, *f->object ? ": " : "", f->field,
-			      *f->field ? ": " : "", f->reason,
-			      f->warning     ? ""
-			      : f->last_good ? "; its last good version is in force"
-			      : *f->object   ? "; it is not in force"
-					     : "");
+	for (unsigned i = 0; (f = store_refusal(d->store, i)); i++) {
+		store_refusal_format(f, out);
+		strbuf_putc(out, '\n');
+	}
 }
 
 /* Sessions that should be up. One that is held back on purpose is none of them. */

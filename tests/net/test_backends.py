@@ -105,7 +105,7 @@ def test_a_bad_object_keeps_its_last_good_version(cluster):
     def refusal():
         return next((row for row in first.show("status")["problems"] if "BGPPeer rr" in row), None)
     line = wait_for(refusal, "the bad object is named")
-    assert "spec.peerIP" in line and "last good version is in force" in line and "rr" in line.split(":")[0], line
+    assert "spec.peerIP" in line and "last good version stays in force" in line and "rr" in line.split(":")[0], line
     assert any(row["address"] == "172.18.0.99" for row in first.show("peers")["peers"])
     assert status(second)["refused"] == 1 and status(second)["in_sync"]
     cluster.delete(bgp_peer("rr"))

@@ -200,6 +200,18 @@ def test_bad_objects(pair):
     assert node.show("status")["datastore"]["refused"] == 0
 
 
+def test_dry_run_over_bad_objects(new_cluster):
+    """What a start would not take is named before there is one, as the daemon names it."""
+    cluster = new_cluster()
+    node = cluster.add_node("node-1")
+    (cluster.objects / "bad.yaml").write_text(bad_object(*BAD_OBJECTS[1][:2]))
+    (cluster.objects / "cut.yaml").write_text("kind: Node\nmeta")
+    status, said = start_badly(node, [programs() / "calidrisd", "--dry-run", "-c", node.config_file])
+    assert status == EX_OK
+    assert re.search(r"\nproblem: \S+/bad\.yaml:7:13: BGPPeer bad: spec\.asNumber: .*; the object is not in force\n", said), said
+    assert re.search(r"\nproblem: \S+/cut\.yaml:\d+:\d+: [^:].*; nothing of it is in force\n", said), said
+
+
 def test_last_good_version_stays(pair):
     """Objects in use become bad: their last good version stays in force, also while the file is no YAML at all."""
     unharmed = Unharmed(pair)

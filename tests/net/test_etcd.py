@@ -198,7 +198,7 @@ def test_hostile_values_keep_the_last_good_version(cluster):
     problems = node.show("problems")["problems"]
     for name, (_value, reason) in BAD.items():
         line = next(line for line in problems if f"/ippools/{name}:" in line)
-        assert reason in line and "its last good version is in force" in line, line
+        assert reason in line and "the last good version stays in force" in line, line
     assert set(BAD) <= pools(node)
     # A restart of etcd gives it all again, and of the daemon the good versions from nowhere: they are gone from etcd.
     etcd.members[0].restart()

@@ -207,7 +207,7 @@ START_TEST(status)
 		     "IPv6 address\t2001:db8::1\n", "AS\t64999\n", "Router id\t192.0.2.1\n", "Datastore\tfile ",
 		     ", in sync", "Objects\t5, 5 changes, 1 refused\n", "Restart\tin progress: waits for 1 peers, ",
 		     "Peers\t0 of 1 up\n", "IPv4\t2 prefixes, 2 routes", "IPv6\t0 prefixes, 0 routes", "Kernel\t",
-		     "\nProblems\n", "cluster.yaml:", "BGPPeer broken: spec.peerIP: ", "; it is not in force\n",
+		     "\nProblems\n", "cluster.yaml:", "BGPPeer broken: spec.peerIP: ", "; the object is not in force\n",
 		     "peer Mesh_192_0_2_2_port_17917 (192.0.2.2) is not up: ");
 	EXPECT_PARTS(d, "json show status", "\"node\": \"n1\"", "\"as\": 64999", "\"datastore\": {",
 		     "\"in_sync\": true", "\"refused\": 1", "\"restart\": {", "\"in_progress\": true", "\"peers\": {",

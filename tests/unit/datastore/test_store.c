@@ -337,7 +337,7 @@ START_TEST(test_status)
 	ck_assert(!store_status(t.s).in_sync);
 	ck_assert_uint_eq(store_status(t.s).since, 0);
 	store_lost(t.s, "gone fishing");
-	expect(&t.log, "warning : gone fishing; the last known objects stay in force\n");
+	expect(&t.log, "warning none: gone fishing; nothing is known yet\n");
 	ck_assert_str_eq(store_status(t.s).problem, "gone fishing");
 	ck_assert_uint_eq(store_status(t.s).since, 1000);
 	mono_fake(2000);
