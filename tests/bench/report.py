@@ -134,7 +134,9 @@ def summary_row(scenario):
     time = middle(ours, "time")
 
     def other(name):
-        return f"{seconds(others[name])} ({times(others[name], time)} ×)" if name in others else "—"
+        if name in others:
+            return f"{seconds(others[name])} ({times(others[name], time)} ×)"
+        return first_failure(results[name]) if results.get(name) else "—"
     return [scenario["what"], ", ".join(write(value) if value is not None else "—" for value, _aim, write in measured),
             ", ".join(write(aim) for _value, aim, write in measured), "yes" if met else "**no**",
             f"{best}: {other(best)}" if best else "—", other(CALICO), seconds(middle(results.get(FLOOR, []), "time"))]
@@ -228,8 +230,9 @@ def growth_table(lines, write, head):
 def machine_text(record):
     machine = record["machine"]
     versions = ", ".join(f"{name} {version}".strip() for name, version in record["versions"].items() if name != FLOOR)
+    runs = f"Medians of {record['runs']} runs" if record["runs"] > 1 else "One run"
     return (f"{machine['processors']} processors ({machine['model']}), {machine['memory']:.0f} GB of memory, Linux "
-            f"{machine['kernel']}. {versions}. Medians of {record['runs']} runs.\n")
+            f"{machine['kernel']}. {versions}. {runs}.\n")
 
 
 def growth_text(record):
