@@ -227,7 +227,7 @@ void conn_send(struct conn *c, const void *data, size_t len)
 {
 	count_out(c, data, len);
 	strbuf_add(&c->own, data, len);
-	engine_mark_dirty(c);
+	engine_mark_urgent(c);
 }
 
 /* The queue while it is being written; on the stack, so that a connection with nothing to write holds none. */

@@ -30,6 +30,15 @@ static void bury(struct bgp_engine *e)
 	}
 }
 
+static void unmark_dirty(struct conn *c)
+{
+	struct bgp_engine *e = c->session->engine;
+
+	if (c->dirty)
+		TAILQ_REMOVE(c->urgent ? &e->urgent : &e->dirty, c, dirty_entry);
+	c->dirty = c->urgent = false;
+}
+
 void engine_bury_conn(struct conn *c)
 {
 	struct bgp_engine *e = c->session->engine;
@@ -38,10 +47,7 @@ void engine_bury_conn(struct conn *c)
 		TAILQ_REMOVE(&e->ready, c, ready_entry);
 		c->ready = false;
 	}
-	if (c->dirty) {
-		TAILQ_REMOVE(&e->dirty, c, dirty_entry);
-		c->dirty = false;
-	}
+	unmark_dirty(c);
 	SLIST_INSERT_HEAD(&e->dead_conns, c, grave);
 	loop_work_schedule(e->loop, &e->send);
 }
@@ -94,22 +100,41 @@ void engine_mark_dirty(struct conn *c)
 	loop_work_schedule(e->loop, &e->send);
 }
 
+/* Messages of our own do not wait for what all others are to be told: a KEEPALIVE has its time. */
+void engine_mark_urgent(struct conn *c)
+{
+	struct bgp_engine *e = c->session->engine;
+
+	if (c->urgent || !conn_is_open(c))
+		return;
+	unmark_dirty(c);
+	c->dirty = c->urgent = true;
+	TAILQ_INSERT_TAIL(&e->urgent, c, dirty_entry);
+	loop_work_schedule(e->loop, &e->send);
+}
+
+static struct conn *next_dirty(struct bgp_engine *e)
+{
+	struct conn *c = TAILQ_FIRST(&e->urgent);
+
+	return c ? c : TAILQ_FIRST(&e->dirty);
+}
+
 /* One round over the connections that have something to write, each for a bounded amount. */
 static bool send_work(void *arg, uint64_t deadline)
 {
 	struct bgp_engine *e = arg;
 	struct conn *c;
 
-	while ((c = TAILQ_FIRST(&e->dirty))) {
-		TAILQ_REMOVE(&e->dirty, c, dirty_entry);
-		c->dirty = false;
+	while ((c = next_dirty(e))) {
+		unmark_dirty(c);
 		if (conn_flush(c, true))
 			engine_mark_dirty(c);
 		if (mono_now() >= deadline)
 			break;
 	}
 	bury(e);
-	return !TAILQ_EMPTY(&e->dirty);
+	return next_dirty(e) != NULL;
 }
 
 /* Last words */
@@ -186,6 +211,7 @@ struct bgp_engine *bgp_engine_new(struct loop *loop, const struct bgp_session_op
 	LIST_INIT(&e->farewells);
 	TAILQ_INIT(&e->ready);
 	TAILQ_INIT(&e->dirty);
+	TAILQ_INIT(&e->urgent);
 	SLIST_INIT(&e->dead_conns);
 	SLIST_INIT(&e->dead_sessions);
 	return e;

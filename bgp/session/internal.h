@@ -94,6 +94,7 @@ struct conn {
 	bool blocked;	   /* the socket's buffer is full: LOOP_WRITE is watched */
 	bool wants;	   /* pull() may have something */
 	bool ready, dirty; /* in the engine's lists */
+	bool urgent;	   /* in `urgent` instead of `dirty` */
 	bool have_peer;	   /* the peer's OPEN was accepted */
 	bool out_started;  /* the first of `out` is partly written */
 	struct loop_io io;
@@ -158,8 +159,8 @@ struct bgp_engine {
 	LIST_HEAD(, listener) listeners;
 	LIST_HEAD(, farewell) farewells;
 	unsigned farewell_count;
-	TAILQ_HEAD(, conn) ready; /* something came, or a dial is decided */
-	TAILQ_HEAD(, conn) dirty;
+	TAILQ_HEAD(, conn) ready;	  /* something came, or a dial is decided */
+	TAILQ_HEAD(, conn) dirty, urgent; /* something is to be written; messages of our own among it */
 	SLIST_HEAD(, conn) dead_conns;
 	SLIST_HEAD(, bgp_session) dead_sessions;
 	struct loop_work receive, send;
@@ -173,6 +174,7 @@ struct bgp_engine {
 /* engine.c */
 void engine_mark_ready(struct conn *c);
 void engine_mark_dirty(struct conn *c);
+void engine_mark_urgent(struct conn *c);
 void engine_bury_conn(struct conn *c);
 void engine_bury_session(struct bgp_session *s);
 /* Takes the descriptor: sends a Cease and closes it once the peer has it. With an OPEN (NULL: none), it goes before:

@@ -105,6 +105,39 @@ START_TEST(test_everybody_has_a_turn)
 }
 END_TEST
 
+static void work_to_send(struct end *e, char what)
+{
+	work(e, what == 'p' ? 'u' : what);
+}
+
+static bool got_refresh(struct raw *r)
+{
+	while (raw_has_message(r)) {
+		raw_take(r);
+		if (r->type == BGP_ROUTE_REFRESH)
+			return true;
+	}
+	return false;
+}
+
+/* All others are to be told something, which takes its time: what is ours to say does not wait for that. */
+START_TEST(test_own_messages_first)
+{
+	struct raw *last = raws[PEERS - 1];
+	unsigned turns = 0;
+
+	for (unsigned i = 0; i < PEERS - 1; i++) {
+		ends[i].hook = work_to_send;
+		bgp_session_kick(ends[i].s);
+	}
+	ck_assert(bgp_session_request_refresh(ends[PEERS - 1].s, FAM_IPV4));
+	for (; !got_refresh(last); turns++)
+		loop_turn(rig.loop, true);
+	ck_assert_uint_le(turns, 2);
+	TURN_UNTIL(ends[PEERS - 2].pulls > 0, 30);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("busy");
@@ -114,6 +147,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_a_few_each_turn);
 	tcase_add_test(tc, test_everybody_has_a_turn);
+	tcase_add_test(tc, test_own_messages_first);
 	suite_add_tcase(s, tc);
 	return rig_run(s);
 }
