@@ -419,10 +419,23 @@ static int show_answer(const struct options *o, const struct strbuf *answer)
 	return EXIT_SUCCESS;
 }
 
+/* Where the environment says that the daemon is: to this program, or to the daemon, whose container may be ours, too.
+ */
+static const char *default_socket(void)
+{
+	static const char *const variables[] = {"CALIDRIS_SOCKET", "CALIDRIS_CONTROL_SOCKET"};
+
+	for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+		const char *path = getenv(variables[i]);
+		if (path && *path)
+			return path;
+	}
+	return CONTROL_SOCKET;
+}
+
 int main(int argc, char **argv)
 {
-	const char *named = getenv("CALIDRIS_SOCKET");
-	struct options o = {.socket = named && *named ? named : CONTROL_SOCKET};
+	struct options o = {.socket = default_socket()};
 	struct strbuf line = {0}, answer = {0};
 	int status = parse_options(&o, argc, argv), error;
 	const char *file = NULL;

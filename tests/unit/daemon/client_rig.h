@@ -19,6 +19,7 @@ static inline void setup(void)
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(path, sizeof path, "%s/c.sock", dir);
 	unsetenv("CALIDRIS_SOCKET");
+	unsetenv("CALIDRIS_CONTROL_SOCKET");
 }
 
 static inline void teardown(void)

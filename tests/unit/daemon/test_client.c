@@ -28,6 +28,16 @@ START_TEST(the_line_sent)
 	expect_served(pid);
 	ck_assert_int_eq(r.status, 0);
 	ck_assert_str_eq(r.out, "{\"a\\tb\": 1}\n");
+	/* In a container of the daemon's there is what the daemon was told. */
+	setenv("CALIDRIS_CONTROL_SOCKET", "/nonexistent", 1);
+	pid = serve("show peers\n", "ok\nfine\n");
+	ck_assert_str_eq(RUN("show", "peers").out, "fine\n");
+	expect_served(pid);
+	setenv("CALIDRIS_SOCKET", "", 1);
+	setenv("CALIDRIS_CONTROL_SOCKET", path, 1);
+	pid = serve("show peers\n", "ok\nfine\n");
+	ck_assert_str_eq(RUN("show", "peers").out, "fine\n");
+	expect_served(pid);
 }
 END_TEST
 
