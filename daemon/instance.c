@@ -10,6 +10,7 @@
 #include "daemon/base/mono.h"
 #include "daemon/cluster/cluster.h"
 #include "daemon/dataplane.h"
+#include "daemon/peers/liveness.h"
 #include "daemon/peers/speaker.h"
 
 /* How often it is looked whether the kernel has taken back what is ours in a table that is left, and how long. */
@@ -141,7 +142,7 @@ static struct instance *instance_new(struct daemon *d, const char *vrf, uint32_t
 	i->table = table;
 	snprintf(i->vrf, sizeof i->vrf, "%s", vrf);
 	set_name(i);
-	conf = fib_conf(i, cluster_self(d->cluster)->max_paths);
+	conf = fib_conf(i, d->cluster ? cluster_self(d->cluster)->max_paths : 0);
 	i->fib = fib_new(d->loop, &conf, &fib_ops, i, err, size);
 	if (i->fib)
 		return i;
@@ -159,6 +160,8 @@ static void instance_join(struct instance *i)
 		conf.max_paths = max_paths;
 	i->rib = rib_new(d->loop, &conf, &rib_sink, i);
 	LIST_INSERT_HEAD(&d->instances, i, link);
+	if (!i->vrf[0])
+		liveness_tell(d->liveness, i->fib);
 	cluster_settle_into(d->cluster, i);
 	speaker_instance_came(d->speaker, i);
 	log_info("bgp", "%s: routes of its own", i->name);
@@ -349,7 +352,9 @@ static void on_leaving(void *arg)
 		else
 			log_info("fib", "%s: nothing of ours is left there", i->name);
 		instance_free(i);
-		cluster_peers_changed(d->cluster);
+		/* Somebody may have waited for the table. */
+		if (!LIST_EMPTY(&d->refusals))
+			cluster_peers_changed(d->cluster);
 	}
 	if (!LIST_EMPTY(&d->leaving))
 		loop_timer_set(d->loop, &d->leaving_timer, LEAVING_TICK, on_leaving, d);
@@ -391,17 +396,16 @@ bool instances_sweep(struct daemon *d)
 	return any;
 }
 
-void instances_sync_done(struct daemon *d)
+/* Tables that only an earlier run knew. */
+static void leave_others(struct daemon *d)
 {
 	uint32_t tables[OTHER_TABLES_MAX];
 	unsigned n = fib_other_tables(d->fib, tables, OTHER_TABLES_MAX);
-	struct instance *i;
 	char err[200];
 
-	LIST_FOREACH(i, &d->instances, link)
-	for (int f = 0; f < FAM_COUNT; f++)
-		fib_sync_done(i->fib, (enum family)f);
 	for (unsigned t = 0; t < n; t++) {
+		struct instance *i;
+
 		if (holder(&d->instances, tables[t]) || holder(&d->leaving, tables[t]))
 			continue;
 		i = instance_new(d, "", tables[t], err, sizeof err);
@@ -409,9 +413,20 @@ void instances_sync_done(struct daemon *d)
 			log_error("fib", "table %u: routes of an earlier run stay there: %s", tables[t], err);
 			continue;
 		}
-		log_info("fib", "table %u: routes of an earlier run are removed, no peer asks for them", tables[t]);
+		log_info("fib", "table %u: what an earlier run has left there is removed, no peer asks for it",
+			 tables[t]);
 		instance_leave(i);
 	}
+}
+
+void instances_sync_done(struct daemon *d)
+{
+	struct instance *i;
+
+	LIST_FOREACH(i, &d->instances, link)
+	for (int f = 0; f < FAM_COUNT; f++)
+		fib_sync_done(i->fib, (enum family)f);
+	leave_others(d);
 }
 
 /* ---- All ---- */
@@ -437,6 +452,7 @@ void instances_teardown(struct daemon *d)
 		LIST_REMOVE(i, link);
 		instance_leave(i);
 	}
+	leave_others(d);
 	loop_timer_stop(d->loop, &d->leaving_timer);
 }
 

@@ -354,6 +354,15 @@ void liveness_listen(struct liveness *l, const struct self *self)
 	}
 }
 
+void liveness_tell(const struct liveness *l, struct fib *f)
+{
+	const struct lifeline *w;
+
+	LIST_FOREACH(w, &l->lifelines, entry)
+	if (w->dead)
+		fib_gateway_down(f, &w->remote);
+}
+
 const struct lifeline *liveness_find_dead(const struct liveness *l, const struct addr *gateway)
 {
 	const struct lifeline *w;

@@ -48,6 +48,8 @@ void liveness_established(struct peer *p);
 /* Where the FIB sees an address may have changed: sessions that are not up are begun anew if they are of the wrong kind
  * (one hop or several). */
 void liveness_place_changed(struct liveness *l, const struct addr *a);
+/* A FIB that has just been made is told which gateways are down. */
+void liveness_tell(const struct liveness *l, struct fib *f);
 /* The lifeline because of which the FIB takes this gateway for dead; NULL if there is none. */
 const struct lifeline *liveness_find_dead(const struct liveness *l, const struct addr *gateway);
 /* What keeps sessions from working, and peers that are up without being watched as they should: a line each. */

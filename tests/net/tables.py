@@ -28,15 +28,16 @@ class Router(BirdNode):
     def own(self):
         return 65100 + self.index
 
-    def begin(self, remote, prefixes, options=""):
+    def begin(self, remote, prefixes, options="", more=""):
+        """more: of the configuration."""
         for prefix in prefixes:
             self.ip(f"addr add {prefix.replace('.0/24', '.1/32')} dev lo")
-        self.remote, self.prefixes = remote, prefixes
+        self.remote, self.prefixes, self.more = remote, prefixes, more
         self.begin_again(options)
 
     def begin_again(self, options=""):
         self.start(TEXT.format(address=self.ip4, own=self.own, remote=self.remote, options=options,
-                               routes="".join(f"route {prefix} blackhole;" for prefix in self.prefixes)))
+                               routes="".join(f"route {prefix} blackhole;" for prefix in self.prefixes)) + self.more)
 
     def has(self, prefix):
         """Has the node announced it?"""

@@ -3,7 +3,7 @@ and different prefixes."""
 
 import pytest
 
-from harness import wait_for
+from harness import programs, wait_for
 from objects import bgp_peer
 from tables import Router, ours, table_of
 from test_restart import Watch, wait_settled
@@ -140,6 +140,23 @@ def test_what_an_earlier_run_has_left_goes(arena):
     arena.wait_table("main", arena.of_near())
     assert arena.foreign_is_there()
     arena.say(arena.far, kernelTable=TABLE)
+    arena.wait_table(TABLE, arena.of_far())
+
+
+def test_teardown(arena):
+    """Of what runs, and of what a daemon that was killed has left."""
+    node = arena.node
+    node.calidris("teardown")
+    node.process.wait(30)
+    node.processes.remove(node.process)
+    assert ours(node, TABLE) == ours(node, "main") == {}
+    node.start()
+    arena.wait_table(TABLE, arena.of_far())
+    node.kill()
+    node.run(programs() / "calidrisd", "--teardown", "-c", node.config_file)
+    assert ours(node, TABLE) == ours(node, "main") == {}
+    assert arena.foreign_is_there()
+    node.start()
     arena.wait_table(TABLE, arena.of_far())
 
 

@@ -14,7 +14,20 @@ TAKES = 60  # s: it begins early
 
 TABLE, MOVED = 1001, 1002
 SHARED, FAR, NEAR = "10.60.0.0/24", "10.50.3.0/24", "10.50.2.0/24"
-IN_VRF = "172.18.0.101"
+SIX = "fd50:3::/64"
+IN_VRF, IN_VRF6, FAR6 = "172.18.0.101", "fd00:18::101/64", "fd00:18::9/64"
+PASSWORD = "in the VRF"
+
+ROUTER6 = f"""
+protocol static six {{{{ ipv6; route {SIX} blackhole; }}}}
+protocol bgp node6 {{{{
+  local fd00:18::9 as {{own}};
+  neighbor fd00:18::101 as 64512;
+  password "other";
+  connect delay time 1; connect retry time 2; error wait time 1, 2;
+  ipv6 {{{{ import all; export where source = RTS_STATIC; }}}};
+}}}}
+"""
 
 
 class Arena:
@@ -30,17 +43,19 @@ class Arena:
         cluster.fabric.ip(f"link add red-node type veth peer name eth1 netns {self.node.name}",
                           "link set red-node master red up")
         self.wire()
-        # It only waits: the node has to dial, bound to the VRF.
-        self.far.begin(IN_VRF, [FAR, SHARED], "passive;")
+        # It only waits: the node has to dial, bound to the VRF. In IPv6 the router dials.
+        self.far.ip(f"addr add {FAR6} dev eth0 nodad")
+        self.far.begin(IN_VRF, [FAR, SHARED], f'passive; password "{PASSWORD}";', ROUTER6.format(own=self.far.own))
         self.say("near", self.near)
-        self.say("far", self.far, vrf="red")
+        self.say("far", self.far, vrf="red", password=PASSWORD)
+        cluster.write(bgp_peer("far6", peerIP="fd00:18::9", asNumber=self.far.own, vrf="red", passive=True, password="other"))
         cluster.start()
 
     def make_vrf(self, table):
         self.node.ip(f"link add red type vrf table {table}", "link set red up")
 
     def wire(self):
-        self.node.ip("link set eth1 master red up", f"addr replace {IN_VRF}/24 dev eth1")
+        self.node.ip("link set eth1 master red up", f"addr replace {IN_VRF}/24 dev eth1", f"addr replace {IN_VRF6} dev eth1 nodad")
 
     def say(self, name, router, **fields):
         self.cluster.write(bgp_peer(name, peerIP=router.ip4, asNumber=router.own, **fields))
@@ -57,6 +72,11 @@ class Arena:
     def wait_table(self, table, expected, timeout=40):
         wait_for(lambda: ours(self.node, table) == expected,
                  lambda: f"table {table} is {expected}, not {ours(self.node, table)}\n{self.node.log_tail()}", timeout)
+
+    def wait_six(self, table):
+        wait_for(lambda: SIX in [route["dst"] for route in self.node.routes(6, table)],
+                 lambda: f"{SIX} in table {table}\n{self.node.calidris('show', 'peers')}{self.node.log_tail()}", 60)
+        assert [route["dev"] for route in self.node.routes(6, table) if route["dst"] == SIX] == ["eth1"]
 
     def device(self, prefix, table):
         return next(route["dev"] for route in self.node.routes(4, table) if route["dst"] == prefix)
@@ -81,8 +101,11 @@ def test_one_prefix_in_two_worlds(arena):
         router.wait_has(arena.block)
     assert not arena.far.has(NEAR)
     assert not arena.near.has(FAR)
+    arena.wait_six(TABLE)
+    assert SIX not in [route["dst"] for route in arena.node.routes(6, "main")]
     peers = {peer["name"]: (peer["vrf"], peer["table"]) for peer in arena.node.show("peers")["peers"]}
-    assert peers == {"Global_172_18_0_9": (None, 254), "Global_172_18_0_9_vrf_red": ("red", TABLE)}
+    assert peers == {"Global_172_18_0_9": (None, 254), "Global_172_18_0_9_vrf_red": ("red", TABLE),
+                     "Global_fd00_18__9_vrf_red": ("red", TABLE)}
     assert {route["prefix"] for route in arena.node.show("routes", "vrf", "red")["routes"]} >= {FAR, SHARED, arena.block}
     told = arena.node.calidris("explain", "10.60.0.1", "vrf", "red")
     assert "dev eth1" in told
@@ -109,18 +132,30 @@ def test_pods_are_reached_and_a_kill_loses_nothing(arena):
     ping.stop()
     assert not lost
     assert [(row["vrf"], row["adopted"], row["writes"]) for row in node.show("status")["tables"]] == \
-        [("red", len(arena.of_far()), 0)]
+        [("red", len(arena.of_far()) + 1, 0)]
 
 
 def test_who_calls_in_the_vrf_finds_his_peer(arena):
     """Now it is the router that dials."""
-    arena.say("far", arena.far, vrf="red", passive=True)
+    arena.say("far", arena.far, vrf="red", passive=True, password=PASSWORD)
     arena.far.stop()
-    arena.far.begin_again()
+    arena.far.begin_again(f'password "{PASSWORD}";')
     wait_for(lambda: arena.peer()["state"] == "Established" and arena.peer()["dialled_by"] == "the peer", arena.peer, 40)
     arena.wait_table(TABLE, arena.of_far())
     assert arena.node.show("peers", "Global_172_18_0_9")["peer"]["established"] == 1
-    arena.say("far", arena.far, vrf="red")
+    arena.say("far", arena.far, vrf="red", password=PASSWORD)
+
+
+def test_a_table_is_of_one_kind(arena):
+    """The VRF's table cannot be that of peers outside it as well."""
+    node = arena.node
+    arena.say("near", arena.near, kernelTable=TABLE)
+    wait_for(lambda: any(f"table {TABLE} is that of VRF red" in problem for problem in node.show("problems")["problems"]),
+             lambda: node.calidris("show", "problems"))
+    arena.wait_table("main", arena.of_node())
+    arena.wait_table(TABLE, arena.of_far())
+    arena.say("near", arena.near)
+    arena.wait_table("main", arena.of_near())
 
 
 def test_the_device_goes_and_comes_with_another_table(arena):
@@ -132,19 +167,21 @@ def test_the_device_goes_and_comes_with_another_table(arena):
     arena.make_vrf(MOVED)
     arena.wire()
     arena.wait_table(MOVED, arena.of_far(), 90)
+    arena.wait_six(MOVED)
     assert not ours(node, TABLE)
     # Where object and device disagree there is no session, and the reason is said.
-    arena.say("far", arena.far, vrf="red", kernelTable=TABLE)
+    arena.say("far", arena.far, vrf="red", kernelTable=TABLE, password=PASSWORD)
     wait_for(lambda: any(f"kernelTable is {TABLE}, but VRF red has table {MOVED}" in problem
                          for problem in node.show("problems")["problems"]), lambda: node.calidris("show", "problems"))
-    arena.wait_table(MOVED, {})
-    arena.say("far", arena.far, vrf="red", kernelTable=MOVED)
+    arena.wait_table(MOVED, arena.of_node())
+    arena.say("far", arena.far, vrf="red", kernelTable=MOVED, password=PASSWORD)
     arena.wait_table(MOVED, arena.of_far(), 60)
 
 
 def test_what_an_earlier_run_has_left_goes(arena):
     arena.node.kill()
     arena.cluster.delete(bgp_peer("far"))
+    arena.cluster.delete(bgp_peer("far6"))
     arena.node.start()
     arena.wait_table(MOVED, {}, 60)
     arena.wait_table("main", arena.of_near())
