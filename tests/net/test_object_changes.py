@@ -296,3 +296,30 @@ def test_reachable_by(fabric):
         fabric.say(reachableBy=None)
         wait_for(lambda: not fabric.node.route(host), lambda: str(fabric.node.route(host)))
         wait_for(lambda: leads(prefix) == tor.ip4, lambda: str(fabric.node.route(prefix)))
+
+
+def test_other_nodes(fabric):
+    """A node comes, is selected by its label, and goes: its own sessions come, change and go, and no others."""
+    sessions, writes = fabric.sessions(), fabric.writes()
+    name = "172_18_0_77"
+    far = lambda **labels: node_object("far", ["172.18.0.77/24"], labels=labels)
+    selects = bgp_peer("by-label", node="node-1", peerSelector="has(colour)")
+
+    def expect(*more):
+        names = lambda: {peer["name"] for peer in fabric.node.show("peers")["peers"]}
+        wait_for(lambda: names() == {*sessions, *more}, lambda: str(names()))
+
+    fabric.cluster.write(far())
+    expect(f"Mesh_{name}")
+    fabric.cluster.write(selects)
+    fabric.cluster.write(far(colour="blue"))
+    expect(f"Node_{name}")
+    fabric.cluster.write(far())
+    expect(f"Mesh_{name}")
+    fabric.cluster.write(far(colour="red"))
+    expect(f"Node_{name}")
+    fabric.cluster.delete(far())
+    expect()
+    fabric.cluster.delete(selects)
+    assert fabric.sessions() == sessions
+    assert fabric.writes() == writes
