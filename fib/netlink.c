@@ -449,11 +449,6 @@ void netlink_dump(struct netlink *n, const struct netlink_dump *d, void *arg)
 	netlink_dumper_start(&n->dumper, d, arg);
 }
 
-bool netlink_dump_is_running(const struct netlink *n)
-{
-	return n->dumper.sock != NULL;
-}
-
 bool netlink_dump_wait(struct netlink *n)
 {
 	return netlink_dumper_wait(&n->dumper);

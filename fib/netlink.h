@@ -66,7 +66,6 @@ struct netlink_dump {
 	void (*on_end)(void *arg, int error);
 };
 void netlink_dump(struct netlink *n, const struct netlink_dump *d, void *arg);
-bool netlink_dump_is_running(const struct netlink *n);
 /* Reads until no dump is running (at start, before the loop runs). False if the kernel stopped answering. */
 bool netlink_dump_wait(struct netlink *n);
 

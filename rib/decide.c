@@ -208,14 +208,6 @@ static int compare_from(const struct scale *s, enum rib_step from, const struct 
 	return 0;
 }
 
-int decide_compare(const struct rib *r, enum family f, const struct route *a, const struct route *b,
-		   enum rib_step *step)
-{
-	struct scale s = {r, f};
-
-	return compare_from(&s, STEP_UNREACHABLE, a, b, step);
-}
-
 /* ---- Selection ---- */
 
 /* A candidate that no step has dropped yet. */

@@ -23,9 +23,6 @@ struct decision {
 	unsigned selected;
 };
 
-/* Which of two eligible routes of a family is better (negative: a), and the step that says so. */
-int decide_compare(const struct rib *r, enum family f, const struct route *a, const struct route *b,
-		   enum rib_step *step);
 /* The node's routes that are not dead, unweighed; those that import rejected have STEP_REJECTED. */
 void decide_collect(const struct rib *r, enum family f, const struct node *n, struct decision *d);
 /* Of collected candidates, none rejected: the best goes to c[0], the best of the others to c[1], and so on, `upto`

@@ -430,11 +430,6 @@ void cache_read_stop(struct cache *c)
 	free(r);
 }
 
-bool cache_is_reading(const struct cache *c)
-{
-	return c->reader;
-}
-
 static void end_reading(struct cache *c, const char *refused, const char *warning)
 {
 	char *refused_copy = refused ? mem_strdup(refused) : NULL, *warning_copy = warning ? mem_strdup(warning) : NULL;

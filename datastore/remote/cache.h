@@ -42,7 +42,6 @@ void cache_free(struct cache *c);
 void cache_read(struct cache *c);
 /* Reading ends without a word. */
 void cache_read_stop(struct cache *c);
-bool cache_is_reading(const struct cache *c);
 
 /* Appends a record; *place is where the one before was, and becomes where this one is. */
 void cache_put(struct cache *c, const char *key, const char *text, size_t len, struct cache_place *place);

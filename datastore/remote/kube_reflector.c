@@ -31,7 +31,6 @@ struct kube_reflector {
 	void *arg;
 	enum phase phase;
 	enum kube_state state;
-	bool listed;
 	int refusal;
 	char problem[400];
 	char *version; /* where the watch goes on; NULL: a listing is needed */
@@ -55,11 +54,6 @@ enum kube_state kube_reflector_state(const struct kube_reflector *r)
 	return r->state;
 }
 
-bool kube_reflector_is_listed(const struct kube_reflector *r)
-{
-	return r->listed;
-}
-
 const char *kube_reflector_problem(const struct kube_reflector *r)
 {
 	return r->problem;
@@ -68,11 +62,6 @@ const char *kube_reflector_problem(const struct kube_reflector *r)
 int kube_reflector_refusal(const struct kube_reflector *r)
 {
 	return r->refusal;
-}
-
-const char *kube_reflector_version(const struct kube_reflector *r)
-{
-	return r->version ? r->version : "";
 }
 
 static void set_state(struct kube_reflector *r, enum kube_state state, const char *problem)
@@ -373,7 +362,6 @@ static void on_list_end(struct kube_reflector *r)
 		list(r);
 		return;
 	}
-	r->listed = true;
 	r->at_once = false;
 	r->ops->on_listed(r->arg);
 	watch(r);

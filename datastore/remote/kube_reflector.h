@@ -39,13 +39,9 @@ struct kube_reflector *kube_reflector_new(struct loop *l, struct kube_client *c,
 void kube_reflector_free(struct kube_reflector *r);
 
 enum kube_state kube_reflector_state(const struct kube_reflector *r);
-/* Has it been listed whole, ever? */
-bool kube_reflector_is_listed(const struct kube_reflector *r);
 /* Why not KUBE_WATCHING; "" if it is. */
 const char *kube_reflector_problem(const struct kube_reflector *r);
 /* The status of a refusal: 403, 404; 0 none. */
 int kube_reflector_refusal(const struct kube_reflector *r);
-/* Of the last event; "" none. */
-const char *kube_reflector_version(const struct kube_reflector *r);
 
 #endif

@@ -209,14 +209,6 @@ void mirror_refuse(struct mirror *m, const char *field, const char *reason)
 	free(object);
 }
 
-void mirror_warn(struct mirror *m, const char *field, const char *reason)
-{
-	char *object = document_object(m->current);
-
-	refuse(m, object, field, reason, true, false);
-	free(object);
-}
-
 /* ---- From documents to objects ---- */
 
 /* Fields that are not honoured; told only if the object comes into force. */

@@ -76,7 +76,5 @@ struct arena *mirror_arena(struct mirror *m);
 void mirror_emit(struct mirror *m, const struct yaml_node *object);
 /* What is wrong with the document itself. field: "" if all of it is meant. */
 void mirror_refuse(struct mirror *m, const char *field, const char *reason);
-/* A field that is not honoured; the document is in force. */
-void mirror_warn(struct mirror *m, const char *field, const char *reason);
 
 #endif
