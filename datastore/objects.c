@@ -368,19 +368,52 @@ static void name_source(const struct form_field *field, struct object_error *err
 		snprintf(err->field, sizeof err->field, "%s", field->from);
 }
 
+/* What is said of a document in another form: kept until it is decoded in the end, by then under its own names. */
+#define REPORTS_MAX 8u
+
+struct form_reports {
+	const struct form *form;
+	unsigned count;
+	struct {
+		char field[120];
+		unsigned line, col;
+		const char *reason; /* a row's */
+	} list[REPORTS_MAX];
+};
+
+static void keep_report(void *arg, const char *field, unsigned line, unsigned col, const char *reason)
+{
+	struct form_reports *r = arg;
+	int at = form_field_to(r->form, field);
+
+	if (r->count == REPORTS_MAX)
+		return;
+	if (at >= 0 && r->form->fields[at].annotation)
+		snprintf(r->list[r->count].field, sizeof r->list->field, "metadata.annotations[%s]",
+			 r->form->fields[at].annotation);
+	else
+		snprintf(r->list[r->count].field, sizeof r->list->field, "%s", field);
+	r->list[r->count].line = line;
+	r->list[r->count].col = col;
+	r->list[r->count++].reason = reason;
+}
+
 /* Decodes a document in another form. What it may leave out, it leaves out if it cannot be read. */
 static struct object *decode_form(const struct form *f, const struct yaml_node *doc, struct arena *a,
 				  struct object_error *err, int *kind, char **name, struct schema_report report)
 {
+	struct form_reports kept = {.form = f};
 	uint64_t left_out = 0;
 	struct object *o;
 	int at;
 
 	for (;;) {
+		kept.count = 0;
 		*err = (struct object_error){.line = doc->line, .col = doc->col};
 		free(*name);
 		*name = NULL;
-		o = decode_plain(form_translate(f, doc, left_out, a), err, kind, name, (struct schema_report){0});
+		o = decode_plain(form_translate(f, doc, left_out, a), err, kind, name,
+				 (struct schema_report){keep_report, &kept});
 		at = o ? -1 : form_field_to(f, err->field);
 		if (at < 0)
 			break;
@@ -391,6 +424,8 @@ static struct object *decode_form(const struct form *f, const struct yaml_node *
 		if (report.fn)
 			report.fn(report.arg, err->field, err->line, err->col, err->reason);
 	}
+	for (unsigned i = 0; report.fn && i < kept.count; i++)
+		report.fn(report.arg, kept.list[i].field, kept.list[i].line, kept.list[i].col, kept.list[i].reason);
 	if (o && f->finish)
 		f->finish(o);
 	return o;

@@ -216,6 +216,8 @@ const struct form_field pod_fields[POD_FIELDS] = {
     {.to = "spec.interfaceName", .make = make_interface},
     {.to = "spec.ipNetworks", .make = make_networks},
     {.from = "spec.serviceAccountName", .to = "spec.serviceAccountName"},
+    {.annotation = "cni.projectcalico.org/floatingIPs", .to = "spec.ipNATs"},
+    {.annotation = "cni.projectcalico.org/allowedSourcePrefixes", .to = "spec.allowSpoofedSourcePrefixes"},
 };
 
 void pod_finish(struct object *o)

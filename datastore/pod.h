@@ -12,7 +12,7 @@ const char *pod_interface(const char *prefix, const char *namespace, const char 
 			  char buf[static POD_INTERFACE_LEN]);
 
 /* The parts of the Pod's form. */
-#define POD_FIELDS 10
+#define POD_FIELDS 12
 extern const struct form_field pod_fields[POD_FIELDS];
 bool pod_is_nobody(const struct yaml_node *doc);
 void pod_finish(struct object *o);

@@ -2,6 +2,7 @@
 encrypts, hosts that a peer is reachable by, names that an address is found by."""
 
 import contextlib
+import json
 import socket
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from harness import SLOWNESS, announce, run, wait_for
 from objects import bgp_configuration, bgp_peer, block_affinity, ip_pool, ipam_block, node_object
 
+TAKES = 50  # s
 NAME = "fabric.calidris.test"
 IPIP_POOL, IPIP_BLOCK = "10.245.0.0/16", "10.245.2.0/26"
 
@@ -201,6 +203,30 @@ def test_wireguard(cluster):
     cluster.write(plain(two))
     one.ip("link del wireguard.cali")
     wait_for(lambda: not missing(), lambda: one.calidris("show", "problems"))
+
+
+def test_routes_through_tunnels(cluster):
+    """What a peer of another AS sends is passed on inside the AS, but not while it leads through a tunnel's device."""
+    one, two, three = cluster.nodes
+    peers = [bgp_peer("to-two", node=one.name, peerIP=two.ip4, asNumber=65002, reversePeering="Manual"),
+             bgp_peer("to-one", node=two.name, peerIP=one.ip4, asNumber=64512, localASNumber=65002, reversePeering="Manual")]
+    block = two.blocks[0]
+
+    def told():
+        """To node-3: whether, and why."""
+        rows = json.loads(one.calidris("-o", "json", "explain", block.split("/")[0])).get("export") or []
+        return next(((row["announced"], row["reason"]) for row in rows
+                     if row["peer"] == f"Mesh_{three.ip4.replace('.', '_')}"), (False, "nothing is said"))
+    cluster.write(*peers)
+    wait_for(lambda: told()[0], lambda: one.calidris("explain", block.split("/")[0]), 60)
+    one.ip("link add up.calico type veth peer name other", "link set up.calico up", "link set other up",
+           f"route add {two.ip4} dev up.calico")
+    wait_for(lambda: told() == (False, "leads through a VXLAN device"), lambda: str(told()))
+    one.ip(f"route del {two.ip4} dev up.calico", "link del up.calico")
+    wait_for(lambda: told()[0], lambda: str(told()), 60)
+    for peer in peers:
+        cluster.delete(peer)
+    cluster.wait_converged(60)
 
 
 def speak(pod, protocol):

@@ -170,6 +170,23 @@ START_TEST(an_annotation_that_cannot_be_read_counts_as_absent)
 END_TEST
 
 /* Fields of ours on a Pod. */
+START_TEST(a_pod_may_ask_for_what_is_not_done)
+{
+	struct outcome out =
+	    decode("{apiVersion: v1, kind: Pod, metadata: {name: p, annotations: "
+		   "{cni.projectcalico.org/floatingIPs: '[\"192.0.2.1\"]', calidris.io/nonsense: x,"
+		   "cni.projectcalico.org/allowedSourcePrefixes: '[\"10.0.0.0/8\"]'}}, spec: {nodeName: n}}");
+
+	ck_assert_msg(out.o != NULL, "%s", out.err.reason);
+	ck_assert_ptr_nonnull(strstr(out.reported.s, "metadata.annotations[cni.projectcalico.org/floatingIPs]"));
+	ck_assert_ptr_nonnull(strstr(out.reported.s, "need NAT"));
+	ck_assert_ptr_nonnull(
+	    strstr(out.reported.s, "metadata.annotations[cni.projectcalico.org/allowedSourcePrefixes]"));
+	ck_assert_ptr_nonnull(strstr(out.reported.s, "calidris.io/nonsense"));
+	outcome_free(&out);
+}
+END_TEST
+
 START_TEST(a_pod_may_migrate)
 {
 	struct outcome out = decode("{apiVersion: v1, kind: Pod, metadata: {name: p, annotations: "
@@ -459,6 +476,7 @@ int main(void)
 	tcase_add_test(tc, a_node_of_kubernetes_is_the_node_of_calico);
 	tcase_add_test(tc, one_pod_cidr_is_a_list_of_one);
 	tcase_add_test(tc, an_annotation_that_cannot_be_read_counts_as_absent);
+	tcase_add_test(tc, a_pod_may_ask_for_what_is_not_done);
 	tcase_add_test(tc, a_pod_may_migrate);
 	tcase_add_test(tc, what_is_no_annotation_is_refused_by_its_own_name);
 	tcase_add_test(tc, every_field_leads_to_a_field_of_calicos_schema);
