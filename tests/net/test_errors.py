@@ -4,12 +4,14 @@ What is asked for in a message is asked for by its words, so that whoever change
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
 import socket
 import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,7 @@ from objects import bgp_peer, block_affinity, node_object, to_yaml
 from speaker import MARKER, Speaker, end_of_rib, message, open_message, update
 from test_restart import Traffic, Watch, assert_no_reset, sessions
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "etc/examples"
 TAKES = 40  # s: it begins early
 
 EX_OK, EX_CONFIG, EX_OSERR = 0, 78, 71
@@ -609,3 +612,44 @@ def test_control_socket_is_not_for_everybody(pair):
     answer = run(node.command([*NOBODY, programs() / "calidris", "-s", node.socket, "show", "status"]), check=False)
     assert answer.returncode == 3
     assert re.search(r"Permission denied", answer.stderr), answer.stderr
+
+
+# What is asked
+
+LONG = "a-node-with-as-long-a-name-as-cloud-providers-make-them-of-its-address-its-region-and-what-it-is-for.compute.internal"
+CHANGES = {"dump mrt", "reset", "reload", "teardown"}
+
+
+def arguments_of(command, node):
+    """What a command may be asked with, by the first of its arguments."""
+    pod, peer = node.pods[0], node.show("peers")["peers"][0]["name"]
+    first = re.match(r"\[?(\w*)", command["arguments"]).group(1)
+    return {"": [[]], "table": [[]], "NAME": [[], [peer]], "KIND": [[], ["nodes"], ["bgpfilter"]],
+            "PREFIX": [[], ["all"], [pod.ip4], [pod.ip6, "all"]],
+            "ADDRESS": [[pod.ip4], [pod.ip6], ["172.18.0.77"], ["2001:db8::1"]]}[first]
+
+
+def test_every_command_fits_into_100_columns(pair):
+    """Long names, long addresses, and an object of each kind: no line is longer, and all of it is JSON, too."""
+    node = pair.nodes[0]
+    for path in ("bgpfilters", "bgppeers", "ipamblocks", "services"):
+        shutil.copy(EXAMPLES / f"{path}.yaml", pair.objects / f"example-{path}.yaml")
+    pair.write(node_object(LONG, ["172.18.0.77/24", "fd00:18:0:1234:5678:9abc:def0:1234/64"]),
+               block_affinity(LONG, "10.244.77.0/26"), block_affinity(LONG, "fd00:10:244:1234:5678:9abc:def0:0/122"),
+               bgp_peer(f"{LONG}-and-its-switch", peerIP="fd00:18:0:1234:5678:9abc:def0:4321", asNumber=4200000001,
+                        bfd={"enabled": True}, filters=["tor"]),
+               bgp_peer("whoever-calls", peerRange="172.18.0.128/25"))
+    wait_for(lambda: any(peer["name"].endswith("_4321") for peer in node.show("peers")["peers"]), "the long peers")
+    wait_for(lambda: node.show("objects", "bgpfilter")["objects"], "the examples")
+    for command in json.loads(node.calidris("-o", "json", "help"))["commands"]:
+        if command["command"] in CHANGES:
+            continue
+        for arguments in arguments_of(command, node):
+            words = [*command["command"].split(), *arguments]
+            answer = node.calidris(*words, check=False)
+            if answer.returncode == 1:  # no BFD on a peer, no route
+                assert answer.stderr.startswith("calidris: ") and not answer.stdout, (words, answer)
+                continue
+            assert answer.returncode == 0 and answer.stdout, (words, answer)
+            assert max(map(len, answer.stdout.splitlines())) <= 100, (words, answer.stdout)
+            json.loads(node.calidris("-o", "json", *words))
