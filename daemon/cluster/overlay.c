@@ -115,6 +115,18 @@ enum overlay_way overlay_choose(const struct overlay *o, const struct prefix *p,
 	return next_hop->af == AF_INET && goes_through(o, pool->ipip, next_hop) ? OVERLAY_IPIP : OVERLAY_PLAIN;
 }
 
+const char *overlay_refusal(const struct overlay *o, const struct prefix *p, const struct addr *next_hop)
+{
+	const struct pool *pool = pool_of(o, p);
+
+	if (overlay_choose(o, p, next_hop) != OVERLAY_OWN)
+		return NULL;
+	if (wireguard_takes(o->wireguard, next_hop))
+		return "its next hop is reached by WireGuard, through routes of Felix's";
+	return pool && pool->left ? "the routes of its IPPool are left to others by programClusterRoutes"
+				  : "the routes of its VXLAN pool follow from the objects, not from BGP";
+}
+
 bool overlay_leaves(const struct overlay *o, const struct prefix *p)
 {
 	const struct pool *pool = pool_of(o, p);

@@ -29,6 +29,9 @@ enum overlay_way {
 /* o NULL: plain. */
 enum overlay_way overlay_choose(const struct overlay *o, const struct prefix *p, const struct addr *next_hop);
 
+/* Why not at all: for explain. NULL if it goes in. */
+const char *overlay_refusal(const struct overlay *o, const struct prefix *p, const struct addr *next_hop);
+
 /* Is the prefix in a pool whose routes others program (programClusterRoutes)? */
 bool overlay_leaves(const struct overlay *o, const struct prefix *p);
 

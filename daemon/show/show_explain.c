@@ -5,6 +5,7 @@
 
 #include "daemon/base/mem.h"
 #include "daemon/cluster/cluster.h"
+#include "daemon/cluster/overlay.h"
 #include "daemon/cluster/service.h"
 #include "daemon/instance.h"
 #include "daemon/peers/liveness.h"
@@ -227,6 +228,18 @@ static void explain_dead(struct request *r, const struct prefix *p)
 	out_end(&r->out);
 }
 
+static void on_refused(void *arg, const struct rib_view *v)
+{
+	const struct nexthop *nh = v->route.attrs->next_hop;
+	struct request *r = arg;
+	const char *why = NULL;
+
+	if (v->best && v->route.source == SOURCE_BGP && nh)
+		why = overlay_refusal(r->d->overlay, &v->prefix, &nh->addr.addr);
+	if (why)
+		out_text(&r->out, "not_in_kernel", "Not in the kernel, as", why);
+}
+
 static void explain_origin(struct request *r, const struct prefix *p)
 {
 	struct strbuf origin = {0};
@@ -247,6 +260,8 @@ static bool explain_rib(struct request *r, const struct addr *a, struct prefix *
 	if (found) {
 		out_prefix(&r->out, "prefix", "Longest prefix", p);
 		explain_origin(r, p);
+		if (!show_instance(r))
+			rib_show_prefix(show_rib(r), p, on_refused, r);
 		out_table(&r->out, "routes", NULL, NULL);
 		rib_show_prefix(show_rib(r), p, on_route, r);
 		out_end(&r->out);

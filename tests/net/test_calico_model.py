@@ -114,6 +114,7 @@ def test_program_cluster_routes(cluster):
         say(value)
         wait_for(lambda: there(plain, own) == [False, False], lambda: str(one.routes()))
         assert has(plain) and has(own)
+        assert "left to others by programClusterRoutes" in one.calidris("explain", plain.split("/")[0])
         # Workloads are nobody's cluster routes.
         assert one.route(one.pods[0].ip4)
     sessions = {peer["name"]: peer["state"] for peer in one.show("peers")["peers"]}
@@ -186,6 +187,7 @@ def test_wireguard(cluster):
     cluster.write(keyed(one))
     wait_for(lambda: there(two) == [False, True], lambda: str(one.routes()))
     assert has(two.blocks[0]) and there(three) == [True, True] and missing()
+    assert "reached by WireGuard" in one.calidris("explain", two.blocks[0].split("/")[0])
     one.ip("link add wireguard.cali type veth peer name other", "link set wireguard.cali up")
     wait_for(lambda: not missing(), lambda: one.calidris("show", "problems"))
     # Another node gets a key, and loses it: what a restart finds is the same.

@@ -158,8 +158,9 @@ static bool is_used_as(const char *path, enum schema_use use)
 /* Of the kinds that Calico's own documents describe: what is taken is named, and nothing else. */
 START_TEST(fields_of_calico)
 {
-	static const enum object_kind kinds[] = {OBJ_NODE, OBJ_IP_POOL, OBJ_BGP_CONFIGURATION, OBJ_BGP_PEER,
-						 OBJ_BGP_FILTER};
+	static const enum object_kind kinds[] = {OBJ_NODE,	     OBJ_IP_POOL,    OBJ_BGP_CONFIGURATION,
+						 OBJ_BGP_PEER,	     OBJ_BGP_FILTER, OBJ_WORKLOAD_ENDPOINT,
+						 OBJ_BLOCK_AFFINITY, OBJ_IPAM_BLOCK};
 	char *text = section("CALICO'S FIELDS"), word[80];
 	const struct schema_row *row;
 
