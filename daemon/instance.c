@@ -162,6 +162,7 @@ static void instance_join(struct instance *i)
 	LIST_INSERT_HEAD(&d->instances, i, link);
 	if (!i->vrf[0])
 		liveness_tell(d->liveness, i->fib);
+	fib_mark_table(i->fib);
 	cluster_settle_into(d->cluster, i);
 	speaker_instance_came(d->speaker, i);
 	log_info("bgp", "%s: routes of its own", i->name);

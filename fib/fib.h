@@ -131,8 +131,10 @@ void fib_reach_unset(struct fib *f, const struct addr *to);
 
 /* The table that is written; 0: its VRF device is not there. */
 uint32_t fib_table(const struct fib *f);
-/* Tables besides this one in which the start has seen routes of our protocol, left by an earlier run: at most max of
- * them into out; returns how many. */
+/* The table is written by this process alone, whatever becomes of it: an intent that a later start knows it by. */
+void fib_mark_table(struct fib *f);
+/* Tables besides this one that the start has seen marked, left by an earlier run: at most max of them into out;
+ * returns how many. */
 unsigned fib_other_tables(const struct fib *f, uint32_t *out, unsigned max);
 
 /* All intents are known now: kernel routes of our protocol that nobody wants are removed from here on. Before this

@@ -145,7 +145,7 @@ uint32_t vrf_ifindex(const struct fib *f);
 void vrf_follow(struct fib *f);
 /* Is this an address of the node, in the VRF (or in none) that the fib is of? */
 bool vrf_is_own(const struct fib *f, const struct addr *a);
-/* A dump shows this route: remembers its table if the route is ours and the table is not. */
+/* A dump shows this route: remembers its table if it is the mark of another one of ours. */
 void vrf_note_table(struct fib *f, const struct nlmsghdr *h);
 
 /* ---- addresses of ours (own.c) ---- */

@@ -226,6 +226,7 @@ static const struct {
 } listen_hints[] = {
     {EADDRINUSE, "; another BGP daemon (BIRD?) has this port"},
     {EACCES, "; ports below 1024 need CAP_NET_BIND_SERVICE"},
+    {EPERM, "; kernels before 5.7 want CAP_NET_RAW for a VRF"},
     {EADDRNOTAVAIL, "; no interface of this host has this address"},
 };
 

@@ -54,6 +54,11 @@ def table_of(node, table):
                            route["protocol"]) for route in node.routes(4, table)}
 
 
+MARK = "192.0.0.8"
+
+
 def ours(node, table):
-    """The same, of this daemon's alone."""
-    return {prefix: way for prefix, (way, protocol) in table_of(node, table).items() if protocol == "bgp"}
+    """The same, of this daemon's alone, without the mark by which it knows its tables."""
+    found = {prefix: way for prefix, (way, protocol) in table_of(node, table).items() if protocol == "bgp"}
+    found.pop(MARK, None)
+    return found

@@ -5,10 +5,10 @@ import pytest
 
 from harness import programs, wait_for
 from objects import bgp_peer
-from tables import Router, ours, table_of
+from tables import MARK, Router, ours, table_of
 from test_restart import Watch, wait_settled
 
-TABLE, OTHER = 300, 77
+TABLE, OTHER, FRRS = 300, 77, 78
 SHARED = "10.60.0.0/24"
 
 
@@ -25,7 +25,9 @@ class Arena:
         self.say(self.far, kernelTable=TABLE)
         # Somebody else's route there.
         self.node.ip(f"route add 192.0.2.0/24 via {self.near.ip4} proto static table {TABLE}",
-                     f"route add 192.0.2.0/24 via {self.near.ip4} proto static table {OTHER}")
+                     f"route add 192.0.2.0/24 via {self.near.ip4} proto static table {OTHER}",
+                     # FRR's routes have the same protocol as ours.
+                     f"route add 192.0.2.0/24 via {self.near.ip4} proto bgp table {FRRS}")
         cluster.start()
 
     def say(self, router, **fields):
@@ -46,7 +48,8 @@ class Arena:
                  lambda: f"table {table} is {expected}, not {ours(self.node, table)}\n{self.node.log_tail()}", timeout)
 
     def foreign_is_there(self):
-        return all(table_of(self.node, table).get("192.0.2.0/24") == (self.near.ip4, "static") for table in (TABLE, OTHER))
+        return all(table_of(self.node, table).get("192.0.2.0/24") == (self.near.ip4, protocol)
+                   for table, protocol in ((TABLE, "static"), (OTHER, "static"), (FRRS, "bgp")))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +94,7 @@ def test_commands_say_the_table(arena):
     assert refused.returncode
     assert "999" in refused.stderr
     tables = node.show("status")["tables"]
-    assert [(row["table"], row["installed"]) for row in tables] == [(TABLE, len(arena.of_far()))]
+    assert [(row["table"], row["installed"]) for row in tables] == [(TABLE, len(arena.of_far()) + 1)]
 
 
 def test_kill_writes_nothing_anew(arena):
@@ -103,7 +106,7 @@ def test_kill_writes_nothing_anew(arena):
     arena.wait_table(TABLE, arena.of_far())
     watch.check("kill -9")
     tables = node.show("status")["tables"]
-    assert [(row["adopted"], row["writes"]) for row in tables] == [(len(arena.of_far()), 0)]
+    assert [(row["adopted"], row["writes"]) for row in tables] == [(len(arena.of_far()) + 1, 0)]
     assert arena.foreign_is_there()
 
 
@@ -137,10 +140,23 @@ def test_what_an_earlier_run_has_left_goes(arena):
     arena.cluster.delete(bgp_peer(arena.far.name))
     arena.node.start()
     arena.wait_table(TABLE, {}, 60)
+    wait_for(lambda: MARK not in table_of(arena.node, TABLE), "the mark goes, too")
     arena.wait_table("main", arena.of_near())
     assert arena.foreign_is_there()
     arena.say(arena.far, kernelTable=TABLE)
     arena.wait_table(TABLE, arena.of_far())
+
+
+def test_callers_of_a_range(arena):
+    arena.cluster.write(bgp_peer(arena.far.name, peerRange=f"{arena.far.ip4}/32", asNumber=arena.far.own, kernelTable=OTHER))
+    arena.wait_table(OTHER, arena.of_far())
+    arena.wait_table(TABLE, {})
+    arena.cluster.write(bgp_peer(arena.far.name, peerRange=f"{arena.far.ip4}/32", asNumber=arena.far.own, kernelTable=TABLE))
+    arena.wait_table(TABLE, arena.of_far())
+    arena.wait_table(OTHER, {})
+    arena.say(arena.far, kernelTable=TABLE)
+    arena.wait_table(TABLE, arena.of_far())
+    assert arena.foreign_is_there()
 
 
 def test_teardown(arena):

@@ -1,4 +1,6 @@
 /* Configuration: what a live session survives, administrative state, passwords, TTL security, listening sockets. */
+#include <net/if.h>
+
 #include "tests/unit/session/pair.h"
 
 START_TEST(test_shutdown_text)
@@ -301,6 +303,64 @@ START_TEST(test_ipv6)
 }
 END_TEST
 
+/* Sockets are bound to a VRF's device as to any other one: the loopback interface stands for it. */
+START_TEST(test_vrf)
+{
+	static char secret[] = "in the VRF", other[] = "outside";
+	struct bgp_session_conf ca = rig_conf(0), cb = rig_conf(1), cx = rig_conf(1);
+	struct bgp_listen at = {.addr = rig.side[1].addr, .port = rig.port, .vrf = "lo"};
+	struct end outside = {0};
+	char err[256] = "";
+
+	at.vrf_ifindex = if_nametoindex("lo");
+	strcpy(ca.vrf, "lo");
+	strcpy(cb.vrf, "lo");
+	ca.password = cb.password = secret;
+	cb.passive = cx.passive = true;
+	ck_assert_msg(bgp_engine_listen(rig.side[1].engine, &at, 1, err, sizeof err), "%s", err);
+	/* A peer of the same address outside has neither the call nor a word to say about the password. */
+	cx.password = other;
+	end_open(&outside, 1, &cx);
+	end_open(&a, 0, &ca);
+	end_open(&b, 1, &cb);
+	TURN_UNTIL(is_up(&a) && is_up(&b), 5);
+	ck_assert_uint_eq(outside.up, 0);
+	end_close(&outside);
+	/* Another device of that name is another place. */
+	ck_assert_msg(bgp_engine_listen(rig.side[1].engine, &at, 1, err, sizeof err), "%s", err);
+	at.vrf_ifindex++;
+	ck_assert_msg(bgp_engine_listen(rig.side[1].engine, &at, 1, err, sizeof err), "%s", err);
+}
+END_TEST
+
+START_TEST(test_call_from_outside_of_the_vrf)
+{
+	struct bgp_session_conf ca = rig_conf(0), cb = rig_conf(1);
+
+	rig_listen(1);
+	strcpy(cb.vrf, "lo");
+	cb.passive = true;
+	end_open(&a, 0, &ca);
+	end_open(&b, 1, &cb);
+	TURN_UNTIL(rig_logged("no peer is configured with that address"), 3);
+	ck_assert_uint_eq(b.up, 0);
+}
+END_TEST
+
+START_TEST(test_no_such_vrf)
+{
+	struct bgp_session_conf ca = rig_conf(0);
+	struct bgp_listen at = {.port = rig.port, .vrf = "novrf0", .vrf_ifindex = 1};
+	char err[256] = "";
+
+	strcpy(ca.vrf, "novrf0");
+	end_open(&a, 0, &ca);
+	TURN_UNTIL(strstr(last_error(&a), "bind to the VRF"), 3);
+	ck_assert(!bgp_engine_listen(rig.side[0].engine, &at, 1, err, sizeof err));
+	ck_assert_msg(strstr(err, " in VRF novrf0: bind to the VRF: ") != NULL, "%s", err);
+}
+END_TEST
+
 START_TEST(test_listen)
 {
 	struct bgp_listen any = {.port = rig_free_port()};
@@ -380,6 +440,9 @@ int main(void)
 	tcase_add_test(t, test_ttl_security);
 	tcase_add_test(t, test_ipv6);
 	tcase_add_test(t, test_listen);
+	tcase_add_test(t, test_vrf);
+	tcase_add_test(t, test_call_from_outside_of_the_vrf);
+	tcase_add_test(t, test_no_such_vrf);
 	tcase_add_test(t, test_first_as);
 	suite_add_tcase(s, t);
 	return rig_run(s);
