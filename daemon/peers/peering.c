@@ -22,7 +22,7 @@ struct claim {
 };
 
 struct remote {
-	struct peer_key key;	   /* owned interface */
+	struct peer_key key;	   /* an interface is owned */
 	LIST_HEAD(, claim) claims; /* in order of precedence: the first one has it */
 	TAILQ_ENTRY(remote) dirty_link;
 	LIST_ENTRY(remote) range_link;
@@ -102,7 +102,7 @@ static struct remote *remote_get(struct peering *p, const struct peer_key *key)
 		return r;
 	r = mem_calloc(1, sizeof *r);
 	r->key = *key;
-	r->key.interface = mem_strdup(key->interface);
+	r->key.interface = *key->interface ? mem_strdup(key->interface) : "";
 	LIST_INIT(&r->claims);
 	if (is_range(r))
 		LIST_INSERT_HEAD(&p->ranges, r, range_link);
@@ -115,7 +115,8 @@ static void remote_free(struct peering *p, struct remote *r)
 	if (is_range(r))
 		LIST_REMOVE(r, range_link);
 	htab_remove(&p->remotes, peer_key_hash(&r->key), r);
-	free((char *)(uintptr_t)r->key.interface);
+	if (*r->key.interface)
+		free((char *)(uintptr_t)r->key.interface);
 	free(r);
 }
 

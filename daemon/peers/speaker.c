@@ -362,9 +362,10 @@ void speaker_apply(struct speaker *s, struct peering_diff *d, const struct self 
 	apply_siblings(s, d, peers);
 	if (s->count != was || d->ranges_changed)
 		log_problems(s);
+	if (d->count || d->everything || d->ranges_changed)
+		recheck(s);
 	free(peers);
 	peering_diff_free(d);
-	recheck(s);
 }
 
 void speaker_policies_changed(struct speaker *s)
