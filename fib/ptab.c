@@ -6,12 +6,12 @@
 #include "daemon/base/hash.h"
 #include "daemon/base/mem.h"
 
-static const uint8_t *key_of(const struct ptab *t, const void *item)
+static inline const uint8_t *key_of(const struct ptab *t, const void *item)
 {
 	return (const uint8_t *)item + t->key_at;
 }
 
-static uint32_t *bucket_of(const struct ptab *t, unsigned len, const uint8_t *addr)
+static inline uint32_t *bucket_of(const struct ptab *t, unsigned len, const uint8_t *addr)
 {
 	uint64_t hi, lo, hash;
 	uint32_t v4;
@@ -119,16 +119,18 @@ void ptab_unlink(struct ptab *t, void *unlinked)
 	t->count--;
 }
 
+static inline bool has_key(const struct ptab *t, const uint8_t *key, unsigned len, const uint8_t *addr)
+{
+	return key[0] == len && (t->family == FAM_IPV4 ? memcmp(key + 1, addr, 4) : memcmp(key + 1, addr, 16)) == 0;
+}
+
 /* The first of a chain, from this one on, that has the key. */
 static void *match(const struct ptab *t, uint32_t id, unsigned len, const uint8_t *addr)
 {
-	size_t octets = t->family == FAM_IPV4 ? 4 : 16;
-
 	while (id) {
 		struct pitem *item = ptab_at(t, id);
-		const uint8_t *key = key_of(t, item);
 
-		if (key[0] == len && memcmp(key + 1, addr, octets) == 0)
+		if (has_key(t, key_of(t, item), len, addr))
 			return item;
 		id = item->chain;
 	}
@@ -170,12 +172,4 @@ void *ptab_next_of_both(const struct ptab t[static FAM_COUNT], uint32_t *pos)
 		}
 	}
 	return NULL;
-}
-
-struct prefix ptab_prefix(enum family family, const uint8_t *key)
-{
-	struct prefix p = {.addr.af = family_af(family), .len = key[0]};
-
-	memcpy(p.addr.b, key + 1, addr_bytes(p.addr.af));
-	return p;
 }

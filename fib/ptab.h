@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "daemon/base/addr.h"
 #include "daemon/base/pool.h"
@@ -55,6 +56,12 @@ static inline void *ptab_at(const struct ptab *t, uint32_t id)
 	return pool_at(&t->items, id);
 }
 /* What the end of a record says. */
-struct prefix ptab_prefix(enum family family, const uint8_t *key);
+static inline struct prefix ptab_prefix(enum family family, const uint8_t *key)
+{
+	struct prefix p = {.addr.af = family_af(family), .len = key[0]};
+
+	memcpy(p.addr.b, key + 1, family == FAM_IPV4 ? 4 : 16);
+	return p;
+}
 
 #endif

@@ -118,30 +118,6 @@ struct route *route_queue_take(const struct routes *s, struct route_queue *q)
 
 /* ---- what is wanted and what is there ---- */
 
-struct want *route_want(const struct fib *f, const struct route *r)
-{
-	return number_at(&f->resolver.want_numbers, r->want);
-}
-
-struct nhset *route_have(const struct fib *f, const struct route *r)
-{
-	return number_at(&f->nhsets.numbers, r->have);
-}
-
-struct nhset *route_to(const struct fib *f, const struct route *r)
-{
-	const struct want *w = route_want(f, r);
-
-	return w ? w->to : NULL;
-}
-
-bool route_is_in_sync(const struct fib *f, const struct route *r)
-{
-	const struct nhset *to = r->have ? route_to(f, r) : NULL;
-
-	return to && to->number == r->have;
-}
-
 void route_set_want(struct fib *f, struct route *r, struct want *want)
 {
 	f->stats.intents += (want != NULL) - (r->want != 0);
@@ -227,9 +203,9 @@ static bool extra_is_of(const void *item, const void *route)
 	return ((const struct route_extra *)item)->route == route;
 }
 
-struct route_extra *route_extra(const struct fib *f, const struct route *r)
+struct route_extra *route_extra_find(const struct fib *f, const struct route *r)
 {
-	return r->flags & ROUTE_EXTRA ? htab_find(&f->routes.extras, extra_hash(r), extra_is_of, r) : NULL;
+	return htab_find(&f->routes.extras, extra_hash(r), extra_is_of, r);
 }
 
 struct route_extra *route_extra_make(struct fib *f, struct route *r)

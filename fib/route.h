@@ -111,13 +111,8 @@ void route_release(struct fib *f, struct route *r);
 /* Routes of others at the very place of this one: the first after that one (NULL: of all); NULL at the end. */
 struct foreign *route_rival(const struct fib *f, const struct route *r, const struct foreign *after);
 
-/* NULL: nobody wants it; it is not in the kernel. */
-struct want *route_want(const struct fib *f, const struct route *r);
-struct nhset *route_have(const struct fib *f, const struct route *r);
-/* Where it is wanted to lead; NULL: nowhere (yet). */
-struct nhset *route_to(const struct fib *f, const struct route *r);
-/* The kernel has it, and as it is wanted. */
-bool route_is_in_sync(const struct fib *f, const struct route *r);
+/* What is wanted and what is there is asked with route_want(), route_have() and the like in state.h. */
+
 /* Notes who wins, or nobody; route_changed() has to follow. Takes over the reference, and leaves the one to the want
  * before to the caller. */
 void route_set_want(struct fib *f, struct route *r, struct want *want);
@@ -131,8 +126,12 @@ struct route_walk {
 struct route *route_next_of_want(const struct fib *f, struct want *w, struct route_walk *walk);
 struct route *route_next_of_set(const struct fib *f, struct nhset *s, struct route_walk *walk);
 
+struct route_extra *route_extra_find(const struct fib *f, const struct route *r);
 /* NULL if it has none. */
-struct route_extra *route_extra(const struct fib *f, const struct route *r);
+static inline struct route_extra *route_extra(const struct fib *f, const struct route *r)
+{
+	return r->flags & ROUTE_EXTRA ? route_extra_find(f, r) : NULL;
+}
 /* Makes it if there is none. */
 struct route_extra *route_extra_make(struct fib *f, struct route *r);
 void route_extra_free(struct fib *f, struct route *r);

@@ -110,7 +110,31 @@ static inline uint32_t base_table(const struct fib *f)
 	return f->vrf[0] ? f->conf.table : RT_TABLE_MAIN;
 }
 
-/* ---- routes (fib.c) ---- */
+/* ---- routes (route.c, fib.c) ---- */
+
+/* NULL: nobody wants it; it is not in the kernel. */
+static inline struct want *route_want(const struct fib *f, const struct route *r)
+{
+	return number_at(&f->resolver.want_numbers, r->want);
+}
+static inline struct nhset *route_have(const struct fib *f, const struct route *r)
+{
+	return number_at(&f->nhsets.numbers, r->have);
+}
+/* Where it is wanted to lead; NULL: nowhere (yet). */
+static inline struct nhset *route_to(const struct fib *f, const struct route *r)
+{
+	const struct want *w = route_want(f, r);
+
+	return w ? w->to : NULL;
+}
+/* The kernel has it, and as it is wanted. */
+static inline bool route_is_in_sync(const struct fib *f, const struct route *r)
+{
+	const struct nhset *to = r->have ? route_to(f, r) : NULL;
+
+	return to && to->number == r->have;
+}
 
 /* The route that this class's intent for the prefix is the winner of, or NULL. */
 struct route *route_of_class(const struct fib *f, const struct prefix *p, uint8_t class);
