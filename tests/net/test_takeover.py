@@ -8,7 +8,7 @@ from harness import programs, wait_for
 from objects import bgp_configuration, ip_pool, node_object
 
 FOREIGN = ["10.77.0.0/16 via 172.18.0.254 dev eth0 proto static", "10.78.0.0/16 via 172.18.0.254 dev eth0 proto zebra",
-           "10.79.0.0/16 via 172.18.0.254 dev eth0 proto boot", "unreachable 10.80.0.0/16 proto 186 table 77"]
+           "10.79.0.0/16 via 172.18.0.254 dev eth0 proto boot", "unreachable 10.80.0.0/16 proto static table 77"]
 FOREIGN6 = ["fd00:77::/48 via fd00:18::fffe dev eth0 proto static", "fd00:79::/48 via fd00:18::fffe dev eth0 proto boot"]
 
 
