@@ -15,6 +15,7 @@ import platform
 import re
 import sys
 import time
+import traceback
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
@@ -84,8 +85,9 @@ def run_own(measurement, options):
         record["rows"] = merged([measurement.run(options.factor) for _ in range(runs)])
         for factor in options.factors if measurement.growth else ():
             record["growth"][factor] = measurement.growth(factor)
-    except (AssertionError, TimeoutError) as error:  # one that fails does not take the others with it
-        record.setdefault("rows", []).append({"what": f"failed: {str(error).splitlines()[0]}"})
+    except Exception as error:  # one that fails does not take the others with it
+        traceback.print_exc()
+        record.setdefault("rows", []).append({"what": f"failed: {error}".splitlines()[0]})
     return record
 
 

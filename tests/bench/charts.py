@@ -16,7 +16,7 @@ def relative(lines):
 
 def ticks(lowest, highest, logarithmic):
     if logarithmic:
-        return [10 ** power for power in range(math.floor(math.log10(lowest)), math.ceil(math.log10(highest)) + 1)]
+        return [10 ** power for power in range(math.floor(math.log10(lowest)), math.floor(math.log10(highest)) + 2)]
     step = next(step for step in (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 1000) if highest / step <= 6)
     return [step * index for index in range(math.ceil(highest / step) + 1)]
 
@@ -41,8 +41,8 @@ def spread_out(wanted, lowest):
 
 
 def plot(title, lines, logarithmic=False):
-    values = [value for line in lines.values() for value in line.values() if value > 0] or [1]
-    factors = sorted({factor for line in lines.values() for factor in line}) or [1]
+    values = [value for line in lines.values() for value in line.values() if value > 0]
+    factors = sorted({factor for line in lines.values() for factor in line})
     marks = ticks(min(values), max(values), logarithmic)
     floor, high, wide = HEIGHT - BOTTOM, HEIGHT - BOTTOM - TOP, WIDTH - LEFT
 

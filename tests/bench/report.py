@@ -274,8 +274,9 @@ def filled(document, record):
 def plots(record):
     """{file name: SVG}"""
     growth = {what: line for what, (_unit, line) in growth_lines(record).items()}
-    return {"growth.svg": charts.plot("CPU for a unit of work, beside that at the smallest size", charts.relative(growth)),
-            "changes.svg": charts.plot("Instructions for one change", change_lines(record), logarithmic=True)}
+    wanted = {"growth.svg": ("CPU for a unit of work, beside that at the smallest size", charts.relative(growth), False),
+              "changes.svg": ("Instructions for one change", change_lines(record), True)}
+    return {name: charts.plot(*arguments) for name, arguments in wanted.items() if arguments[1]}
 
 
 def write_document(record, document=DOCUMENT, directory=PLOTS):

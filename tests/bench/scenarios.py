@@ -227,7 +227,7 @@ def measure(kind, scenario):
             if scenario.changes:
                 run.change()
             return run.finish()
-    except Timeout as error:
+    except (AssertionError, OSError) as error:  # one that fails does not take the others with it
         return {"failed": str(error)}
 
 
@@ -241,7 +241,7 @@ def measure_idle(rows, runs):
             try:
                 run.establish()
                 run.go()
-            except Timeout as error:
+            except (AssertionError, OSError) as error:
                 up.pop(index).site.close()
                 found[index].append({"failed": str(error)})
         for run in up.values():
