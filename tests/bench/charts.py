@@ -5,7 +5,7 @@ import math
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM, LABELS = 420, 340, 60, 44, 40, 400
 COLOURS = ["#1f5fa8", "#b5482a", "#3b7d3b", "#8a5ca8", "#a8862b", "#2a8a8a", "#c0508a", "#555555", "#7a9a2a", "#5a70d0",
-           "#a05a5a", "#999999"]
+           "#a05a5a", "#999999", "#202060", "#d09a40"]
 APART = 15  # between two labels
 
 
