@@ -56,6 +56,7 @@ const struct kube_resource kube_resources[] = {
 	{.kind = "BGPPeer", .plural = "bgppeers", .keep = {"spec"},
 	 .secret_ref = "spec.password.secretKeyRef", .password = "password"},
 	{.kind = "BGPFilter", .plural = "bgpfilters", .keep = {"spec"}},
+	{.kind = "FelixConfiguration", .plural = "felixconfigurations", .keep = {"spec"}},
 	{.kind = "BlockAffinity", .plural = "blockaffinities", .keep = {"spec"}, .is_needed = needs_affinities,
 	 .concerns = is_own_affinity},
 	{.kind = "IPAMBlock", .plural = "ipamblocks", .keep = {"spec"}, .is_needed = needs_blocks},

@@ -21,7 +21,7 @@ PLURALS = {
     "CustomResourceDefinition": ("apiextensions.k8s.io/v1", "customresourcedefinitions"),
     "IPPool": (CRD, "ippools"), "BGPConfiguration": (CRD, "bgpconfigurations"), "BGPPeer": (CRD, "bgppeers"),
     "BGPFilter": (CRD, "bgpfilters"), "BlockAffinity": (CRD, "blockaffinities"), "IPAMBlock": (CRD, "ipamblocks"),
-    "CalicoNodeStatus": (CRD, "caliconodestatuses"),
+    "CalicoNodeStatus": (CRD, "caliconodestatuses"), "FelixConfiguration": (CRD, "felixconfigurations"),
 }
 # On all that tests make, so that they delete nothing else. Calidris reads no such annotations.
 MADE = {"tests.example.org/made-by": "calidris"}

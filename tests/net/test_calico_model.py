@@ -11,7 +11,6 @@ import pytest
 from harness import SLOWNESS, announce, run, wait_for
 from objects import bgp_configuration, bgp_peer, block_affinity, ip_pool, ipam_block, node_object
 
-TAKES = 50  # s
 NAME = "fabric.calidris.test"
 IPIP_POOL, IPIP_BLOCK = "10.245.0.0/16", "10.245.2.0/26"
 
