@@ -68,7 +68,7 @@ $(BUILD)/packages.mk: .ci/install-packages Makefile
 	@mkdir -p $(@D)
 	@{ echo "ALL_CFLAGS += $$(pkg-config --cflags $(PKGS))" && echo "LIBS := -lev $$(pkg-config --libs $(PKGS))" && \
 		echo "REMOTE_CFLAGS := $$(pkg-config --cflags $(REMOTE_PKGS))" && \
-		echo "REMOTE_LIBS := $$(pkg-config --libs $(REMOTE_PKGS))"; } >$@
+		echo "REMOTE_LIBS := $$(pkg-config --libs $(REMOTE_PKGS)) -lresolv"; } >$@
 -include $(BUILD)/packages.mk
 endif
 

@@ -175,6 +175,7 @@ bool daemon_start_store(struct daemon *d, struct strbuf *err)
 	    .directory = c->datastore_directory,
 	    .cache = d->dry_run ? "" : c->datastore_cache,
 	    .etcd = {.endpoints = c->etcd_endpoints,
+		     .discovery_srv = c->etcd_discovery,
 		     .ca_file = c->etcd_ca_file,
 		     .cert_file = c->etcd_cert_file,
 		     .key_file = c->etcd_key_file,

@@ -46,7 +46,8 @@ struct store_conf {
 	const char *directory; /* file: the directory */
 	const char *cache;     /* remote: the file of the last known state; "" for none */
 	struct {
-		const char *endpoints; /* "http://10.0.0.1:2379,https://..." */
+		const char *endpoints;	   /* "http://10.0.0.1:2379,https://..." */
+		const char *discovery_srv; /* a domain whose SRV records name them instead; "" unset */
 		const char *ca_file, *cert_file, *key_file, *username, *password; /* "" unset */
 	} etcd;
 	struct {

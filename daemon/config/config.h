@@ -32,11 +32,11 @@ struct config {
 	char *kubernetes_name;		  /* node.kubernetes_name, CALICO_K8S_NODE_REF; "": node_name */
 	uint32_t node_as;		  /* node.as, AS: instead of the Node object's; 0: from the objects */
 	/* datastore.* */
-	char *datastore_type;	   /* datastore.type, DATASTORE_TYPE: "file", "etcdv3", "kubernetes" */
-	char *datastore_directory; /* datastore.directory */
-	char *datastore_secrets;   /* datastore.secrets */
-	char *datastore_cache;	   /* datastore.cache; "" none */
-	char *etcd_endpoints;	   /* datastore.etcd.endpoints; and so on, "" unset */
+	char *datastore_type;		       /* datastore.type, DATASTORE_TYPE: "file", "etcdv3", "kubernetes" */
+	char *datastore_directory;	       /* datastore.directory */
+	char *datastore_secrets;	       /* datastore.secrets */
+	char *datastore_cache;		       /* datastore.cache; "" none */
+	char *etcd_endpoints, *etcd_discovery; /* datastore.etcd.endpoints; and so on, "" unset */
 	char *etcd_ca_file, *etcd_cert_file, *etcd_key_file, *etcd_username, *etcd_password;
 	/* datastore.kubernetes.*; texts are "" if they are unset */
 	char *kube_config, *kube_server, *kube_ca_file, *kube_cert_file, *kube_key_file, *kube_token_file;

@@ -72,6 +72,13 @@ const struct config_row config_schema[] = {
      CALICO("ETCD_ENDPOINTS"), AT(etcd_endpoints), CONFIG_RESTART,
      "The members of the etcd cluster, separated by commas. One of them is used at a time, and the next one if it "
      "fails."},
+    {"datastore.etcd.discovery_srv", &config_name, .max = 253, .default_text = "", CALICO("ETCD_DISCOVERY_SRV"),
+     AT(etcd_discovery), CONFIG_RESTART,
+     "Domain whose SRV records name the members, instead of datastore.etcd.endpoints: those of _etcd-client-ssl._tcp, "
+     "by "
+     "https, or, if there are none, those of _etcd-client._tcp, by http. They are looked up at the start, and again "
+     "when "
+     "none of the members does."},
     {"datastore.etcd.ca_file", &config_path_or_none, .max = 4000, .default_text = "none", CALICO("ETCD_CA_CERT_FILE"),
      AT(etcd_ca_file), CONFIG_RESTART,
      "The certificate authorities that may have signed the certificates of the members, in PEM. none is those of the "

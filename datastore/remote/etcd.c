@@ -36,7 +36,11 @@ void etcd_set_reason(struct backend *b, enum verdict v, const char *fmt, ...)
 
 static void on_timer(void *arg)
 {
-	attempt(arg);
+	struct backend *b = arg;
+
+	/* Others may be named by now. */
+	if (!b->lost || !etcd_endpoints_look_up(b->endpoints))
+		attempt(b);
 }
 
 static void retry(struct backend *b)
@@ -59,6 +63,19 @@ void etcd_fail(struct backend *b)
 	mirror_lost(b->mirror, b->reason);
 	etcd_endpoint_next(b->endpoints);
 	retry(b);
+}
+
+static void on_endpoints(void *arg, const char *problem)
+{
+	struct backend *b = arg;
+
+	b->failures = 0;
+	if (etcd_endpoint_count(b->endpoints)) {
+		attempt(b);
+		return;
+	}
+	etcd_set_reason(b, FAILED, "%s", problem ? problem : "no server is known");
+	etcd_fail(b);
 }
 
 /* Everything that there is has been told. */
@@ -433,13 +450,14 @@ static struct backend *etcd_start(struct store *s, struct loop *l, const struct 
 	b->password = mem_strdup(conf->etcd.password);
 	b->backoff = (struct backoff){.least = RETRY_LEAST, .most = RETRY_MOST};
 	b->page = ETCD_PAGE;
-	b->endpoints = etcd_endpoints_new(conf);
+	b->endpoints = etcd_endpoints_new(l, conf, on_endpoints, b);
 	make_ranges(b);
-	store_set_location(s, conf->etcd.endpoints);
+	store_set_location(s, etcd_endpoint_count(b->endpoints) ? conf->etcd.endpoints : conf->etcd.discovery_srv);
 	b->mirror = make_mirror(b, conf);
 	b->http = http_new(l, &tls);
 	b->writer = etcd_node_new(b);
-	attempt(b);
+	if (!etcd_endpoints_look_up(b->endpoints))
+		attempt(b);
 	return b;
 }
 

@@ -137,6 +137,7 @@ static const struct {
      "https://a:2379,http://[fd00::1]:2379/",
      "https://a:2379,http://[fd00::1]:2379/",
      {"a:2379", "https://", "http://a,,ftp://b", "\"\""}},
+    {"datastore.etcd.discovery_srv", "cluster.example", "cluster.example", {"two words", "a/b"}},
     {"datastore.etcd.ca_file", "/pki/ca.pem", "/pki/ca.pem", {"ca.pem"}},
     {"datastore.etcd.cert_file", "/pki/node.pem", "/pki/node.pem", {"./node.pem"}},
     {"datastore.etcd.key_file", "/pki/node.key", "/pki/node.key", {"node.key"}},
