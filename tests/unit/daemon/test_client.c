@@ -193,6 +193,29 @@ START_TEST(help_and_version)
 }
 END_TEST
 
+START_TEST(every_command_is_in_the_manual)
+{
+#define WORDS(words, args, min, max, help, ops) words,
+	static const char *const commands[] = {COMMAND_TABLE(WORDS)};
+#undef WORDS
+	FILE *f = fopen("docs/calidris.8", "r");
+	struct strbuf page = {0};
+	char block[4096];
+	size_t n;
+
+	ck_assert_ptr_nonnull(f);
+	while ((n = fread(block, 1, sizeof block, f)) > 0)
+		strbuf_add(&page, block, n);
+	fclose(f);
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		char *item = mem_printf("\n.It Ic %s", commands[i]), *found = strstr(page.s, item);
+		ck_assert_msg(found && strchr(" \n", found[strlen(item)]), "calidris(8) has no \"%s\"", commands[i]);
+		free(item);
+	}
+	strbuf_free(&page);
+}
+END_TEST
+
 START_TEST(nobody_is_there)
 {
 	struct result r = RUN("-s", path, "show", "status");
@@ -277,6 +300,7 @@ int main(void)
 	tcase_add_test(t, the_daemon_refuses);
 	tcase_add_test(t, wrong_usage);
 	tcase_add_test(t, help_and_version);
+	tcase_add_test(t, every_command_is_in_the_manual);
 	tcase_add_test(t, nobody_is_there);
 	tcase_add_test(t, no_permission);
 	tcase_add_test(t, path_too_long);
