@@ -234,7 +234,8 @@ def fuzz_jobs(context):
 def net_file(context, path):
     name = f"net/{path.stem}"
     report = context.temporary / f"{path.stem}.xml"
-    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", path]
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}",
+               f"--basetemp={context.temporary / ('files-' + path.stem)}", path]
     env = {"CALIDRIS_BUILD": str(context.directory("gcc").resolve())}
     if context.only and not context.only.search(name):
         names = collected(context, path)

@@ -51,6 +51,11 @@ def ip_batch(lines, namespace=None):
     run(["ip", *(["-n", namespace] if namespace else []), "-batch", "-"], text="\n".join(lines) + "\n")
 
 
+def is_only_user():
+    """In an ordinary user's namespace there is nobody else to become."""
+    return Path("/proc/self/uid_map").read_text().split()[2] == "1"
+
+
 def is6(address):
     return ":" in str(address)
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from foreign import Foreign
-from netns import run, wait_for
+from netns import is_only_user, run, wait_for
 from routes import OPTIONAL, PARTIAL, TRANSITIVE, Route, community, ext_community
 
 GLOBAL = """
@@ -62,8 +62,7 @@ class OpenbgpdNode(Foreign):
 
     @classmethod
     def absent(cls):
-        users = Path("/proc/self/uid_map").read_text().split()
-        return "OpenBGPD gives up root for a user of its own, and here is one user only" if int(users[2]) == 1 else ""
+        return "OpenBGPD gives up root for a user of its own, and here is one user only" if is_only_user() else ""
 
     def begin(self):
         local_as, = {session.local_as for session in self.sessions}

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness import Host, programs
-from netns import run, wait_for
+from netns import is_only_user, run, wait_for
 from objects import bgp_peer, block_affinity, node_object, to_yaml
 from speaker import MARKER, Speaker, end_of_rib, message, open_message, update
 from test_restart import Traffic, Watch, assert_no_reset, sessions
@@ -26,7 +26,6 @@ TAKES = 40  # s: it begins early
 
 EX_OK, EX_CONFIG, EX_OSERR = 0, 78, 71
 POWERLESS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
-NOBODY = [*POWERLESS, "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
 @pytest.fixture
@@ -63,6 +62,15 @@ def start_badly(node, words=None, env=None, timeout=60):
     done = subprocess.run(node.command(words), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
                           env={**os.environ, **(env or {})}, check=False)
     return done.returncode, done.stdout + done.stderr
+
+
+def as_nobody(node):
+    """Words before a command that make it somebody's who may not use the node's control socket. Where there is nobody else, in
+    an ordinary user's namespace, the socket is closed for its owner, too."""
+    if not is_only_user():
+        return [*POWERLESS, "--reuid=65534", "--regid=65534", "--clear-groups"]
+    node.socket.chmod(0)
+    return POWERLESS
 
 
 def problems(node):
@@ -111,12 +119,12 @@ def test_bad_configuration_at_start(text, pattern, new_cluster):
     assert status == EX_CONFIG and re.search(pattern, said), said
 
 
-def test_what_else_keeps_it_from_starting(new_cluster, tmp_path):
+def test_what_else_keeps_it_from_starting(new_cluster):
     node = new_cluster().add_node("node-1")
     daemon, good = programs() / "calidrisd", node.config_file.read_text()
     for words, env, expected, pattern in (
             ([daemon, "-c", "/nonexistent.yaml"], {}, EX_CONFIG, r"/nonexistent\.yaml: cannot be read: No such file"),
-            ([daemon, "-c", tmp_path], {}, EX_CONFIG, rf"{tmp_path}: .*[Dd]irectory"),
+            ([daemon, "-c", node.directory], {}, EX_CONFIG, rf"{node.directory}: .*[Dd]irectory"),
             ([daemon, "-c", node.config_file], {"AS": "none"}, EX_CONFIG, r"environment variable AS: node\.as: .*none"),
             ([daemon, "-c", node.config_file], {"IP": "10.0.0.256"}, EX_CONFIG, r"variable IP: node\.ip: "),
             ([daemon, "--nonsense"], {}, 64, r"unrecognized option(.|\n)*usage"),
@@ -297,7 +305,7 @@ def test_second_daemon_of_another_user(pair):
     node = pair.nodes[0]
     unharmed = Unharmed(pair)
     node.directory.chmod(0o777)
-    status, said = start_badly(node, [*NOBODY, programs() / "calidrisd", "-c", node.config_file])
+    status, said = start_badly(node, [*as_nobody(node), programs() / "calidrisd", "-c", node.config_file])
     assert status == EX_OSERR and str(node.socket) in said, said
     assert node.show("status")["node"] == node.name
     unharmed.check("a second daemon of another user")
@@ -609,7 +617,7 @@ def test_deaf_peer(attacked):
 
 def test_control_socket_is_not_for_everybody(pair):
     node = pair.nodes[0]
-    answer = run(node.command([*NOBODY, programs() / "calidris", "-s", node.socket, "show", "status"]), check=False)
+    answer = run(node.command([*as_nobody(node), programs() / "calidris", "-s", node.socket, "show", "status"]), check=False)
     assert answer.returncode == 3
     assert re.search(r"Permission denied", answer.stderr), answer.stderr
 
