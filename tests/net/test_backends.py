@@ -122,6 +122,17 @@ def test_an_unknown_field_is_named(cluster):
     wait_for(lambda: not any("spec.colour" in row for row in first.show("status")["problems"]), "and forgotten")
 
 
+def test_felix_is_compared(cluster):
+    """What Felix is told and is done otherwise here."""
+    node = cluster.nodes[0]
+    told = lambda: any("spec.vxlanPort is 8472" in line for line in node.show("problems")["problems"])
+    felix = thing("FelixConfiguration", "default", {"vxlanPort": 8472})
+    cluster.write(felix)
+    wait_for(told, lambda: node.calidris("show", "problems"))
+    cluster.delete(felix)
+    wait_for(lambda: not told(), lambda: node.calidris("show", "problems"))
+
+
 def test_restart_changes_no_route(cluster):
     second = cluster.nodes[1]
     before = kernel_routes(second)

@@ -106,16 +106,6 @@ def test_services_are_announced(cluster, one):
     one.deletes = 2
 
 
-def test_felix_is_compared(cluster, one):
-    """What Felix is told and is done otherwise here."""
-    told = lambda: any("spec.vxlanPort is 8472" in line for line in one.show("problems")["problems"])
-    felix = thing("FelixConfiguration", "default", {"vxlanPort": 8472})
-    cluster.write(felix)
-    wait_for(told, lambda: one.calidris("show", "problems"))
-    cluster.delete(felix)
-    wait_for(lambda: not told(), lambda: one.calidris("show", "problems"))
-
-
 @stand_in
 def test_a_watch_goes_on_where_it_was(cluster, one, api):
     """Not even a listing follows a broken connection."""
