@@ -12,6 +12,7 @@
 #include "rib/rib.h"
 
 struct speaker;	     /* speaker.h: sessions joined with the RIB */
+struct locals;	     /* locals.h: who claims which prefix for this node */
 struct cluster;	     /* cluster.h: objects into local routes, policies, peers */
 struct overlay;	     /* overlay.h: encapsulation */
 struct service;	     /* service.h: Services into local routes */
@@ -45,6 +46,7 @@ struct daemon {
 	struct speaker *speaker;
 	struct liveness *liveness;
 	struct cluster *cluster;
+	struct locals *locals;
 	struct overlay *overlay;
 	struct service *service;
 	struct control *control;

@@ -4,6 +4,7 @@
 
 #include "daemon/base/mono.h"
 #include "daemon/cluster/cluster.h"
+#include "daemon/cluster/locals.h"
 #include "daemon/cluster/overlay.h"
 #include "daemon/cluster/service.h"
 #include "daemon/instance.h"
@@ -99,7 +100,8 @@ static void on_fib_link(void *arg, const struct fib_link *l, const char *old_nam
 {
 	struct daemon *d = arg;
 
-	cluster_link_changed(d->cluster, l);
+	if (d->locals)
+		locals_link_changed(d->locals, l);
 	/* The first ones are read before there are peers. */
 	if (!d->speaker)
 		return;
@@ -127,7 +129,7 @@ static void on_interface(void *arg, const struct prefix *p, const struct addr *n
 	if (next_hop)
 		fib_nexthop_interface(d->fib, next_hop, name);
 	else
-		cluster_interface(d->cluster, p, name);
+		locals_interface(d->locals, p, name);
 }
 
 const struct rib_sink dataplane_rib_sink = {

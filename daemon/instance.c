@@ -9,6 +9,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
 #include "daemon/cluster/cluster.h"
+#include "daemon/cluster/locals.h"
 #include "daemon/dataplane.h"
 #include "daemon/peers/liveness.h"
 #include "daemon/peers/speaker.h"
@@ -64,7 +65,7 @@ static void on_interface(void *arg, const struct prefix *p, const struct addr *n
 	if (next_hop)
 		fib_nexthop_interface(i->fib, next_hop, name);
 	else
-		cluster_interface(i->d->cluster, p, name);
+		locals_interface(i->d->locals, p, name);
 }
 
 static const struct rib_sink rib_sink = {
@@ -163,7 +164,7 @@ static void instance_join(struct instance *i)
 	if (!i->vrf[0])
 		liveness_tell(d->liveness, i->fib);
 	fib_mark_table(i->fib);
-	cluster_settle_into(d->cluster, i);
+	locals_settle_into(d->locals, i);
 	speaker_instance_came(d->speaker, i);
 	log_info("bgp", "%s: routes of its own", i->name);
 }

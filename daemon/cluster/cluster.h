@@ -18,28 +18,15 @@ void cluster_on_refusals(void *arg);
 void cluster_reconfigure(struct cluster *c);
 /* The kernel's own routes of this prefix to workloads changed: fib_workload_find(). */
 void cluster_workload_changed(struct cluster *c, const struct prefix *p);
-/* An interface of this machine came, or is another one. */
-void cluster_link_changed(struct cluster *c, const struct fib_link *l);
 /* Has everything been applied that was there when the datastore came in sync? */
 bool cluster_is_settled(const struct cluster *c);
-/* The interface that the workload has: one that no object names follows from kernel.interface_prefix. */
-void cluster_workload_interface(const struct cluster *c, const struct obj_workload_endpoint *w, char name[static 16]);
-/* The interface of the workload with this address on this node; "" if there is none. */
-void cluster_interface(const struct cluster *c, const struct prefix *p, char name[static 16]);
 const struct self *cluster_self(const struct cluster *c);
-/* A Service (NULL: a range of Services' addresses) has this prefix announced, no longer has it. */
-void cluster_claim_service(struct cluster *c, const struct object *o, const struct prefix *p);
-void cluster_unclaim_service(struct cluster *c, const struct object *o, const struct prefix *p);
 /* An address of this machine, or the way to a next hop, may be another one now. */
 void cluster_address_changed(struct cluster *c, const struct addr *next_hop);
 /* Which peers there can be may be another question now. */
 void cluster_peers_changed(struct cluster *c);
-/* An instance that has just been made gets what this node claims; what changes later it is told as all others are. */
-void cluster_settle_into(struct cluster *c, struct instance *i);
 /* There is something to do at the end of the turn. */
 void cluster_kick(struct cluster *c);
-/* The object a local route comes from, for explain: "WorkloadEndpoint default/web-0 (pods.yaml:12)"; "" if none. */
-void cluster_origin(const struct cluster *c, const struct prefix *p, struct strbuf *out);
 /* What keeps this node from working fully, a line each: no Node object, no address, a port that is taken, BGPPeers
  * without effect. */
 void cluster_problems(const struct cluster *c, struct strbuf *out);

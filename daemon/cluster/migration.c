@@ -15,6 +15,7 @@
 #include "daemon/base/mono.h"
 #include "daemon/base/wire.h"
 #include "daemon/cluster/cluster.h"
+#include "daemon/cluster/locals.h"
 
 #define PACKET_MAX 256u
 #define HARDWARE_ETHERNET 1u
@@ -159,7 +160,7 @@ static void listen_to(struct migration *one)
 	if (!w || one->state != MIGRATION_TARGET)
 		return;
 	stop_listening(one);
-	cluster_workload_interface(one->all->d->cluster, w, name);
+	workload_interface(&one->all->d->config, w, name);
 	if (!fib_link_find(one->all->d->fib, name, &l))
 		return; /* it comes with the workload */
 	one->error = 0;
@@ -184,7 +185,7 @@ void migrations_link_changed(struct migrations *m, const struct fib_link *l)
 		const struct obj_workload_endpoint *w = object_of(one);
 		char name[16] = "";
 		if (w)
-			cluster_workload_interface(m->d->cluster, w, name);
+			workload_interface(&m->d->config, w, name);
 		if (strcmp(name, l->name) == 0)
 			listen_to(one);
 	}

@@ -14,6 +14,7 @@
 #include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
 #include "daemon/cluster/cluster.h"
+#include "daemon/cluster/locals.h"
 #include "daemon/dataplane.h"
 #include "rib/rib.h"
 
@@ -145,8 +146,8 @@ static void replace_service(struct service *s, const struct object *before, cons
 	e->service = (const void *)after;
 	for (unsigned i = 0; i < e->claimed_count; i++) {
 		if (after)
-			cluster_claim_service(s->d->cluster, after, &e->claimed[i]);
-		cluster_unclaim_service(s->d->cluster, before, &e->claimed[i]);
+			locals_service(s->d->locals, after, &e->claimed[i]);
+		locals_service_drop(s->d->locals, before, &e->claimed[i]);
 	}
 	if (!after)
 		e->claimed_count = 0;
@@ -282,10 +283,10 @@ static void settle(struct service *s, struct entry *e)
 	}
 	for (unsigned i = 0; i < n; i++)
 		if (!claims(e->claimed, e->claimed_count, &want[i]))
-			cluster_claim_service(s->d->cluster, &o->o, &want[i]);
+			locals_service(s->d->locals, &o->o, &want[i]);
 	for (unsigned i = 0; i < e->claimed_count; i++)
 		if (!claims(want, n, &e->claimed[i]))
-			cluster_unclaim_service(s->d->cluster, &o->o, &e->claimed[i]);
+			locals_service_drop(s->d->locals, &o->o, &e->claimed[i]);
 	free(e->claimed);
 	e->claimed = want;
 	e->claimed_count = n;
@@ -376,13 +377,13 @@ static void each_range(struct service *s, void (*fn)(struct service *s, const st
 static void claim_range(struct service *s, const struct service_range *r)
 {
 	if (r->announced)
-		cluster_claim_service(s->d->cluster, NULL, &r->prefix);
+		locals_service(s->d->locals, NULL, &r->prefix);
 }
 
 static void unclaim_range(struct service *s, const struct service_range *r)
 {
 	if (r->announced)
-		cluster_unclaim_service(s->d->cluster, NULL, &r->prefix);
+		locals_service_drop(s->d->locals, NULL, &r->prefix);
 }
 
 /* The kernel's part of the routes within depends on the range. */
@@ -439,7 +440,7 @@ static void reload(struct service *s)
 
 	for (struct entry *e; (e = htab_next(&s->entries, &pos));)
 		for (unsigned i = 0; i < e->claimed_count; i++)
-			cluster_unclaim_service(s->d->cluster, &e->service->o, &e->claimed[i]);
+			locals_service_drop(s->d->locals, &e->service->o, &e->claimed[i]);
 	entries_clear(s);
 	if (s->on)
 		load(s);

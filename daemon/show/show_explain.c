@@ -5,6 +5,7 @@
 
 #include "daemon/base/mem.h"
 #include "daemon/cluster/cluster.h"
+#include "daemon/cluster/locals.h"
 #include "daemon/cluster/overlay.h"
 #include "daemon/cluster/service.h"
 #include "daemon/instance.h"
@@ -48,7 +49,7 @@ static void about_workload(const struct request *r, const struct object *o, cons
 	const struct obj_workload_endpoint *w = (const struct obj_workload_endpoint *)(const void *)o;
 	char interface[16];
 
-	cluster_workload_interface(r->d->cluster, w, interface);
+	workload_interface(&r->d->config, w, interface);
 	for (unsigned i = 0; i < w->network_count && !says->len; i++)
 		if (prefix_contains(&w->networks[i], a))
 			strbuf_printf(says, "is its address, on node %s, interface %s", w->node ? w->node : "none",
@@ -245,7 +246,7 @@ static void explain_origin(struct request *r, const struct prefix *p)
 	struct strbuf origin = {0};
 
 	strbuf_puts(&origin, "");
-	cluster_origin(r->d->cluster, p, &origin);
+	locals_origin(r->d->locals, p, &origin);
 	if (origin.len)
 		out_text(&r->out, "local_origin", "Originated here for", origin.s);
 	strbuf_free(&origin);

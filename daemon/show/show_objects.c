@@ -7,6 +7,7 @@
 
 #include "daemon/base/mem.h"
 #include "daemon/cluster/cluster.h"
+#include "daemon/cluster/locals.h"
 #include "daemon/show/show.h"
 
 struct objects_walk {
@@ -117,7 +118,7 @@ static void say_workload(const struct daemon *d, const struct object *o, struct 
 	for (unsigned i = 0; i < w->network_count; i++)
 		put_prefix(out, "", &w->networks[i]);
 	put_part(out, "on", w->node);
-	cluster_workload_interface(d->cluster, w, interface);
+	workload_interface(&d->config, w, interface);
 	put_part(out, "dev", interface);
 }
 
