@@ -265,7 +265,18 @@ static void refusal_forget(struct daemon *d, const struct peer_want *w)
 		refusal_free(r);
 }
 
-static void refuse(struct daemon *d, struct peer_change *c, const char *why)
+/* Said in the log once, however often everything is looked at. */
+static bool is_said(const struct refusal_list *list, const char *text)
+{
+	const struct refusal *r;
+
+	LIST_FOREACH(r, list, link)
+	if (strcmp(r->text, text) == 0)
+		return true;
+	return false;
+}
+
+static void refuse(struct daemon *d, struct peer_change *c, const char *why, const struct refusal_list *before)
 {
 	struct refusal *r = mem_calloc(1, sizeof *r);
 
@@ -274,15 +285,16 @@ static void refuse(struct daemon *d, struct peer_change *c, const char *why)
 	memcpy(r->vrf, c->want.opt.vrf, sizeof r->vrf);
 	snprintf(r->interface, sizeof r->interface, "%s", interface_of(&c->want));
 	r->text = mem_printf("%s: no session: %s", c->want.origin, why);
-	log_warn("bgp", "%s", r->text);
+	if (!is_said(before, r->text))
+		log_warn("bgp", "%s", r->text);
 	LIST_INSERT_HEAD(&d->refusals, r, link);
 	c->wanted = false;
 }
 
-static void refusals_clear(struct daemon *d)
+static void refusals_clear(struct refusal_list *list)
 {
-	while (!LIST_EMPTY(&d->refusals))
-		refusal_free(LIST_FIRST(&d->refusals));
+	while (!LIST_EMPTY(list))
+		refusal_free(LIST_FIRST(list));
 }
 
 void instances_problems(const struct daemon *d, struct strbuf *out)
@@ -296,10 +308,11 @@ void instances_problems(const struct daemon *d, struct strbuf *out)
 bool instances_apply(struct daemon *d, struct peering_diff *diff)
 {
 	const struct instance *first = LIST_FIRST(&d->instances);
+	struct refusal_list before = LIST_HEAD_INITIALIZER(before);
 	char why[300];
 
 	if (diff->everything)
-		refusals_clear(d);
+		LIST_SWAP(&before, &d->refusals, refusal, link);
 	/* Those in VRFs first: whose table is whose is the kernel's to say. */
 	for (int with_table = 0; with_table < 2; with_table++) {
 		for (unsigned n = 0; n < diff->count; n++) {
@@ -309,9 +322,10 @@ bool instances_apply(struct daemon *d, struct peering_diff *diff)
 				continue;
 			refusal_forget(d, &c->want);
 			if (c->wanted && !instance_make(d, &c->want.opt, why, sizeof why))
-				refuse(d, c, why);
+				refuse(d, c, why, &before);
 		}
 	}
+	refusals_clear(&before);
 	return first != LIST_FIRST(&d->instances);
 }
 
@@ -475,7 +489,7 @@ void instances_free(struct daemon *d)
 		instance_free(LIST_FIRST(&d->instances));
 	while (!LIST_EMPTY(&d->leaving))
 		instance_free(LIST_FIRST(&d->leaving));
-	refusals_clear(d);
+	refusals_clear(&d->refusals);
 }
 
 /* ---- Asking ---- */
