@@ -24,7 +24,8 @@ TOP = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP / "tests/net"))
 from kube_client import ApiError, KubeClient, client_context  # noqa: E402 (where it is, the line above says)
 
-SUITE = ["tests/net/test_kubernetes.py", "tests/net/test_backends.py", "-k", "kubernetes"]
+SUITE = ["tests/net/test_kubernetes.py", "tests/net/test_backends.py", "tests/net/test_node_address.py", "-k",
+         "kubernetes"]
 # What is left when the tests have cleaned up after themselves: what all of them need.
 LASTING = ["CustomResourceDefinition", "ClusterRoleBinding", "ClusterRole", "RoleBinding", "Role", "ServiceAccount"]
 

@@ -179,13 +179,17 @@ static void start(void *arg)
 
 void node_writer_wish(struct node_writer *w, const struct store_node *wish)
 {
-	bool same = wish && is_same(wish, &w->wish), busy = w->request || loop_timer_is_set(&w->timer);
+	bool same = wish && is_same(wish, &w->wish), is_asking = w->request,
+	     busy = is_asking || loop_timer_is_set(&w->timer);
 	uint64_t age = mono_now() - w->written;
 
 	if (same && busy)
 		return;
 	quiet(w);
 	if (!wish) {
+		/* What was written may be heard of before the answer comes that it is. */
+		if (is_asking)
+			done(w);
 		set_problem(w, "");
 		return;
 	}

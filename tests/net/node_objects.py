@@ -20,9 +20,6 @@ class EtcdNodes:
         answer = self.etcd.call("kv/range", {"key": text64(f"{RESOURCES}/nodes/{name}")})
         return json.loads(plain(answer["kvs"][0]["value"])) if "kvs" in answer else None
 
-    def version(self, name):
-        return self.etcd.call("kv/range", {"key": text64(f"{RESOURCES}/nodes/{name}")})["kvs"][0]["mod_revision"]
-
     def said(self, name):
         node = self.read(name)
         bgp = node["spec"]["bgp"] if node else {}
@@ -50,9 +47,6 @@ class KubeNodes:
 
     def read(self, name):
         return self.client.get("Node", name)
-
-    def version(self, name):
-        return self.read(name)["metadata"]["resourceVersion"]
 
     def said(self, name):
         notes = self.read(name)["metadata"].get("annotations") or {}
