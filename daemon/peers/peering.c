@@ -1,315 +1,11 @@
+/* Objects into claims, and which objects a change has ask anew. */
 #include "daemon/peers/peering.h"
 
-#include <bsd/sys/queue.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/base/hash.h"
 #include "daemon/base/mem.h"
-#include "daemon/peers/node_index.h"
-#include "daemon/peers/peering_rule.h"
-#include "datastore/secrets.h"
-
-/* The two objects that a claim may come from. */
-enum role { ROLE_PEER, ROLE_OTHER, ROLE_COUNT };
-
-/* An object, or a BGPPeer and a Node or workload together, asks for a remote. */
-struct claim {
-	LIST_ENTRY(claim) of_remote;
-	LIST_ENTRY(claim) of_source[ROLE_COUNT];
-	struct remote *remote;
-	struct ask ask;
-};
-
-struct remote {
-	struct peer_key key;	   /* an interface is owned */
-	LIST_HEAD(, claim) claims; /* in order of precedence: the first one has it */
-	TAILQ_ENTRY(remote) dirty_link;
-	LIST_ENTRY(remote) range_link;
-	bool dirty;
-	bool workload; /* as it was told last */
-};
-
-/* What BGPPeers look at besides themselves. */
-enum watch {
-	WATCH_NODES,	 /* it selects this node, and others by peerSelector */
-	WATCH_REVERSE,	 /* it leads here, from nodes by its nodeSelector */
-	WATCH_WORKLOADS, /* it selects this node, and workloads */
-	WATCH_COUNT
-};
-
-/* A BGPPeer, Node or workload that asks, watches, or is yet to be looked at: of all others nothing is kept. */
-struct source {
-	const struct object *o; /* in the store */
-	LIST_HEAD(, claim) claims;
-	TAILQ_ENTRY(source) dirty_link;
-	bool dirty;
-	uint8_t watching; /* bit per enum watch */
-	LIST_ENTRY(source) watch[WATCH_COUNT];
-	bool by_address; /* among those of its peerIP */
-	bool by_node;	 /* it leads here, from the node that it names */
-};
-
-struct peering {
-	const struct store *store;
-	const struct config *conf;
-	struct self self;
-	bool active; /* this node has an object */
-	bool everything;
-	struct node_index nodes;
-	struct htab sources, remotes;
-	LIST_HEAD(, remote) ranges;
-	TAILQ_HEAD(, remote) dirty_remotes;
-	unsigned dirty_count, workloads;
-	TAILQ_HEAD(sources, source) dirty[ROLE_COUNT];
-	unsigned dirty_others;
-	LIST_HEAD(, source) watchers[WATCH_COUNT];
-	struct htab by_address, by_node; /* of BGPPeers' struct source, by what they look for */
-};
-
-static struct peering_view view(const struct peering *p)
-{
-	return (struct peering_view){.store = p->store, .conf = p->conf, .self = &p->self, .nodes = &p->nodes};
-}
-
-static const struct obj_bgp_peer *bgp_peer(const struct source *s)
-{
-	return (const void *)s->o;
-}
-
-static enum role role_of(const struct object *o)
-{
-	return o->kind == OBJ_BGP_PEER ? ROLE_PEER : ROLE_OTHER;
-}
-
-/* ---- Remotes ---- */
-
-static bool remote_is(const void *item, const void *key)
-{
-	return peer_key_cmp(&((const struct remote *)item)->key, key) == 0;
-}
-
-static bool is_range(const struct remote *r)
-{
-	return !addr_is_none(&r->key.range.addr);
-}
-
-static struct remote *remote_get(struct peering *p, const struct peer_key *key)
-{
-	struct remote *r = htab_find(&p->remotes, peer_key_hash(key), remote_is, key);
-
-	if (r)
-		return r;
-	r = mem_calloc(1, sizeof *r);
-	r->key = *key;
-	r->key.interface = *key->interface ? mem_strdup(key->interface) : "";
-	LIST_INIT(&r->claims);
-	if (is_range(r))
-		LIST_INSERT_HEAD(&p->ranges, r, range_link);
-	htab_insert(&p->remotes, peer_key_hash(key), r);
-	return r;
-}
-
-static void remote_free(struct peering *p, struct remote *r)
-{
-	if (is_range(r))
-		LIST_REMOVE(r, range_link);
-	htab_remove(&p->remotes, peer_key_hash(&r->key), r);
-	if (*r->key.interface)
-		free((char *)(uintptr_t)r->key.interface);
-	free(r);
-}
-
-static void remote_dirty(struct peering *p, struct remote *r)
-{
-	if (r->dirty)
-		return;
-	r->dirty = true;
-	TAILQ_INSERT_TAIL(&p->dirty_remotes, r, dirty_link);
-	p->dirty_count++;
-}
-
-/* ---- Sources ---- */
-
-static uint32_t source_hash(const struct object *o)
-{
-	return hash_str(o->name) + 31 * hash_str(o->namespace) + 1009 * (uint32_t)o->kind;
-}
-
-static bool source_is(const void *item, const void *key)
-{
-	const struct object *a = ((const struct source *)item)->o, *b = key;
-
-	return a->kind == b->kind && strcmp(a->name, b->name) == 0 && strcmp(a->namespace, b->namespace) == 0;
-}
-
-static struct source *source_find(const struct peering *p, const struct object *o)
-{
-	return htab_find(&p->sources, source_hash(o), source_is, o);
-}
-
-static struct source *source_get(struct peering *p, const struct object *o)
-{
-	struct source *s = source_find(p, o);
-
-	if (s)
-		return s;
-	s = mem_calloc(1, sizeof *s);
-	s->o = o;
-	LIST_INIT(&s->claims);
-	htab_insert(&p->sources, source_hash(o), s);
-	return s;
-}
-
-static void source_dirty(struct peering *p, struct source *s)
-{
-	enum role role = role_of(s->o);
-
-	if (s->dirty)
-		return;
-	s->dirty = true;
-	p->dirty_others += role == ROLE_OTHER;
-	TAILQ_INSERT_TAIL(&p->dirty[role], s, dirty_link);
-}
-
-static void source_clean(struct peering *p, struct source *s)
-{
-	enum role role = role_of(s->o);
-
-	if (!s->dirty)
-		return;
-	s->dirty = false;
-	p->dirty_others -= role == ROLE_OTHER;
-	TAILQ_REMOVE(&p->dirty[role], s, dirty_link);
-}
-
-/* Of what asks and watches nothing is kept. */
-static void source_release(struct peering *p, struct source *s)
-{
-	if (s->dirty || s->watching || s->by_address || s->by_node || !LIST_EMPTY(&s->claims))
-		return;
-	htab_remove(&p->sources, source_hash(s->o), s);
-	free(s);
-}
-
-/* ---- Claims ---- */
-
-static void claim_link(struct source *s, struct claim *c, enum role role)
-{
-	LIST_INSERT_HEAD(&s->claims, c, of_source[role]);
-}
-
-static void claim_order(struct peering *p, struct remote *r, struct claim *c)
-{
-	struct claim *before = NULL, *next;
-
-	LIST_FOREACH(next, &r->claims, of_remote)
-	{
-		if (ask_cmp(&next->ask, &c->ask) > 0)
-			break;
-		before = next;
-	}
-	if (before) {
-		LIST_INSERT_AFTER(before, c, of_remote);
-		return;
-	}
-	LIST_INSERT_HEAD(&r->claims, c, of_remote);
-	remote_dirty(p, r);
-}
-
-static void claim_add(struct peering *p, enum ask_tier tier, const struct obj_bgp_peer *peer,
-		      const struct object *other, unsigned index)
-{
-	struct peering_view v = view(p);
-	struct ask ask = {.tier = tier, .peer = peer, .other = other, .index = index};
-	struct peer_want w;
-	struct peer_key key;
-	struct claim *c;
-
-	if (!ask_want(&v, &ask, &w))
-		return;
-	key = peer_key_of(&w);
-	c = mem_calloc(1, sizeof *c);
-	c->ask = ask;
-	c->remote = remote_get(p, &key);
-	claim_order(p, c->remote, c);
-	if (peer)
-		claim_link(source_get(p, &peer->o), c, ROLE_PEER);
-	if (other)
-		claim_link(source_get(p, other), c, ROLE_OTHER);
-}
-
-/* And what it leaves in the other of its two sources. */
-static void claim_drop(struct peering *p, struct claim *c, enum role from)
-{
-	const struct object *other = from == ROLE_OTHER ? (c->ask.peer ? &c->ask.peer->o : NULL) : c->ask.other;
-
-	if (LIST_FIRST(&c->remote->claims) == c)
-		remote_dirty(p, c->remote);
-	LIST_REMOVE(c, of_remote);
-	if (c->ask.peer)
-		LIST_REMOVE(c, of_source[ROLE_PEER]);
-	if (c->ask.other)
-		LIST_REMOVE(c, of_source[ROLE_OTHER]);
-	free(c);
-	if (other)
-		source_release(p, source_find(p, other));
-}
-
-static void claims_drop(struct peering *p, struct source *s)
-{
-	enum role role = role_of(s->o);
-	struct claim *c;
-
-	while ((c = LIST_FIRST(&s->claims)))
-		claim_drop(p, c, role);
-}
-
-/* ---- What BGPPeers look at ---- */
-
-static uint32_t addr_hash(const struct addr *a)
-{
-	return (uint32_t)hash_bytes(a, sizeof *a);
-}
-
-static void watch(struct peering *p, struct source *s, enum watch what)
-{
-	s->watching |= (uint8_t)(1u << what);
-	LIST_INSERT_HEAD(&p->watchers[what], s, watch[what]);
-}
-
-static void watch_address(struct peering *p, struct source *s)
-{
-	s->by_address = true;
-	htab_insert(&p->by_address, addr_hash(&bgp_peer(s)->peer_ip), s);
-}
-
-static void watch_node(struct peering *p, struct source *s)
-{
-	s->by_node = true;
-	htab_insert(&p->by_node, hash_str(bgp_peer(s)->node), s);
-}
-
-static void unwatch(struct peering *p, struct source *s)
-{
-	for (int w = 0; w < WATCH_COUNT; w++)
-		if (s->watching >> w & 1)
-			LIST_REMOVE(s, watch[w]);
-	if (s->by_address)
-		htab_remove(&p->by_address, addr_hash(&bgp_peer(s)->peer_ip), s);
-	if (s->by_node)
-		htab_remove(&p->by_node, hash_str(bgp_peer(s)->node), s);
-	s->watching = 0;
-	s->by_address = s->by_node = false;
-}
-
-static void source_forget(struct peering *p, struct source *s)
-{
-	claims_drop(p, s);
-	unwatch(p, s);
-	source_clean(p, s);
-	source_release(p, s);
-}
+#include "daemon/peers/peering_table.h"
 
 /* ---- Asking ---- */
 
@@ -387,14 +83,14 @@ static void ask_forward(struct peering *p, struct source *s)
 	if (!addr_is_none(&peer->opt.range.addr)) {
 		claim_add(p, ask_tier(peer), peer, NULL, 0);
 	} else if (peer->workload_sel) {
-		watch(p, s, WATCH_WORKLOADS);
+		source_watch(p, s, WATCH_WORKLOADS);
 		ask_all_workloads(p, s);
 	} else if (peer->peer_sel) {
-		watch(p, s, WATCH_NODES);
+		source_watch(p, s, WATCH_NODES);
 		ask_all_nodes(p, s, ask_selected);
 	} else {
 		if (!addr_is_none(&peer->peer_ip))
-			watch_address(p, s);
+			source_watch_address(p, s);
 		claim_add(p, ask_tier(peer), peer, NULL, 0);
 	}
 }
@@ -407,11 +103,11 @@ static void ask_back(struct peering *p, struct source *s)
 	if (!peering_leads_here(peer, &p->self))
 		return;
 	if (!peer->node) {
-		watch(p, s, WATCH_REVERSE);
+		source_watch(p, s, WATCH_REVERSE);
 		ask_all_nodes(p, s, ask_reverse);
 		return;
 	}
-	watch_node(p, s);
+	source_watch_node(p, s);
 	o = store_get(p->store, OBJ_NODE, "", peer->node);
 	if (o && !p->everything && !is_left_to(p, o))
 		ask_reverse(p, s, object_node(o));
@@ -462,7 +158,7 @@ static void ask_by_other(struct peering *p, const struct object *o)
 }
 
 /* BGPPeers first: they say what they look at. */
-static void ask_anew(struct peering *p)
+void peering_ask_anew(struct peering *p)
 {
 	struct source *s;
 
@@ -484,8 +180,8 @@ static void ask_anew(struct peering *p)
 /* It takes back what it asked for, and will ask again. */
 static void source_again(struct peering *p, struct source *s)
 {
-	claims_drop(p, s);
-	unwatch(p, s);
+	source_claims_drop(p, s);
+	source_unwatch(p, s);
 	source_dirty(p, s);
 }
 
@@ -513,7 +209,7 @@ static void again_by_address(struct peering *p, const struct addr *a)
 {
 	struct source *s;
 
-	while (!addr_is_none(a) && (s = htab_find(&p->by_address, addr_hash(a), is_of_address, a)))
+	while (!addr_is_none(a) && (s = htab_find(&p->by_address, peering_addr_hash(a), is_of_address, a)))
 		source_again(p, s);
 }
 
@@ -640,191 +336,6 @@ bool peering_is_dirty(const struct peering *p)
 {
 	return p->everything || p->dirty_count || !TAILQ_EMPTY(&p->dirty[ROLE_PEER]) ||
 	       !TAILQ_EMPTY(&p->dirty[ROLE_OTHER]);
-}
-
-/* ---- The diff ---- */
-
-static struct peer_want want_of(const struct peering *p, const struct remote *r)
-{
-	struct peering_view v = view(p);
-	const struct claim *first = LIST_FIRST(&r->claims);
-	struct peer_want w;
-
-	if (first && ask_want(&v, &first->ask, &w)) {
-		ask_texts(&v, &first->ask, &w);
-		return w;
-	}
-	w = (struct peer_want){.remote = r->key.remote,
-			       .remote_port = r->key.remote_port,
-			       .interface = *r->key.interface ? mem_strdup(r->key.interface) : NULL};
-	memcpy(w.opt.vrf, r->key.vrf, sizeof w.opt.vrf);
-	return w;
-}
-
-static void settle(struct peering *p, struct remote *r, struct peering_diff *d)
-{
-	const struct claim *first = LIST_FIRST(&r->claims);
-	bool workload = first && first->ask.other && first->ask.other->kind == OBJ_WORKLOAD_ENDPOINT;
-
-	TAILQ_REMOVE(&p->dirty_remotes, r, dirty_link);
-	p->dirty_count--;
-	r->dirty = false;
-	p->workloads += (unsigned)workload - (unsigned)r->workload;
-	r->workload = workload;
-	if (is_range(r))
-		d->ranges_changed = true;
-	else
-		d->change[d->count++] = (struct peer_change){.want = want_of(p, r), .wanted = first};
-	if (!first)
-		remote_free(p, r);
-}
-
-static int change_cmp(const void *a, const void *b)
-{
-	const struct peer_change *x = a, *y = b;
-
-	return peer_want_cmp(&x->want, &y->want);
-}
-
-static int range_cmp(const void *a, const void *b)
-{
-	return peer_want_cmp(a, b);
-}
-
-static void list_ranges(const struct peering *p, struct peering_diff *d)
-{
-	const struct remote *r;
-
-	LIST_FOREACH(r, &p->ranges, range_link)
-	d->range_count++;
-	d->range = mem_calloc(d->range_count, sizeof *d->range);
-	d->range_count = 0;
-	LIST_FOREACH(r, &p->ranges, range_link)
-	d->range[d->range_count++] = want_of(p, r);
-	if (d->range_count)
-		qsort(d->range, d->range_count, sizeof *d->range, range_cmp);
-}
-
-struct peering_diff peering_settle(struct peering *p)
-{
-	struct peering_diff d = {.everything = p->everything, .ranges_changed = p->everything};
-	struct remote *r;
-
-	ask_anew(p);
-	p->everything = false;
-	d.change = mem_calloc(p->dirty_count, sizeof *d.change);
-	while ((r = TAILQ_FIRST(&p->dirty_remotes)))
-		settle(p, r, &d);
-	if (d.count)
-		qsort(d.change, d.count, sizeof *d.change, change_cmp);
-	if (d.ranges_changed)
-		list_ranges(p, &d);
-	return d;
-}
-
-void peering_diff_free(struct peering_diff *d)
-{
-	for (unsigned i = 0; i < d->count; i++)
-		peer_want_free(&d->change[i].want);
-	for (unsigned i = 0; i < d->range_count; i++)
-		peer_want_free(&d->range[i]);
-	free(d->change);
-	free(d->range);
-	*d = (struct peering_diff){0};
-}
-
-/* ---- Looking ---- */
-
-unsigned peering_count(const struct peering *p)
-{
-	return p->remotes.count;
-}
-
-unsigned peering_workload_count(const struct peering *p)
-{
-	return p->workloads;
-}
-
-struct gateway {
-	const struct addr *remote;
-	const char *vrf;
-	const struct remote *of;
-	struct addr by;
-};
-
-static bool look_for_gateway(const void *item, const void *key)
-{
-	struct gateway *g = (struct gateway *)(uintptr_t)key;
-	const struct remote *r = item;
-	const struct claim *first = LIST_FIRST(&r->claims);
-	const struct ask *a = first ? &first->ask : NULL;
-
-	if (a && a->peer && !a->other && a->tier < ASK_REVERSE && addr_equal(&r->key.remote, g->remote) &&
-	    strcmp(r->key.vrf, g->vrf) == 0 && !addr_is_none(&a->peer->reachable_by) &&
-	    (!g->of || peer_key_cmp(&r->key, &g->of->key) < 0)) {
-		g->of = r;
-		g->by = a->peer->reachable_by;
-	}
-	return false;
-}
-
-struct addr peering_gateway(const struct peering *p, const struct addr *remote, const char *vrf)
-{
-	struct peer_key key = {.remote = *remote, .interface = ""};
-	struct gateway g = {.remote = remote, .vrf = vrf};
-
-	htab_find(&p->remotes, peer_key_hash(&key), look_for_gateway, &g);
-	return g.by;
-}
-
-void peering_ask_secrets(const struct peering *p)
-{
-	const struct source *s;
-	uint32_t pos = 0;
-
-	if (p->self.mesh_secret)
-		secrets_get(p->self.secrets, p->self.mesh_secret);
-	while ((s = htab_next(&p->sources, &pos)))
-		if (s->o->kind == OBJ_BGP_PEER && !LIST_EMPTY(&s->claims) && !bgp_peer(s)->password)
-			secrets_get(p->self.secrets, &bgp_peer(s)->secret);
-}
-
-static void note_lost(const struct ask *a, const struct remote *r, struct strbuf *out)
-{
-	const struct ask *first = &LIST_FIRST(&r->claims)->ask;
-	char *who, *whose, addr[ADDR_STRLEN], range[PREFIX_STRLEN];
-
-	if (a == first || ask_is_same(a, first))
-		return;
-	who = ask_origin(a);
-	whose = ask_origin(first);
-	if (is_range(r))
-		strbuf_printf(out, "%s: no range of its own, %s has %s\n", who, whose,
-			      prefix_format(&r->key.range, range));
-	else
-		strbuf_printf(out, "%s: no session of its own with %s, %s has it\n", who,
-			      addr_format(&r->key.remote, addr), whose);
-	free(who);
-	free(whose);
-}
-
-void peering_notes(const struct peering *p, struct strbuf *out)
-{
-	struct peering_view v = view(p);
-	const struct object *o;
-	unsigned pos = 0;
-
-	while (p->active && p->self.node && (o = store_next(p->store, OBJ_BGP_PEER, &pos))) {
-		const struct source *s = source_find(p, o);
-		const struct claim *c;
-
-		if (peering_selects((const void *)o, p->self.node))
-			ask_complain(&v, (const void *)o, out);
-		if (!s)
-			continue;
-		LIST_FOREACH(c, &s->claims, of_source[ROLE_PEER])
-		note_lost(&c->ask, c->remote, out);
-	}
 }
 
 /* ---- Life ---- */
