@@ -32,13 +32,13 @@ exec /sbin/modprobe -d {scratch} "$@"
 
 INIT = """#!/bin/sh
 export PATH={path}
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t tmpfs -o mode=755 run /run
-mount -t devtmpfs dev /dev
+{scratch}/mount -t proc proc /proc
+{scratch}/mount -t sysfs sysfs /sys
+{scratch}/mount -t tmpfs -o mode=755 run /run
+{scratch}/mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm /run/netns
-mount -t devpts devpts /dev/pts
-mount -t tmpfs shm /dev/shm
+{scratch}/mount -t devpts devpts /dev/pts
+{scratch}/mount -t tmpfs shm /dev/shm
 {modules}
 ip link set lo up
 hostname calidris
@@ -142,7 +142,9 @@ def run(command, timeout=None, live=None):
             output="/dev/console" if live else scratch / "output", directory=shlex.quote(os.getcwd()), scratch=scratch, command=shlex.join(map(str, command)),
             python=sys.executable, power_off=POWER_OFF))
         (scratch / "modprobe").write_text(MODPROBE.format(scratch=scratch))
-        for program in (init, scratch / "modprobe"):
+        # In a user namespace root's files seem to be nobody's, and who runs one that is set-uid would be nobody.
+        shutil.copyfile(shutil.which("mount"), scratch / "mount")
+        for program in (init, scratch / "modprobe", scratch / "mount"):
             program.chmod(0o755)
         (scratch / "lib").mkdir()
         (scratch / "lib/modules").symlink_to(MODULES)
