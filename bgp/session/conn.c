@@ -341,6 +341,15 @@ static void written(struct conn *c, struct queue *q, size_t w)
 		w = written_slice(c, q, w);
 }
 
+/* writev(), but a connection that is gone is an error and no SIGPIPE. A KEEPALIVE is one piece, and most of what an
+ * idle session costs is the system call: the plain one is the cheaper one. */
+static ssize_t send_pieces(int fd, struct iovec *iov, size_t n)
+{
+	if (n == 1)
+		return send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+	return sendmsg(fd, &(struct msghdr){.msg_iov = iov, .msg_iovlen = n}, MSG_NOSIGNAL);
+}
+
 /* Writes until the queue is empty, the socket full, or the quantum used up. */
 static bool write_queue(struct conn *c, struct queue *q, bool pull, int *error)
 {
@@ -359,8 +368,7 @@ static bool write_queue(struct conn *c, struct queue *q, bool pull, int *error)
 			return false;
 		if (total >= WRITE_QUANTUM)
 			return true;
-		/* writev(), but a connection that is gone is an error and no SIGPIPE */
-		w = sendmsg(c->fd, &(struct msghdr){.msg_iov = iov, .msg_iovlen = (size_t)n}, MSG_NOSIGNAL);
+		w = send_pieces(c->fd, iov, (size_t)n);
 		if (w < 0) {
 			*error = errno;
 			return false;
@@ -419,7 +427,8 @@ uint64_t conn_queued(const struct conn *c)
 #define SEND_HOLD_MIN (480 * MONO_SEC)
 /* How often, at most, within the send hold time it is asked what the peer has acknowledged. */
 #define PROGRESS_LOOKS 8
-#define KEEPALIVE_SLOTS 64
+/* Moments at which a connection's next KEEPALIVE may go out, of those that its jitter leaves. */
+#define KEEPALIVE_MOMENTS 4
 #define KEEPALIVE_LONG (2 * MONO_SEC)
 
 static uint64_t send_hold(const struct conn *c)
@@ -461,15 +470,18 @@ void conn_timer_arm(struct conn *c)
 		loop_timer_set(c->session->engine->loop, &c->timer, at > now ? at - now : 0, conn_timer, c);
 }
 
-/* RFC 4271 4.4: not more often than once per second; 10: jittered. The keepalives of many sessions go out together, in
- * so many turns of the loop between two of a session: waking up costs more than sending does. */
+/* RFC 4271 4.4: not more often than once per second; 10: jittered, 3/4 to 1 of the interval. The keepalives of many
+ * sessions go out together, at common moments, some of which are in everybody's last quarter: waking up, and waking
+ * those up who receive, costs more than sending does. */
 void conn_keepalive_sent(struct conn *c)
 {
 	uint64_t gap = session_jitter(c->keepalive);
 
 	c->sent = mono_now();
-	if (gap > KEEPALIVE_LONG)
-		gap -= (c->sent + gap) % (c->keepalive / KEEPALIVE_SLOTS);
+	if (gap > KEEPALIVE_LONG) {
+		gap += (c->keepalive - gap) / KEEPALIVE_MOMENTS;
+		gap -= (c->sent + gap) % (c->keepalive / 4 / KEEPALIVE_MOMENTS);
+	}
 	c->keepalive_gap = gap > MONO_SEC ? gap : MONO_SEC;
 }
 

@@ -1,4 +1,4 @@
-/* What the files of this directory share. Nobody outside includes it.
+/* What the files of this directory share. Nobody outside includes it, but one of its tests.
  *
  * A session runs RFC 4271's state machine once per connection (8.2.1): its own machine, which dials and which everybody
  * sees, and one for a connection the peer opened. A connection that reaches Established always moves into the own
