@@ -299,6 +299,6 @@ void observe_removal(const struct rib *r, enum family f, const struct node *n, u
 void observe_best(const struct rib *r, enum family f, const struct prefix *prefix, uint32_t route_id);
 
 /* show.c */
-struct rib_route route_view(const struct rib *r, enum family f, const struct route *rt);
+void route_view(const struct rib *r, enum family f, const struct route *rt, struct rib_route *out);
 
 #endif

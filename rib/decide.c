@@ -549,11 +549,11 @@ void decide_node(struct rib *r, enum family f, uint32_t id)
 	n->held--;
 	selected = d->selected;
 	if (tell || r->observer)
-		prefix = table_prefix(&r->table[f], n);
+		table_prefix_to(&r->table[f], n, &prefix);
 	if (changed && r->observer)
 		observe_best(r, f, &prefix, selected ? d->c[0].id : ID_NONE);
 	for (unsigned i = 0; tell && i < selected; i++)
-		d->views[i] = route_view(r, f, d->c[i].route);
+		route_view(r, f, d->c[i].route, &d->views[i]);
 	node_release(r, f, id);
 	/* Last: the sink may come back into the RIB. */
 	if (tell && r->sink.on_best)

@@ -225,8 +225,10 @@ static void gather(struct encoder *e, const struct stream *s, const struct bucke
 
 	while (e->nlri_cap < b->count)
 		e->nlri = array_grow(e->nlri, e->nlri_cap, &e->nlri_cap, sizeof *e->nlri);
-	for (uint32_t i = b->first; i != ID_NONE; i = e->items[i].next)
-		e->nlri[n++] = (struct bgp_nlri){table_prefix(t, table_node(t, e->items[i].node)), e->items[i].path_id};
+	for (uint32_t i = b->first; i != ID_NONE; i = e->items[i].next, n++) {
+		table_prefix_to(t, table_node(t, e->items[i].node), &e->nlri[n].prefix);
+		e->nlri[n].path_id = e->items[i].path_id;
+	}
 }
 
 static void write_unreach(struct encoder *e, const struct stream *s, uint32_t count, uint16_t source, bool only)

@@ -166,7 +166,8 @@ bool export_next_hop(const struct export *x, struct bgp_nexthop *nh)
 		return true;
 	}
 	/* RFC 2545 3: the link-local address is for those on the link it came from. */
-	*nh = (struct bgp_nexthop){.addr = x->attrs->next_hop->addr.addr};
+	nh->addr = x->attrs->next_hop->addr.addr;
+	nh->link_local = (struct addr){0};
 	return false;
 }
 

@@ -7,22 +7,20 @@
 #include "rib/export.h"
 #include "rib/want.h"
 
-struct rib_route route_view(const struct rib *r, enum family f, const struct route *rt)
+void route_view(const struct rib *r, enum family f, const struct route *rt, struct rib_route *out)
 {
 	const struct rib_peer *p = peer_at(r, rt->peer);
 	enum age age = route_age(p, f, rt);
 
-	return (struct rib_route){
-	    .peer = p,
-	    .attrs = rt->attrs,
-	    .path_id = rt->path_id,
-	    .source = route_source(rt),
-	    .stale = age == AGE_STALE || age == AGE_LONG_LIVED,
-	    .long_lived = age == AGE_LONG_LIVED,
-	    .rejected = route_reason(rt) != REJECT_NONE,
-	    .why = reject_texts[route_reason(rt)],
-	    .since = (uint64_t)rt->since * MONO_SEC,
-	};
+	out->peer = p;
+	out->attrs = rt->attrs;
+	out->path_id = rt->path_id;
+	out->source = route_source(rt);
+	out->stale = age == AGE_STALE || age == AGE_LONG_LIVED;
+	out->long_lived = age == AGE_LONG_LIVED;
+	out->rejected = route_reason(rt) != REJECT_NONE;
+	out->why = reject_texts[route_reason(rt)];
+	out->since = (uint64_t)rt->since * MONO_SEC;
 }
 
 /* The words of the rule that rejected the route, if it has some. A rejected route keeps what policy saw. */
@@ -52,12 +50,12 @@ static void show_node(const struct rib *r, enum family f, const struct node *n, 
 	for (unsigned i = 0; i < d->n; i++) {
 		struct rib_view v = {
 		    .prefix = prefix,
-		    .route = route_view(r, f, d->c[i].route),
 		    .best = i == 0 && d->selected,
 		    .multipath = i > 0 && i < d->selected,
 		    .step = (enum rib_step)d->c[i].step,
 		};
 
+		route_view(r, f, d->c[i].route, &v.route);
 		if (route_reason(d->c[i].route) == REJECT_POLICY)
 			v.route.why = policy_why(r, d->c[i].route, &prefix);
 		cb(arg, &v);
@@ -200,9 +198,10 @@ void rib_explain_paths(const struct rib_peer *p, const struct prefix *prefix,
 	decide_weigh(r, f, table_node(&r->table[f], id), &d);
 	decide_order(r, f, &d);
 	for (unsigned i = 0; i < d.n; i++) {
-		struct rib_route view = route_view(r, f, d.c[i].route);
 		const char *why, *refusal = path_refusal(p, f, prefix, &d.c[i], list, &why);
+		struct rib_route view;
 
+		route_view(r, f, d.c[i].route, &view);
 		cb(arg, &view, want_path_id(d.c[i].id), !refusal, refusal ? refusal : why);
 	}
 	decision_clear(&d);

@@ -59,11 +59,21 @@ uint32_t table_hash(const struct table *t, const struct prefix *p);
 uint32_t table_find_hashed(const struct table *t, const struct prefix *p, uint32_t hash);
 uint32_t table_get_hashed(struct table *t, const struct prefix *p, uint32_t hash);
 void table_remove(struct table *t, uint32_t id);
+/* The node's prefix, written where it is wanted: to copy what was put together octet by octet a moment before makes the
+ * processor wait. */
+static inline void table_prefix_to(const struct table *t, const struct node *n, struct prefix *p)
+{
+	*p = (struct prefix){.addr.af = family_af(t->family), .len = n->len};
+	if (t->family == FAM_IPV4)
+		memcpy(p->addr.b, n->addr, 4);
+	else
+		memcpy(p->addr.b, n->addr, 16);
+}
 static inline struct prefix table_prefix(const struct table *t, const struct node *n)
 {
-	struct prefix p = {.addr.af = family_af(t->family), .len = n->len};
+	struct prefix p;
 
-	memcpy(p.addr.b, n->addr, t->family == FAM_IPV4 ? 4 : 16);
+	table_prefix_to(t, n, &p);
 	return p;
 }
 /* The longest prefix covering the address whose node passes the test; ID_NONE if none. */

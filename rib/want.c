@@ -61,10 +61,11 @@ static void log_too_long(const struct group *g, const struct export *x, const ch
 
 static bool passes(const struct group *g, enum family f, const struct node *n, const struct route *rt, bool log)
 {
-	struct export x = {
-	    &g->key, g->rib, f, rt->peer, route_source(rt), rt->attrs, table_prefix(&g->rib->table[f], n)};
-	const char *why = export_refusal(&x, NULL);
+	struct export x = {&g->key, g->rib, f, rt->peer, route_source(rt), rt->attrs};
+	const char *why;
 
+	table_prefix_to(&g->rib->table[f], n, &x.prefix);
+	why = export_refusal(&x, NULL);
 	if (log && (why == export_too_long || why == export_too_long_for_plain))
 		log_too_long(g, &x, why);
 	return !why;

@@ -29,7 +29,7 @@ static bool segment_next(struct segment *s, struct rd *r, unsigned width)
 		return false;
 	s->type = rd_u8(r);
 	s->count = rd_u8(r);
-	s->numbers = rd_sub(r, (size_t)s->count * width);
+	rd_split(r, (size_t)s->count * width, &s->numbers);
 	return !r->bad;
 }
 

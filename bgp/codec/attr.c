@@ -114,19 +114,18 @@ int bgp_attr_by_code(uint8_t code)
 	return by_code[code] - 1;
 }
 
-/* Is this attribute to be written for this peer? */
-static bool attr_wanted(enum bgp_attr_id id, const struct bgp_attrs *a, const struct bgp_codec *codec,
-			bool with_next_hop)
+/* The attributes to be written for this peer: a bit for each. */
+static uint32_t attrs_wanted(const struct bgp_attrs *a, const struct bgp_codec *codec, bool with_next_hop)
 {
-	const struct bgp_attr_row *row = &bgp_attr_table[id];
+	uint32_t wanted = a->present & ~(1u << BA_NEXT_HOP | 1u << BA_AS4_PATH | 1u << BA_AS4_AGGREGATOR);
 
-	if (id == BA_NEXT_HOP)
-		return with_next_hop && a->next_hop.addr.af == AF_INET;
-	if (id == BA_AS4_PATH)
-		return !codec->as4 && bgp_attrs_have(a, BA_AS_PATH) && as_path_is_wide(a->as_path);
-	if (id == BA_AS4_AGGREGATOR)
-		return !codec->as4 && bgp_attrs_have(a, BA_AGGREGATOR) && a->aggregator_as > UINT16_MAX;
-	return bgp_attrs_have(a, id) && row->encode && !(row->ebgp_discard && codec->ebgp);
+	if (with_next_hop && a->next_hop.addr.af == AF_INET)
+		wanted |= 1u << BA_NEXT_HOP;
+	if (!codec->as4 && bgp_attrs_have(a, BA_AS_PATH) && as_path_is_wide(a->as_path))
+		wanted |= 1u << BA_AS4_PATH;
+	if (!codec->as4 && bgp_attrs_have(a, BA_AGGREGATOR) && a->aggregator_as > UINT16_MAX)
+		wanted |= 1u << BA_AS4_AGGREGATOR;
+	return wanted;
 }
 
 /* Writes one attribute; nothing if its value turns out shorter than it may be. */
@@ -160,9 +159,13 @@ static void attr_write(struct wr *w, enum bgp_attr_id id, const struct bgp_attrs
 
 void bgp_attrs_encode(struct wr *w, const struct bgp_attrs *a, const struct bgp_codec *codec, bool with_next_hop)
 {
-	for (enum bgp_attr_id id = 0; id < BA_COUNT; id++)
-		if (attr_wanted(id, a, codec, with_next_hop))
+	for (uint32_t left = attrs_wanted(a, codec, with_next_hop); left; left &= left - 1) {
+		enum bgp_attr_id id = (enum bgp_attr_id)__builtin_ctz(left);
+		const struct bgp_attr_row *row = &bgp_attr_table[id];
+
+		if (row->encode && !(row->ebgp_discard && codec->ebgp))
 			attr_write(w, id, a, codec);
+	}
 	wr_bytes(w, a->unknown.p, a->unknown.len);
 }
 

@@ -80,10 +80,10 @@ int bgp_msg_next(struct bgp_msg *m, const void *data, size_t len, uint32_t max_m
 		return header_error(err, 2, length_field, "message length out of range for its type");
 	if (len < total)
 		return 0;
-	*m = (struct bgp_msg){.type = type,
-			      .len = total,
-			      .whole = rd_take_span(&start, total),
-			      .body = rd_sub(&r, total - BGP_HEADER_LEN)};
+	m->type = type;
+	m->len = total;
+	m->whole = rd_take_span(&start, total);
+	rd_split(&r, total - BGP_HEADER_LEN, &m->body);
 	return (int)total;
 }
 

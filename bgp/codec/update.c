@@ -375,7 +375,7 @@ static void attrs_decode(struct decoder *d, struct rd r)
 
 		at.flags = rd_u8(&r);
 		at.code = rd_u8(&r);
-		at.value = rd_sub(&r, at.flags & BGP_ATTR_EXTENDED ? rd_u16(&r) : rd_u8(&r));
+		rd_split(&r, at.flags & BGP_ATTR_EXTENDED ? rd_u16(&r) : rd_u8(&r), &at.value);
 		if (r.bad) {
 			attr_overrun(d, at.code, start);
 			return;

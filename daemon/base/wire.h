@@ -81,12 +81,23 @@ static inline void rd_bytes(struct rd *r, void *out, size_t n)
 	else
 		memset(out, 0, n);
 }
-/* A reader over exactly the next n bytes, which this reader skips. On underflow both are bad. */
-static inline struct rd rd_sub(struct rd *r, size_t n)
+/* Makes *sub a reader over exactly the next n bytes, which this reader skips. On underflow both are bad. */
+static inline void rd_split(struct rd *r, size_t n, struct rd *sub)
 {
 	const uint8_t *b = rd_take(r, n);
 
-	return b ? rd_make(b, n) : (struct rd){.bad = true};
+	sub->p = b;
+	sub->end = b && n ? b + n : b;
+	sub->bad = !b;
+}
+/* The same as a value. Where it goes straight into another struct, as for each attribute of an UPDATE, the processor
+ * waits for the copy of what it has just put together. */
+static inline struct rd rd_sub(struct rd *r, size_t n)
+{
+	struct rd sub;
+
+	rd_split(r, n, &sub);
+	return sub;
 }
 /* The next n bytes as a span (empty on underflow), and all that is left. */
 static inline struct span rd_take_span(struct rd *r, size_t n)
