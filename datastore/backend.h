@@ -31,6 +31,8 @@ void store_synced(struct store *s);
 void store_report(struct store *s, struct store_report *r);
 /* Why what store_publish() was told is not written; "": it is, or is about to be. */
 void store_set_publish_problem(struct store *s, const char *problem);
+/* Why the cache is not written; "": it is, or there is none. */
+void store_set_cache_problem(struct store *s, const char *problem);
 /* The source cannot be read or watched now; everything stays in force. */
 void store_lost(struct store *s, const char *problem);
 /* All that was known at that time (wall clock, s) has been put, from the cache; the source has not been read since the

@@ -45,7 +45,7 @@ struct store {
 	unsigned cursor_index;
 	const struct backend_ops *backend_ops;
 	struct backend *backend;
-	char *location, *problem, *revision, *publish_problem;
+	char *location, *problem, *revision, *publish_problem, *cache_problem;
 	bool in_sync;
 	uint64_t since, changes, heard;
 	int64_t cached;
@@ -171,6 +171,7 @@ void store_free(struct store *s)
 	free(s->problem);
 	free(s->revision);
 	free(s->publish_problem);
+	free(s->cache_problem);
 	free(s);
 }
 
@@ -339,6 +340,12 @@ void store_set_publish_problem(struct store *s, const char *problem)
 	s->publish_problem = *problem ? mem_strdup(problem) : NULL;
 }
 
+void store_set_cache_problem(struct store *s, const char *problem)
+{
+	free(s->cache_problem);
+	s->cache_problem = *problem ? mem_strdup(problem) : NULL;
+}
+
 void store_lost(struct store *s, const char *problem)
 {
 	if (!s->problem || strcmp(s->problem, problem) != 0)
@@ -360,6 +367,7 @@ struct store_status store_status(const struct store *s)
 	    .revision = s->revision,
 	    .heard = s->heard,
 	    .cached = s->cached,
+	    .cache_problem = s->cache_problem,
 	    .publish_problem = s->publish_problem,
 	};
 }

@@ -114,6 +114,7 @@ struct store_status {
 	const char *revision; /* of the last that was read; NULL if the backend has none */
 	uint64_t heard;	      /* mono time when the datastore was last heard of; 0 never */
 	int64_t cached;	      /* the objects are those of the cache, of this time (wall clock, s); 0: they are not */
+	const char *cache_problem;   /* why the cache is not written; NULL none */
 	const char *publish_problem; /* why the Node object could not be made to say what it should; NULL none */
 };
 struct store_status store_status(const struct store *s);

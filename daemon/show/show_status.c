@@ -31,6 +31,9 @@ static void datastore_problems(struct daemon *d, struct strbuf *out)
 		strbuf_printf(out, "datastore %s: %s; %s\n", *s.location ? s.location : s.backend,
 			      s.problem ? s.problem : "not read yet",
 			      s.changes ? "what was known stays in force" : "nothing is known yet");
+	if (s.cache_problem)
+		strbuf_printf(out, "%s; a start without the datastore would not know what came since\n",
+			      s.cache_problem);
 	for (unsigned i = 0; (f = store_refusal(d->store, i)); i++) {
 		store_refusal_format(f, out);
 		strbuf_putc(out, '\n');

@@ -139,6 +139,7 @@ static void complain(struct cache *c, const char *what, int error)
 		log_warn("datastore", "%s; a start without the datastore would not know what came since", text);
 	free(c->problem);
 	c->problem = text;
+	c->ops->on_problem(c->arg, text);
 }
 
 static void stop_compacting(struct cache *c)
@@ -182,6 +183,7 @@ static bool flush(struct cache *c)
 			log_info("datastore", "resolved: %s", c->problem);
 			free(c->problem);
 			c->problem = NULL;
+			c->ops->on_problem(c->arg, "");
 		}
 		return true;
 	}
@@ -281,11 +283,6 @@ void cache_mark(struct cache *c, int64_t when)
 		c->marked = true;
 	else
 		give_up(c);
-}
-
-const char *cache_problem(const struct cache *c)
-{
-	return c->problem;
 }
 
 /* ---- Leaving garbage behind ---- */

@@ -31,6 +31,8 @@ struct cache_ops {
 	/* Reading is over: when is the time of the last mark (wall clock, s). refused: why nothing was read; else NULL,
 	 * and warning says what is wrong with the rest of the file, NULL nothing. */
 	void (*on_read)(void *arg, const char *refused, const char *warning, int64_t when);
+	/* Why nothing is written now; "": it is again. */
+	void (*on_problem)(void *arg, const char *problem);
 };
 
 /* path and identity are copied; nothing is opened yet. */
@@ -51,7 +53,5 @@ void cache_delete(struct cache *c, const char *key, const struct cache_place *pl
 void cache_mark(struct cache *c, int64_t when);
 /* Is the record in the file that is being written? If not, it is to be put again when its text is at hand. */
 bool cache_holds(const struct cache *c, const struct cache_place *place);
-/* Why nothing is written now; NULL: it is. */
-const char *cache_problem(const struct cache *c);
 
 #endif

@@ -553,6 +553,11 @@ static void on_read(void *arg, const char *refused, const char *warning, int64_t
 	mem_trim();
 }
 
+static void on_problem(void *arg, const char *problem)
+{
+	store_set_cache_problem(((struct mirror *)arg)->store, problem);
+}
+
 static void use_cache(void *arg)
 {
 	struct mirror *m = arg;
@@ -571,7 +576,8 @@ void mirror_lost(struct mirror *m, const char *problem)
 	m->is_waiting = false;
 }
 
-static const struct cache_ops cache_ops = {.find = on_find, .on_document = on_document, .on_read = on_read};
+static const struct cache_ops cache_ops = {
+    .find = on_find, .on_document = on_document, .on_read = on_read, .on_problem = on_problem};
 
 struct mirror *mirror_new(const struct mirror_conf *conf)
 {

@@ -569,6 +569,7 @@ START_TEST(a_place_that_cannot_be_written_is_said_once)
 	expect(&w, "+a +b ~b +c -a ");
 	ck_assert_ptr_nonnull(strstr(w.log.s, "the cache /proc/no/such/cache cannot be written: "));
 	ck_assert_ptr_null(strstr(strstr(w.log.s, "cannot be written") + 1, "cannot be written"));
+	ck_assert_ptr_nonnull(strstr(store_status(w.store).cache_problem, "/proc/no/such/cache cannot be written: "));
 	world_free(&w);
 }
 END_TEST
