@@ -27,7 +27,7 @@ void loop_stop(struct loop *l);
 
 /* A descriptor. events is a set of LOOP_READ and LOOP_WRITE, both in what is asked and in what is reported. */
 struct loop_io {
-	_Alignas(8) unsigned char ev[56];
+	_Alignas(8) unsigned char ev[48];
 	void (*cb)(void *arg, int events);
 	void *arg;
 };
@@ -37,7 +37,7 @@ void loop_io_stop(struct loop *l, struct loop_io *w);
 
 /* A one-shot timer. */
 struct loop_timer {
-	_Alignas(8) unsigned char ev[56];
+	_Alignas(8) unsigned char ev[48];
 	void (*cb)(void *arg);
 	void *arg;
 };
@@ -50,7 +50,7 @@ uint64_t loop_timer_left(struct loop *l, const struct loop_timer *t);
 
 /* A signal, taken in the loop and not where it arrives. */
 struct loop_signal {
-	_Alignas(8) unsigned char ev[56];
+	_Alignas(8) unsigned char ev[48];
 	void (*cb)(void *arg, int signo);
 	void *arg;
 };

@@ -1,26 +1,44 @@
 #include "daemon/peers/helper.h"
 
+#include <stdlib.h>
+
 #include "daemon/base/log.h"
+#include "daemon/base/mem.h"
 #include "daemon/base/mono.h"
 #include "daemon/peers/dynamic.h"
 #include "daemon/peers/speaker.h"
 
+/* Few peers ask for it, and fewer need it. */
+struct helper_long {
+	struct peer *peer;
+	enum family family;
+	struct loop_timer timer;
+};
+
+static void long_end(struct peer *p, int f)
+{
+	struct helper_long *l = p->helper.lasting[f];
+
+	if (l)
+		loop_timer_stop(peer_loop(p), &l->timer);
+	free(l);
+	p->helper.lasting[f] = NULL;
+}
+
 void helper_end(struct peer *p, uint8_t families)
 {
-	struct loop *loop = peer_loop(p);
-
 	families &= p->stale;
 	for (int f = 0; f < FAM_COUNT; f++) {
 		if (!(families >> f & 1))
 			continue;
 		rib_peer_sweep(p->rib, (enum family)f);
-		loop_timer_stop(loop, &p->helper.lasting[f].timer);
+		long_end(p, f);
 	}
 	p->stale &= (uint8_t)~families;
 	p->helper.long_lived &= p->stale;
 	if (p->stale)
 		return;
-	loop_timer_stop(loop, &p->helper.timer);
+	loop_timer_stop(peer_loop(p), &p->helper.timer);
 	if (p->range)
 		dynamic_check(p);
 }
@@ -29,7 +47,8 @@ void helper_stop(struct peer *p)
 {
 	loop_timer_stop(peer_loop(p), &p->helper.timer);
 	for (int f = 0; f < FAM_COUNT; f++)
-		loop_timer_stop(peer_loop(p), &p->helper.lasting[f].timer);
+		long_end(p, f);
+	p->helper.long_lived = 0;
 }
 
 static void on_long_timer(void *arg)
@@ -38,14 +57,14 @@ static void on_long_timer(void *arg)
 
 	log_warn("bgp", "%s: its long-lived stale time is over, its old routes (%s) are removed", l->peer->want.name,
 		 family_name(l->family));
-	helper_end(l->peer, (uint8_t)(1u << l->family));
+	helper_end(l->peer, (uint8_t)(1u << l->family)); /* frees l */
 }
 
 /* What is stale of the family is so for long from now on. The time runs once for all that is kept until the peer has
  * sent everything again (RFC 9494 4.2). */
 static void long_begin(struct peer *p, enum family f)
 {
-	struct helper_long *l = &p->helper.lasting[f];
+	struct helper_long *l;
 	uint8_t bit = (uint8_t)(1u << f);
 
 	rib_peer_long_lived(p->rib, f);
@@ -54,6 +73,8 @@ static void long_begin(struct peer *p, enum family f)
 	log_warn("bgp", "%s: its old routes (%s) are used last, for up to %u s", p->want.name, family_name(f),
 		 p->helper.llgr_time[f]);
 	p->helper.long_lived |= bit;
+	long_end(p, f);
+	l = p->helper.lasting[f] = mem_calloc(1, sizeof *l);
 	l->peer = p;
 	l->family = f;
 	loop_timer_set(peer_loop(p), &l->timer, p->helper.llgr_time[f] * MONO_SEC, on_long_timer, l);
@@ -137,6 +158,6 @@ uint64_t helper_left(const struct peer *p, enum family f)
 	if (!(p->stale >> f & 1))
 		return 0;
 	if (p->helper.long_lived >> f & 1)
-		return loop_timer_left(loop, &p->helper.lasting[f].timer);
+		return loop_timer_left(loop, &p->helper.lasting[f]->timer);
 	return loop_timer_left(loop, &p->helper.timer);
 }

@@ -11,14 +11,10 @@ struct peer;
 
 /* What a peer has of it; empty when zeroed. */
 struct helper {
-	struct loop_timer timer;       /* the restart time */
-	uint8_t long_lived;	       /* bit per enum family: has long-lived stale routes; their timer runs */
-	uint32_t llgr_time[FAM_COUNT]; /* s, as the peer announced on its last session */
-	struct helper_long {
-		struct peer *peer;
-		enum family family;
-		struct loop_timer timer;
-	} lasting[FAM_COUNT];
+	struct loop_timer timer;		/* the restart time */
+	uint8_t long_lived;			/* bit per enum family: has long-lived stale routes; their timer runs */
+	uint32_t llgr_time[FAM_COUNT];		/* s, as the peer announced on its last session */
+	struct helper_long *lasting[FAM_COUNT]; /* the clocks of what is long-lived stale; NULL elsewhere */
 };
 
 /* The session is Established: routes that the peer did not keep forwarding go. */
