@@ -65,7 +65,7 @@ void peer_session_conf(const struct peer *p, const struct peer_common *s, struct
 	    .llgr_time = w->opt.llgr_time ? w->opt.llgr_time : c->llgr_time,
 	    .admin_down = p->held == PEER_HELD_DOWN || w->opt.shutdown || p->limit.down,
 	    .shutdown_text = p->held == PEER_HELD_DOWN ? s->held_text
-			     : p->limit.down	       ? p->limit.text
+			     : p->limit.down	       ? p->limit.down->text
 						       : w->shutdown_text,
 	    .range = p->range ? dynamic_bgp_range(p->range) : NULL,
 	};

@@ -50,9 +50,12 @@ void prefix_limit_clear(struct peer *p)
 {
 	struct prefix_limit *l = &p->limit;
 
-	loop_timer_stop(peer_loop(p), &l->timer);
-	free(l->text);
-	*l = (struct prefix_limit){.timer = l->timer};
+	if (l->down) {
+		loop_timer_stop(peer_loop(p), &l->down->timer);
+		free(l->down->text);
+		free(l->down);
+	}
+	*l = (struct prefix_limit){0};
 }
 
 void prefix_limit_lift(struct peer *p)
@@ -67,7 +70,7 @@ static void on_timer(void *arg)
 	struct peer *p = arg;
 
 	log_info("bgp", "%s: the restartTime of its prefixLimit is over: tried again", p->want.name);
-	prefix_limit_lift(p);
+	prefix_limit_lift(p); /* frees this timer */
 	peer_configure(p);
 }
 
@@ -80,12 +83,12 @@ static void trip(struct peer *p, enum family f, unsigned count)
 	const uint8_t data[] = {(uint8_t)(afi >> 8),  (uint8_t)afi,	   BGP_SAFI_UNICAST, (uint8_t)(max >> 24),
 				(uint8_t)(max >> 16), (uint8_t)(max >> 8), (uint8_t)max};
 
-	p->limit.down = true;
-	p->limit.text = mem_printf("%u %s routes received, the limit is %u", count, family_name(f), max);
+	p->limit.down = mem_calloc(1, sizeof *p->limit.down);
+	p->limit.down->text = mem_printf("%u %s routes received, the limit is %u", count, family_name(f), max);
 	bgp_session_reset_with(p->session, BGP_ERR_CEASE, BGP_CEASE_MAX_PREFIXES, (struct span){data, sizeof data},
-			       p->limit.text);
+			       p->limit.down->text);
 	if (p->want.opt.prefix_restart)
-		loop_timer_set(peer_loop(p), &p->limit.timer, p->want.opt.prefix_restart * MONO_SEC, on_timer, p);
+		loop_timer_set(peer_loop(p), &p->limit.down->timer, p->want.opt.prefix_restart * MONO_SEC, on_timer, p);
 	peer_configure(p);
 }
 

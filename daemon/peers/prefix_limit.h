@@ -13,9 +13,10 @@ struct peer;
 /* What a peer has of it; empty when zeroed. */
 struct prefix_limit {
 	bool near[FAM_COUNT], over[FAM_COUNT]; /* said; taken back when the count is below again */
-	bool down;			       /* the session is held down for it */
-	char *text;			       /* ... why, in words, for the peer too; NULL unless down */
-	struct loop_timer timer;	       /* until the session is tried again; unset: nobody tries */
+	struct prefix_limit_down {
+		char *text;		 /* why, in words, for the peer too */
+		struct loop_timer timer; /* until the session is tried again; unset: nobody tries */
+	} * down;			 /* the session is held down for it; NULL: it is not */
 };
 
 /* Looks at what an established peer has sent; ends its session, for restartTime, if it is too much. */

@@ -18,10 +18,10 @@
 /* Held down for its limit: why, until when, and what to do. */
 static void put_limit(struct loop *loop, const struct peer *p, struct strbuf *out)
 {
-	uint64_t left = loop_timer_left(loop, &p->limit.timer);
+	uint64_t left = loop_timer_left(loop, &p->limit.down->timer);
 	char text[16];
 
-	strbuf_printf(out, "down: %s; ", p->limit.text);
+	strbuf_printf(out, "down: %s; ", p->limit.down->text);
 	if (left)
 		strbuf_printf(out, "tried again in %s", mono_format(left, text));
 	else

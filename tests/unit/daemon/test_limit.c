@@ -124,7 +124,7 @@ START_TEST(test_over)
 	ck_assert_uint_eq(routes("10.1.0.0/24"), 0);
 	ck_assert_uint_eq(peer_of(TWO)->stale, 0);
 	ck_assert(!lets_in());
-	ck_assert_str_eq(peer_of(TWO)->limit.text, "3 ipv4 routes received, the limit is 2");
+	ck_assert_str_eq(peer_of(TWO)->limit.down->text, "3 ipv4 routes received, the limit is 2");
 	ck_assert_str_eq(bgp_session_info(peer_of(TWO)->session).last_error, "3 ipv4 routes received, the limit is 2");
 	/* The same configuration again is no reason, another limit is. */
 	apply_limit(V4, (struct peer_options){.prefix_limit = 2});
@@ -148,7 +148,7 @@ START_TEST(test_restart_time)
 	TURN_UNTIL(!is_up(TWO), 3);
 	close(fd);
 	ck_assert(!lets_in());
-	ck_assert_uint_gt(loop_timer_left(d.loop, &peer_of(TWO)->limit.timer), 0);
+	ck_assert_uint_gt(loop_timer_left(d.loop, &peer_of(TWO)->limit.down->timer), 0);
 	TURN_UNTIL(!peer_of(TWO)->limit.down, 3);
 	fd = establish(TWO, V4);
 	announce(fd, "10.1.0.0/24");
