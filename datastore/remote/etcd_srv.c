@@ -1,25 +1,19 @@
-/* The resolver of the C library may take its time and cannot be interrupted: a question is a thread of its own, which
- * shares nothing with the loop but a socket for its answer. Who does not want to know any more does not read it. */
 #include "datastore/remote/etcd_srv.h"
 
 #include <arpa/nameser.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <resolv.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <bsd/stdlib.h>
 
 #include "daemon/base/buf.h"
+#include "daemon/base/errand.h"
 #include "daemon/base/mem.h"
 
-#define STACK (256 << 10) /* the resolver keeps whole packets on it */
 #define ANSWER_MOST 65535
 #define DOMAIN_MOST 254u
 
@@ -28,10 +22,8 @@ static const struct service {
 	const char *name, *scheme;
 } services[] = {{"_etcd-client-ssl._tcp", "https"}, {"_etcd-client._tcp", "http"}};
 
-/* The thread's alone. */
 struct question {
 	char domain[DOMAIN_MOST];
-	int fd;
 	unsigned char packet[ANSWER_MOST];
 	struct etcd_srv_target targets[ETCD_SRV_MAX];
 };
@@ -46,8 +38,7 @@ struct etcd_srv {
 	char *domain;
 	etcd_srv_fn *fn;
 	void *arg;
-	int fd; /* an answer is to come there; -1: none is */
-	struct loop_io io;
+	struct errand errand;
 	struct loop_timer timer; /* could not even ask */
 };
 
@@ -130,8 +121,10 @@ static void write_endpoints(struct answer *a, const struct service *s, const str
 	}
 }
 
-static void look_up(struct question *q, struct answer *a)
+static void look_up(void *question, void *answer)
 {
+	struct question *q = question;
+	struct answer *a = answer;
 	struct __res_state state = {0};
 
 	if (res_ninit(&state) != 0) {
@@ -156,51 +149,7 @@ static void look_up(struct question *q, struct answer *a)
 	res_nclose(&state);
 }
 
-static void *work(void *arg)
-{
-	struct question *q = arg;
-	struct answer *a = mem_calloc(1, sizeof *a);
-	ssize_t sent;
-
-	look_up(q, a);
-	/* If nobody wants it any more the other end is closed: all the same here. */
-	sent = send(q->fd, a, sizeof *a, MSG_NOSIGNAL);
-	(void)sent;
-	close(q->fd);
-	free(a);
-	free(q);
-	return NULL;
-}
-
-/* Signals are the loop's. */
-static bool start(struct question *q)
-{
-	pthread_attr_t attr;
-	sigset_t all, before;
-	pthread_t thread;
-	int error;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&thread, &attr, work, q);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	return error == 0;
-}
-
 /* ---- The loop's side ---- */
-
-static void hang_up(struct etcd_srv *s)
-{
-	if (s->fd < 0)
-		return;
-	loop_io_stop(s->loop, &s->io);
-	close(s->fd);
-	s->fd = -1;
-}
 
 static void tell(struct etcd_srv *s, const struct answer *a)
 {
@@ -213,17 +162,9 @@ static void tell(struct etcd_srv *s, const struct answer *a)
 	free(problem);
 }
 
-static void on_answer(void *arg, int events)
+static void on_answer(void *arg, const void *answer)
 {
-	struct etcd_srv *s = arg;
-	struct answer *a = mem_calloc(1, sizeof *a);
-
-	(void)events;
-	if (recv(s->fd, a, sizeof *a, MSG_DONTWAIT) != sizeof *a)
-		*a = (struct answer){.problem = "no answer"};
-	hang_up(s);
-	tell(s, a);
-	free(a);
+	tell(arg, answer ? answer : &(struct answer){.problem = "no answer"});
 }
 
 static void on_no_thread(void *arg)
@@ -234,31 +175,20 @@ static void on_no_thread(void *arg)
 void etcd_srv_ask(struct etcd_srv *s)
 {
 	struct question *q;
-	int pair[2] = {-1, -1};
 
-	if (s->fd >= 0)
+	if (s->errand.out)
 		return;
 	q = mem_calloc(1, sizeof *q);
 	snprintf(q->domain, sizeof q->domain, "%s", s->domain);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0) {
-		q->fd = pair[1];
-		if (start(q)) {
-			s->fd = pair[0];
-			loop_io_set(s->loop, &s->io, s->fd, LOOP_READ, on_answer, s);
-			return;
-		}
-		close(pair[0]);
-		close(pair[1]);
-	}
-	free(q);
-	loop_timer_set(s->loop, &s->timer, 0, on_no_thread, s);
+	if (!errand_start(&s->errand, s->loop, look_up, q, sizeof(struct answer), on_answer, s))
+		loop_timer_set(s->loop, &s->timer, 0, on_no_thread, s);
 }
 
 struct etcd_srv *etcd_srv_new(struct loop *l, const char *domain, etcd_srv_fn *fn, void *arg)
 {
 	struct etcd_srv *s = mem_calloc(1, sizeof *s);
 
-	*s = (struct etcd_srv){.loop = l, .domain = mem_strdup(domain), .fn = fn, .arg = arg, .fd = -1};
+	*s = (struct etcd_srv){.loop = l, .domain = mem_strdup(domain), .fn = fn, .arg = arg};
 	return s;
 }
 
@@ -266,7 +196,7 @@ void etcd_srv_free(struct etcd_srv *s)
 {
 	if (!s)
 		return;
-	hang_up(s);
+	errand_forget(&s->errand);
 	loop_timer_stop(s->loop, &s->timer);
 	free(s->domain);
 	free(s);
