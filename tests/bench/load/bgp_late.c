@@ -25,10 +25,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/bench/load/plan.h"
+#include "tests/bench/load/talk.h"
 
 #define BFD_PORT 3784
 #define BFD_SOURCE 49152
@@ -65,14 +65,6 @@ struct late {
 	bool said, over;
 	double next_keepalive, next_bfd;
 };
-
-static double now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
 
 static void fail(const char *what)
 {
@@ -281,13 +273,6 @@ static void spread(struct late *l)
 
 /* ---- What is asked ---- */
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static void report(const char *what, struct samples *s)
 {
 	qsort(s->at, s->count, sizeof *s->at, by_value);
@@ -316,12 +301,9 @@ static void on_line(struct late *l, const char *line)
 
 static void on_stdin(struct late *l)
 {
-	char line[64];
-	size_t len = 0;
+	char line[TALK_LINE];
 
-	while (len + 1 < sizeof line && read(STDIN_FILENO, line + len, 1) == 1 && line[len++] != '\n')
-		;
-	line[len] = '\0';
+	talk_read(line);
 	on_line(l, line);
 }
 

@@ -27,10 +27,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/bench/load/plan.h"
+#include "tests/bench/load/talk.h"
 #include "tests/bench/load/watch.h"
 
 #define READ_MAX (256u << 10)
@@ -75,14 +75,6 @@ struct load {
 	struct changes changes;
 	uint8_t buffer[READ_MAX];
 };
-
-static double now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
 
 static void fail(const char *what)
 {
@@ -308,13 +300,6 @@ static void change(struct load *l)
 	flush_client(l, c);
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static void report(const char *what, double value)
 {
 	printf("%s %.3f\n", what, value);
@@ -355,12 +340,9 @@ static void on_line(struct load *l, const char *line)
 
 static void on_stdin(struct load *l)
 {
-	char line[64];
-	size_t len = 0;
+	char line[TALK_LINE];
 
-	while (len + 1 < sizeof line && read(STDIN_FILENO, line + len, 1) == 1 && line[len++] != '\n')
-		;
-	line[len] = '\0';
+	talk_read(line);
 	on_line(l, line);
 }
 
