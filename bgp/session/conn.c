@@ -17,7 +17,6 @@
 #define PULL 16u
 
 static void on_io(void *arg, int events);
-static void conn_timer(void *arg);
 
 /* Life */
 
@@ -124,10 +123,11 @@ void conn_ready(struct conn *c)
 
 static void keep_tail(struct conn *c, const uint8_t *data, size_t len)
 {
-	if (len) {
-		c->tail = mem_dup(data, len);
-		c->tail_len = (uint32_t)len;
-	}
+	if (!len)
+		return;
+	c->tail = mem_dup(data, len);
+	c->tail_len = (uint32_t)len;
+	conn_wake(c);
 }
 
 static void header_error(struct conn *c, const struct bgp_error *err)
@@ -187,7 +187,7 @@ void conn_read(struct conn *c)
 {
 	uint8_t *rx = c->session->engine->rx;
 	size_t kept = c->tail ? c->tail_len : 0;
-	ssize_t n = read(c->fd, rx + kept, READ_QUANTUM);
+	ssize_t n = recv(c->fd, rx + kept, READ_QUANTUM, 0); /* less work than read() */
 
 	if (n <= 0) {
 		read_failed(c, n);
@@ -419,127 +419,4 @@ uint64_t conn_queued(const struct conn *c)
 	for (unsigned i = 0; i < c->out_count; i++)
 		n += c->out[i].len;
 	return n;
-}
-
-/* The timer. It is set for the nearest of three deadlines and not touched when one of them moves away, as each message
- * does: when it fires it compares with the clock, and is set again. */
-
-#define SEND_HOLD_MIN (480 * MONO_SEC)
-/* How often, at most, within the send hold time it is asked what the peer has acknowledged. */
-#define PROGRESS_LOOKS 8
-/* Moments at which a connection's next KEEPALIVE may go out, of those that its jitter leaves. */
-#define KEEPALIVE_MOMENTS 4
-#define KEEPALIVE_LONG (2 * MONO_SEC)
-
-static uint64_t send_hold(const struct conn *c)
-{
-	if (c->session->conf.send_hold)
-		return c->session->conf.send_hold * MONO_SEC;
-	return 2 * c->hold > SEND_HOLD_MIN ? 2 * c->hold : SEND_HOLD_MIN;
-}
-
-/* RFC 9687 asks for progress: the peer's TCP acknowledged something, or has nothing to acknowledge. */
-static void note_progress(struct conn *c, uint64_t now)
-{
-	uint64_t acked = c->written - socket_unacked(c->fd);
-
-	if (acked != c->acked || (acked == c->written && !conn_queued(c))) {
-		c->acked = acked;
-		c->progress = now;
-	}
-}
-
-static uint64_t sooner(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-void conn_timer_arm(struct conn *c)
-{
-	uint64_t now = mono_now(), at = UINT64_MAX;
-
-	if (!conn_is_open(c))
-		return;
-	if (c->hold)
-		at = sooner(at, c->heard + c->hold);
-	if (c->keepalive)
-		at = sooner(at, c->sent + c->keepalive_gap);
-	if (c->fsm->state >= BGP_OPENSENT)
-		at = sooner(at, c->progress + send_hold(c));
-	if (at != UINT64_MAX)
-		loop_timer_set(c->session->engine->loop, &c->timer, at > now ? at - now : 0, conn_timer, c);
-}
-
-/* RFC 4271 4.4: not more often than once per second; 10: jittered, 3/4 to 1 of the interval. The keepalives of many
- * sessions go out together, at common moments, some of which are in everybody's last quarter: waking up, and waking
- * those up who receive, costs more than sending does. */
-void conn_keepalive_sent(struct conn *c)
-{
-	uint64_t gap = session_jitter(c->keepalive);
-
-	c->sent = mono_now();
-	if (gap > KEEPALIVE_LONG) {
-		gap += (c->keepalive - gap) / KEEPALIVE_MOMENTS;
-		gap -= (c->sent + gap) % (c->keepalive / 4 / KEEPALIVE_MOMENTS);
-	}
-	c->keepalive_gap = gap > MONO_SEC ? gap : MONO_SEC;
-}
-
-void conn_keepalive_set(struct conn *c)
-{
-	uint64_t third = c->hold_time * MONO_SEC / 3, want = c->session->conf.keepalive_time * MONO_SEC;
-
-	c->keepalive = want && want < third ? want : third;
-	conn_keepalive_sent(c);
-}
-
-static void hold_expired(struct conn *c)
-{
-	char text[80];
-
-	snprintf(text, sizeof text, "hold timer expired after %u s", (unsigned)(c->hold / MONO_SEC));
-	fsm_event(c->session, c->fsm, EV_HOLD_TIMER, &(struct cause){.code = BGP_ERR_HOLD_TIMER, .text = text});
-}
-
-static void send_hold_expired(struct conn *c)
-{
-	char text[96];
-
-	snprintf(text, sizeof text, "send hold timer expired: the peer has taken nothing for %u s",
-		 (unsigned)(send_hold(c) / MONO_SEC));
-	fsm_event(c->session, c->fsm, EV_SEND_HOLD_TIMER, &(struct cause){.code = BGP_ERR_SEND_HOLD, .text = text});
-}
-
-static void conn_timer(void *arg)
-{
-	struct conn *c = arg;
-	uint64_t now = mono_now();
-
-	if (c->hold && now >= c->heard + c->hold) {
-		/* Perhaps it is we who were busy, and the message waits in the socket. */
-		conn_read(c);
-		if (!conn_is_open(c))
-			return;
-		if (now >= c->heard + c->hold) {
-			hold_expired(c);
-			return;
-		}
-	}
-	if (now >= c->progress + send_hold(c)) {
-		note_progress(c, now);
-		if (now >= c->progress + send_hold(c)) {
-			send_hold_expired(c);
-			return;
-		}
-	}
-	/* With UPDATEs waiting for a full socket a KEEPALIVE would only wait behind them. */
-	if (c->keepalive && now >= c->sent + c->keepalive_gap) {
-		if (now >= c->progress + send_hold(c) / PROGRESS_LOOKS)
-			note_progress(c, now);
-		if (c->blocked)
-			conn_keepalive_sent(c);
-		else
-			fsm_event(c->session, c->fsm, EV_KEEPALIVE_TIMER, NULL);
-	}
-	conn_timer_arm(c);
 }

@@ -107,9 +107,10 @@ struct conn {
 	uint64_t since;
 	uint16_t hold_time;	  /* s, negotiated */
 	uint64_t hold, keepalive; /* ns, in force; 0 none */
-	uint64_t heard;		  /* the last message that restarts the hold timer */
-	uint64_t sent;		  /* the last KEEPALIVE or UPDATE */
-	uint64_t keepalive_gap;	  /* ns, jittered for this round */
+	uint64_t heard;	 /* the last message that restarts the hold timer; dozing: of those read, at the earliest */
+	uint64_t dozing; /* no waking up for a lone KEEPALIVE, and when it was last looked for; 0: awake */
+	uint64_t sent;	 /* the last KEEPALIVE or UPDATE */
+	uint64_t keepalive_gap; /* ns, from then to the next one; 0 not begun */
 	uint64_t written, acked,
 	    progress; /* octets given to the socket, of those acknowledged, and since when not more */
 	struct bgp_open mine, peer;
@@ -215,13 +216,18 @@ void conn_send(struct conn *c, const void *data, size_t len);
 /* Writes what is queued; with pull also what the owner has. True if it should be called again soon. */
 bool conn_flush(struct conn *c, bool pull);
 uint64_t conn_queued(const struct conn *c);
+
+/* timers.c */
 /* (Re)computes when the timer must fire next. */
 void conn_timer_arm(struct conn *c);
 /* The next keepalive counts from now. */
 void conn_keepalive_sent(struct conn *c);
-
 /* The keepalive interval in force: the configuration's, at most a third of the negotiated hold time. */
 void conn_keepalive_set(struct conn *c);
+/* A part of a message came: its rest is waited for, however short. */
+void conn_wake(struct conn *c);
+/* When the peer was heard last, by what has been read and what lies in the socket. */
+uint64_t conn_heard(const struct conn *c, uint64_t now);
 
 /* message.c */
 void message_received(struct conn *c, struct bgp_msg *m);

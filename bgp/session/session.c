@@ -539,7 +539,7 @@ struct bgp_session_info bgp_session_info(const struct bgp_session *s)
 	    .attempts_failed = s->attempts_failed,
 	};
 	const struct conn *c = up_conn(s);
-	uint64_t now = mono_now();
+	uint64_t now = mono_now(), hold_end;
 
 	memcpy(i.messages_in, s->messages_in, sizeof i.messages_in);
 	memcpy(i.messages_out, s->messages_out, sizeof i.messages_out);
@@ -550,7 +550,8 @@ struct bgp_session_info bgp_session_info(const struct bgp_session *s)
 		socket_ports(c->fd, &i.local_port, &i.remote_port);
 		i.hold_time = c->hold_time;
 		i.keepalive_time = (uint16_t)(c->keepalive / MONO_SEC);
-		i.hold_left = c->hold && c->heard + c->hold > now ? c->heard + c->hold - now : 0;
+		hold_end = conn_heard(c, now) + c->hold;
+		i.hold_left = c->hold && hold_end > now ? hold_end - now : 0;
 		i.queued = conn_queued(c);
 		i.outgoing = c->outgoing;
 	}

@@ -5,11 +5,13 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "daemon/base/mono.h"
 #include "daemon/base/wire.h"
 
 /* Older headers lack it; Linux has had it since 4.2. Lets the kernel choose the port when it knows the destination, so
@@ -329,4 +331,20 @@ unsigned socket_unacked(int fd)
 	int n = 0;
 
 	return ioctl(fd, SIOCOUTQ, &n) < 0 || n < 0 ? 0 : (unsigned)n;
+}
+
+bool socket_readable_at(int fd, int octets)
+{
+	return setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &octets, sizeof octets) == 0;
+}
+
+uint64_t socket_quiet(int fd)
+{
+	struct tcp_info i;
+	socklen_t len = sizeof i;
+
+	/* An older kernel may give less. */
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &len) < 0 || len < offsetof(struct tcp_info, tcpi_last_ack_recv))
+		return UINT64_MAX;
+	return i.tcpi_last_data_recv * MONO_MSEC;
 }

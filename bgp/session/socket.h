@@ -26,5 +26,9 @@ struct addr socket_local(int fd);
 void socket_ports(int fd, uint16_t *local, uint16_t *remote);
 /* Octets written but not acknowledged by the peer. */
 unsigned socket_unacked(int fd);
+/* It becomes readable by so many octets (SO_RCVLOWAT), or by its end. False with errno. */
+bool socket_readable_at(int fd, int octets);
+/* ns since the peer's last octets came; UINT64_MAX if unknown. */
+uint64_t socket_quiet(int fd);
 
 #endif

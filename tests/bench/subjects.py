@@ -259,7 +259,7 @@ class Floor(Subject):
         return ""
 
     def start(self):
-        self.spawn(Calidris.build() / "tests/bench/load/bgp_floor", ADDRESS, 179, *(["-k"] if self.role == "kernel" else []))
+        self.spawn(Calidris.build() / "tests/bench/load/bgp_floor", ADDRESS, 179, self.hold, *(["-k"] if self.role == "kernel" else []))
 
 
 ALL = (Calidris, Bird, OldBird, Frr, Gobgp, Openbgpd, Floor)

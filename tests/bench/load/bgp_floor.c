@@ -1,8 +1,9 @@
 /* What the machine allows: a program without a routing table that moves the same octets as a routing daemon. It answers
  * BGP sessions, and hands each UPDATE on to all other clients as it came (a reflector would add two attributes, which
- *it does as well, so that the receivers' checks hold), or with -k writes its prefixes into the kernel.
+ * it does as well, so that the receivers' checks hold), or with -k writes its prefixes into the kernel. All clients get
+ * their KEEPALIVEs together, each third of the hold time.
  *
- *	bgp_floor ADDRESS PORT [-k] */
+ *	bgp_floor ADDRESS PORT HOLD [-k] */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netlink.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "tests/bench/load/plan.h"
+#include "tests/bench/load/talk.h"
 
 #define READ_MAX (256u << 10)
 #define BATCH_MAX (64u << 10)
@@ -41,6 +43,8 @@ struct piece {
 
 struct floor {
 	int epoll, listener, netlink;
+	unsigned hold; /* s */
+	double next_keepalive;
 	struct client *clients;
 	struct octets relay; /* what one turn has brought, for the others */
 	struct piece pieces[TURN_MAX];
@@ -180,13 +184,26 @@ static void relay_to_others(struct floor *f)
 	f->relay.len = f->piece_count = 0;
 }
 
+static void keepalives(struct floor *f)
+{
+	if (now_ms() < f->next_keepalive)
+		return;
+	f->next_keepalive = now_ms() + f->hold * 1e3 / 3;
+	for (struct client *c = f->clients; c; c = c->next) {
+		if (!c->identifier)
+			continue; /* there is no session yet */
+		plan_keepalive(&c->out);
+		flush_client(f, c);
+	}
+}
+
 static void on_message(struct floor *f, struct client *c, const uint8_t *message, size_t len)
 {
 	struct plan own = {.as = 64512, .first = 0x0a000001u};
 
 	if (message[18] == MSG_OPEN) {
 		c->identifier = get32(message + BGP_HEADER + 5);
-		plan_open(&own, 0, 90, &c->out);
+		plan_open(&own, 0, f->hold, &c->out);
 		plan_keepalive(&c->out);
 		flush_client(f, c);
 	} else if (message[18] == MSG_UPDATE && len > BGP_HEADER + 4) {
@@ -250,8 +267,8 @@ int main(int argc, char **argv)
 	struct floor *f = calloc(1, sizeof *f);
 	struct rlimit files;
 
-	if (argc < 3 || !f) {
-		fputs("usage: bgp_floor ADDRESS PORT [-k]\n", stderr);
+	if (argc < 4 || !f) {
+		fputs("usage: bgp_floor ADDRESS PORT HOLD [-k]\n", stderr);
 		return 2;
 	}
 	getrlimit(RLIMIT_NOFILE, &files);
@@ -259,11 +276,14 @@ int main(int argc, char **argv)
 	setrlimit(RLIMIT_NOFILE, &files);
 	signal(SIGPIPE, SIG_IGN);
 	f->epoll = epoll_create1(EPOLL_CLOEXEC);
-	f->netlink = argc > 3 ? socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE) : -1;
+	f->hold = (unsigned)atoi(argv[3]);
+	f->next_keepalive = now_ms() + f->hold * 1e3 / 3;
+	f->netlink = argc > 4 ? socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE) : -1;
 	listen_at(f, argv[1], argv[2]);
 	for (;;) {
 		struct epoll_event events[TURN_MAX];
-		int n = epoll_wait(f->epoll, events, TURN_MAX, -1);
+		double wait = f->next_keepalive - now_ms();
+		int n = epoll_wait(f->epoll, events, TURN_MAX, wait > 0 ? (int)wait + 1 : 0);
 
 		for (int i = 0; i < n; i++) {
 			struct client *c = events[i].data.ptr;
@@ -277,5 +297,6 @@ int main(int argc, char **argv)
 		}
 		flush_routes(f);
 		relay_to_others(f);
+		keepalives(f);
 	}
 }

@@ -1,4 +1,5 @@
-/* When the next KEEPALIVE goes out: jittered as RFC 4271 10 has it, and still many sessions' at the same moment. */
+/* When the next KEEPALIVE goes out: jittered as RFC 4271 10 has it where sessions' timers may start together, and still
+ * many sessions' at the same moment. */
 #include <check.h>
 #include <stdlib.h>
 
@@ -16,6 +17,17 @@ static uint64_t gap_after(uint64_t interval, uint64_t now)
 	conn_keepalive_sent(&c);
 	ck_assert_uint_eq(c.sent, now);
 	return c.keepalive_gap;
+}
+
+/* The timer ran out, this much too late: from then on the connection keeps its moment. */
+static void rings_again(struct conn *c, uint64_t late)
+{
+	uint64_t due = c->sent + c->keepalive_gap;
+
+	mono_fake(due + late);
+	conn_keepalive_sent(c);
+	ck_assert_uint_eq(c->sent, due + late);
+	ck_assert_uint_eq(c->sent + c->keepalive_gap, due + c->keepalive);
 }
 
 static const unsigned intervals[] = {1, 2, 3, 10, 30, 60, 21845};
@@ -42,6 +54,24 @@ START_TEST(test_jittered)
 	ck_assert_uint_gt(most, interval / 100 * 95);
 	ck_assert_uint_ge(sum / ROUNDS, interval / 1000 * 855);
 	ck_assert_uint_le(sum / ROUNDS, interval / 1000 * 895);
+}
+END_TEST
+
+START_TEST(test_moment_is_kept)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct conn c = {.keepalive = 30 * MONO_SEC};
+
+		mono_fake(1000 * MONO_SEC + i * MONO_SEC / 3);
+		conn_keepalive_sent(&c);
+		for (unsigned n = 0; n < 5; n++)
+			rings_again(&c, n * 300 * MONO_MSEC);
+		/* An UPDATE goes out: a new moment, from there. */
+		mono_fake(c.sent + c.keepalive / 2);
+		conn_keepalive_sent(&c);
+		ck_assert_uint_ge(c.keepalive_gap, c.keepalive / 4 * 3);
+		ck_assert_uint_le(c.keepalive_gap, c.keepalive);
+	}
 }
 END_TEST
 
@@ -85,6 +115,7 @@ int main(void)
 	int failed;
 
 	tcase_add_loop_test(tc, test_jittered, 0, sizeof intervals / sizeof *intervals);
+	tcase_add_test(tc, test_moment_is_kept);
 	tcase_add_test(tc, test_together);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
