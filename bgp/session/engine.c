@@ -100,7 +100,7 @@ void engine_mark_dirty(struct conn *c)
 	loop_work_schedule(e->loop, &e->send);
 }
 
-/* Messages of our own do not wait for what all others are to be told: a KEEPALIVE has its time. */
+/* Messages of our own wait neither for what all others are to be told nor for other work: a KEEPALIVE has its time. */
 void engine_mark_urgent(struct conn *c)
 {
 	struct bgp_engine *e = c->session->engine;
@@ -110,31 +110,44 @@ void engine_mark_urgent(struct conn *c)
 	unmark_dirty(c);
 	c->dirty = c->urgent = true;
 	TAILQ_INSERT_TAIL(&e->urgent, c, dirty_entry);
+	loop_work_schedule(e->loop, &e->hurry);
 	loop_work_schedule(e->loop, &e->send);
 }
 
-static struct conn *next_dirty(struct bgp_engine *e)
-{
-	struct conn *c = TAILQ_FIRST(&e->urgent);
-
-	return c ? c : TAILQ_FIRST(&e->dirty);
-}
-
 /* One round over the connections that have something to write, each for a bounded amount. */
-static bool send_work(void *arg, uint64_t deadline)
+static void flush_some(struct conn_queue *queue, uint64_t deadline)
 {
-	struct bgp_engine *e = arg;
 	struct conn *c;
 
-	while ((c = next_dirty(e))) {
+	while ((c = TAILQ_FIRST(queue))) {
 		unmark_dirty(c);
 		if (conn_flush(c, true))
 			engine_mark_dirty(c);
 		if (mono_now() >= deadline)
 			break;
 	}
+}
+
+/* What timers wanted to be sent, before this turn's other work. */
+static bool hurry_work(void *arg, uint64_t deadline)
+{
+	struct bgp_engine *e = arg;
+
+	flush_some(&e->urgent, deadline);
+	return !TAILQ_EMPTY(&e->urgent);
+}
+
+static bool send_work(void *arg, uint64_t deadline)
+{
+	struct bgp_engine *e = arg;
+
+	flush_some(&e->urgent, deadline);
+	if (TAILQ_EMPTY(&e->urgent)) {
+		loop_work_cancel(e->loop, &e->hurry);
+		flush_some(&e->dirty, deadline);
+	}
 	bury(e);
-	return next_dirty(e) != NULL;
+	return !TAILQ_EMPTY(&e->urgent) || !TAILQ_EMPTY(&e->dirty);
 }
 
 /* Last words */
@@ -205,6 +218,7 @@ struct bgp_engine *bgp_engine_new(struct loop *loop, const struct bgp_session_op
 	e->loop = loop;
 	e->ops = *ops;
 	e->receive = (struct loop_work){.run = receive_work, .arg = e, .rank = LOOP_RANK_RECEIVE};
+	e->hurry = (struct loop_work){.run = hurry_work, .arg = e, .rank = LOOP_RANK_HURRY};
 	e->send = (struct loop_work){.run = send_work, .arg = e, .rank = LOOP_RANK_SEND};
 	LIST_INIT(&e->ranges);
 	LIST_INIT(&e->listeners);
@@ -227,6 +241,7 @@ void bgp_engine_free(struct bgp_engine *e)
 	while ((w = LIST_FIRST(&e->farewells)))
 		farewell_end(w);
 	loop_work_cancel(e->loop, &e->receive);
+	loop_work_cancel(e->loop, &e->hurry);
 	loop_work_cancel(e->loop, &e->send);
 	bury(e);
 	htab_clear(&e->sessions);

@@ -151,6 +151,8 @@ struct farewell {
 	LIST_ENTRY(farewell) entry;
 };
 
+TAILQ_HEAD(conn_queue, conn);
+
 struct bgp_engine {
 	struct loop *loop;
 	struct bgp_session_ops ops;
@@ -160,11 +162,11 @@ struct bgp_engine {
 	LIST_HEAD(, listener) listeners;
 	LIST_HEAD(, farewell) farewells;
 	unsigned farewell_count;
-	TAILQ_HEAD(, conn) ready;	  /* something came, or a dial is decided */
-	TAILQ_HEAD(, conn) dirty, urgent; /* something is to be written; messages of our own among it */
+	struct conn_queue ready;	 /* something came, or a dial is decided */
+	struct conn_queue dirty, urgent; /* something is to be written; messages of our own among it */
 	SLIST_HEAD(, conn) dead_conns;
 	SLIST_HEAD(, bgp_session) dead_sessions;
-	struct loop_work receive, send;
+	struct loop_work receive, hurry, send;
 	struct arena arena; /* of the UPDATE being handled */
 	struct log_limit unknown_log, accept_log;
 	bool restarting, keep_opens;

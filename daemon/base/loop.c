@@ -7,7 +7,7 @@
 #include "daemon/base/mono.h"
 
 /* One slice of queued work; several kinds of work run per turn, so a turn stays within a few of these. */
-#define SLICE (2 * MONO_MSEC)
+#define SLICE (1 * MONO_MSEC)
 
 struct loop {
 	struct ev_loop *ev;

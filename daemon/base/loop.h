@@ -63,6 +63,7 @@ void loop_signal_stop(struct loop *l, struct loop_signal *s);
  * a deadline; it returns true if work is left, and is then run again at the end of the next turn, which does not sleep.
  * So keepalives and other events are served between the slices however long the queue is. */
 enum loop_rank {
+	LOOP_RANK_HURRY, /* has its time */
 	LOOP_RANK_RECEIVE,
 	LOOP_RANK_DATASTORE,
 	LOOP_RANK_CLUSTER,

@@ -1,11 +1,14 @@
 /* Many peers have something to say at once, and what they say takes its time: a turn of the loop hears a few of them,
  * and nobody is passed over for those who say more. */
+#include <poll.h>
+
+#include "bgp/session/internal.h"
 #include "tests/unit/session/rig.h"
 
 #define HERE "127.0.0.1"
 #define PEERS 40u
-/* What an UPDATE takes to handle, and how many of them fit into a slice (2 ms) and over its end. */
-#define WORK (1 * MONO_MSEC)
+/* What an UPDATE takes to handle, and how many of them fit into a slice (1 ms) and over its end. */
+#define WORK (MONO_MSEC / 2)
 #define PER_TURN 3u
 
 static struct end ends[PEERS];
@@ -36,6 +39,18 @@ static void say(unsigned i)
 
 	bgp_update_encode_end_of_rib(&w, FAM_IPV4);
 	raw_write(raws[i], msg, wr_len(&w));
+}
+
+/* What all have said lies in the sockets. */
+static void all_say(void)
+{
+	for (unsigned i = 0; i < PEERS; i++)
+		say(i);
+	for (unsigned i = 0; i < PEERS; i++) {
+		struct pollfd p = {.fd = ends[i].s->own.conn->fd, .events = POLLIN};
+
+		ck_assert_int_eq(poll(&p, 1, 5000), 1);
+	}
 }
 
 static void setup(void)
@@ -73,8 +88,7 @@ START_TEST(test_a_few_each_turn)
 {
 	uint64_t deadline = mono_now() + 30 * MONO_SEC;
 
-	for (unsigned i = 0; i < PEERS; i++)
-		say(i);
+	all_say();
 	while (heard() < PEERS) {
 		unsigned before = heard();
 
@@ -90,8 +104,7 @@ START_TEST(test_everybody_has_a_turn)
 {
 	uint64_t deadline = mono_now() + 30 * MONO_SEC;
 
-	for (unsigned i = 0; i < PEERS; i++)
-		say(i);
+	all_say();
 	while (heard() - ends[0].updates < PEERS - 1) {
 		unsigned before = ends[0].updates;
 
@@ -138,6 +151,44 @@ START_TEST(test_own_messages_first)
 }
 END_TEST
 
+/* Other work there is all the time. */
+struct busy {
+	struct loop_work work;
+	uint64_t seen;
+	unsigned arrived;
+};
+
+static bool keep_busy(void *arg, uint64_t deadline)
+{
+	struct busy *b = arg;
+	uint64_t sent = bgp_session_info(ends[0].s).messages_out[BGP_KEEPALIVE];
+
+	(void)deadline;
+	if (sent > b->seen) {
+		b->seen = sent;
+		ck_assert(raw_has_message(raws[0]));
+		raw_take(raws[0]);
+		ck_assert_int_eq(raws[0]->type, BGP_KEEPALIVE);
+		b->arrived++;
+	}
+	return true;
+}
+
+/* A KEEPALIVE that is due goes out before the turn's work, however much there is. */
+START_TEST(test_keepalives_before_work)
+{
+	struct busy b = {.work = {.run = keep_busy, .arg = &b, .rank = LOOP_RANK_RECEIVE}};
+	struct bgp_session_conf conf = *bgp_session_config(ends[0].s);
+
+	conf.keepalive_time = 1;
+	bgp_session_configure(ends[0].s, &conf);
+	b.seen = bgp_session_info(ends[0].s).messages_out[BGP_KEEPALIVE];
+	loop_work_schedule(rig.loop, &b.work);
+	TURN_UNTIL(b.arrived == 2, 10);
+	loop_work_cancel(rig.loop, &b.work);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("busy");
@@ -148,6 +199,7 @@ int main(void)
 	tcase_add_test(tc, test_a_few_each_turn);
 	tcase_add_test(tc, test_everybody_has_a_turn);
 	tcase_add_test(tc, test_own_messages_first);
+	tcase_add_test(tc, test_keepalives_before_work);
 	suite_add_tcase(s, tc);
 	return rig_run(s);
 }
