@@ -299,7 +299,7 @@ static void do_send_keepalive(struct step *st)
 
 static void do_hold(struct step *st)
 {
-	st->conn->heard = mono_now();
+	st->conn->heard = mono_lately();
 }
 
 static void do_retry_start(struct step *st)

@@ -77,6 +77,15 @@ void strbuf_free(struct strbuf *b)
 	*b = (struct strbuf){0};
 }
 
+char *strbuf_take(struct strbuf *b)
+{
+	/* A copy, and not the same block made smaller: what is free then is one piece, for the next text. */
+	char *text = b->s ? mem_dup(b->s, b->len + 1) : NULL;
+
+	strbuf_free(b);
+	return text;
+}
+
 struct buf *buf_new(const void *data, size_t len)
 {
 	struct buf *b = mem_alloc(sizeof *b + len);

@@ -25,6 +25,9 @@ void strbuf_consume(struct strbuf *b, size_t n);
 void strbuf_reset(struct strbuf *b);
 /* Empties it, and frees its memory. It may be used again. */
 void strbuf_free(struct strbuf *b);
+/* The same, and what it held is the caller's: text to be kept, in no more memory than it needs. NULL if nothing was
+ * ever added. */
+char *strbuf_take(struct strbuf *b);
 
 /* A shared piece of a byte stream. */
 struct buf {

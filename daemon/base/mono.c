@@ -5,27 +5,32 @@
 
 static uint64_t faked;
 
-uint64_t mono_now(void)
+static uint64_t read_clock(clockid_t clock)
 {
 	struct timespec ts;
 
-	if (faked)
-		return faked;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return (uint64_t)ts.tv_sec * MONO_SEC + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t mono_now(void)
+{
+	return faked ? faked : read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t mono_lately(void)
+{
+	return faked ? faked : read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
 uint32_t mono_seconds(void)
 {
-	return (uint32_t)(mono_now() / MONO_SEC);
+	return (uint32_t)(mono_lately() / MONO_SEC);
 }
 
 uint64_t mono_thread_cpu(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * MONO_SEC + (uint64_t)ts.tv_nsec;
+	return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 void mono_fake(uint64_t now)

@@ -10,7 +10,9 @@
 
 /* Now, in nanoseconds. Never 0, so that 0 may stand for "never". */
 uint64_t mono_now(void);
-/* The same in whole seconds: for what is kept by the million. */
+/* At most 10 ms ago, for a fifth of the price: for what is noted with each message. Never later than mono_now(). */
+uint64_t mono_lately(void);
+/* In whole seconds: for what is kept by the million. */
 uint32_t mono_seconds(void);
 /* Nanoseconds of processor time that this thread has had; a system call. */
 uint64_t mono_thread_cpu(void);

@@ -342,9 +342,8 @@ void detect_all(const struct fib *f, const struct config *c, const struct obj_no
 /* What follows "can-reach=", if that is the method; NULL otherwise. */
 static const char *reached(const struct config *c, enum family f)
 {
-	const char *arg;
+	const char *arg = NULL;
 	const struct method *m = method_of(method_for(c, f), &arg);
-
 	enum node_ip_mode mode = node_ip(c, f)->mode;
 
 	return (mode == NODE_IP_DETECT || mode == NODE_IP_AUTO) && m && m->names == can_reach ? arg : NULL;

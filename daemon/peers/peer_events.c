@@ -96,7 +96,7 @@ static void on_update(void *arg, struct bgp_session *session, const struct bgp_u
 	struct peer *p = arg;
 
 	(void)session;
-	p->heard = mono_now();
+	p->heard = mono_lately();
 	if (u->end_of_rib >= 0) {
 		on_end_of_rib(p, (enum family)u->end_of_rib);
 		return;

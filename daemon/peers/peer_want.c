@@ -86,7 +86,7 @@ char *peer_want_name(const struct peer_want *w)
 	for (char *p = name.s; *p; p++)
 		if (*p == '.' || *p == ':')
 			*p = '_';
-	return name.s;
+	return strbuf_take(&name);
 }
 
 static char *copy(const char *text)

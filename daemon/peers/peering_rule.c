@@ -379,7 +379,7 @@ static char *join_filters(const struct obj_bgp_peer *p)
 
 	for (unsigned i = 0; i < p->filter_count; i++)
 		strbuf_printf(&names, "%s%s", i ? "\n" : "", p->filters[i]);
-	return names.s;
+	return strbuf_take(&names);
 }
 
 static char *name(const struct peer_want *w)

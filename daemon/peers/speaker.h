@@ -24,11 +24,21 @@ enum peer_held { PEER_NOT_HELD, PEER_HELD_PASSIVE, PEER_HELD_DOWN };
 struct peer {
 	struct speaker *speaker;
 	struct peer_want want;
-	uint32_t as;	     /* of one that may have any: what its last OPEN said, 0 before; else want.remote_as */
-	struct range *range; /* that it came by; NULL: it is configured */
-	bool ending;	     /* in the list of those that may have ended, see dynamic.c */
+	uint32_t as;	    /* of one that may have any: what its last OPEN said, 0 before; else want.remote_as */
+	uint8_t stale;	    /* bit per enum family: routes kept over its restart, see helper.h */
+	uint8_t eor;	    /* bit per enum family: End-of-RIB received on this session */
+	uint8_t refreshing; /* bit per enum family: between the peer's BoRR and its EoRR */
+	bool moving;	    /* it gets another address, or we do: its routes stay over this end */
+	bool tried;	    /* came up or failed at least once since the start of the daemon */
+	bool ending;	    /* in the list of those that may have ended, see dynamic.c */
+	bool waiting;	    /* in its range's list of those that have not been Established */
+	bool held_long;	    /* held_timer ran out */
+	enum peer_held held;
+	struct loop_timer held_timer; /* until it no longer waits for a sibling that has never come up */
+	struct peer *sibling;	      /* the IPv4 session that want.sibling names */
+	struct peer *follower;	      /* the IPv6 session whose sibling this one is */
+	struct range *range;	      /* that it came by; NULL: it is configured */
 	TAILQ_ENTRY(peer) ended;
-	bool waiting;	     /* in its range's list of those that have not been Established */
 	uint64_t waits_from; /* mono */
 	TAILQ_ENTRY(peer) wait;
 	struct link_state *link; /* of one on a link, see link.c; else NULL */
@@ -39,18 +49,8 @@ struct peer {
 	struct bmp_source *bmp;	   /* as it is reported to stations; NULL if it is not, or not up */
 	struct lifeline *lifeline; /* liveness.h: its BFD session; NULL none */
 	LIST_ENTRY(peer) lifeline_link;
-	uint8_t stale; /* bit per enum family: routes kept over its restart, see helper.h */
 	struct helper helper;
-	uint8_t eor;	       /* bit per enum family: End-of-RIB received on this session */
-	uint8_t refreshing;    /* bit per enum family: between the peer's BoRR and its EoRR */
-	uint64_t heard;	       /* mono: of the last UPDATE on this session, or of its start */
-	bool moving;	       /* it gets another address, or we do: its routes stay over this end */
-	bool tried;	       /* came up or failed at least once since the start of the daemon */
-	struct peer *sibling;  /* the IPv4 session that want.sibling names */
-	struct peer *follower; /* the IPv6 session whose sibling this one is */
-	enum peer_held held;
-	struct loop_timer held_timer; /* until it no longer waits for a sibling that has never come up */
-	bool held_long;		      /* that time is over */
+	uint64_t heard; /* mono: of the last UPDATE on this session, or of its start */
 	struct prefix_limit limit;
 };
 

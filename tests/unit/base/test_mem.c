@@ -211,6 +211,20 @@ START_TEST(test_strbuf)
 }
 END_TEST
 
+START_TEST(test_strbuf_take)
+{
+	struct strbuf b = {0};
+	char *text;
+
+	ck_assert_ptr_null(strbuf_take(&b));
+	strbuf_printf(&b, "%s_%d", "Mesh", 1);
+	text = strbuf_take(&b);
+	ck_assert_str_eq(text, "Mesh_1");
+	ck_assert(!b.s && !b.len && !b.cap);
+	free(text);
+}
+END_TEST
+
 START_TEST(test_buf_counts)
 {
 	struct buf *b = buf_new("abc", 3);
@@ -238,6 +252,7 @@ int main(void)
 	tcase_add_test(t, test_pageset);
 	tcase_add_test(t, test_arena);
 	tcase_add_test(t, test_strbuf);
+	tcase_add_test(t, test_strbuf_take);
 	tcase_add_test(t, test_buf_counts);
 	suite_add_tcase(s, t);
 	srunner_run_all(sr, CK_ENV);
