@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "tests/bench/load/plan.h"
@@ -32,13 +33,8 @@ struct client {
 	bool writing;
 	struct octets in, out;
 	size_t sent;
+	size_t start, end; /* of what it has said in this turn, in what is relayed */
 	struct client *next;
-};
-
-/* What one client has said in this turn. */
-struct piece {
-	const struct client *from;
-	size_t start, end; /* of what is relayed */
 };
 
 struct floor {
@@ -47,8 +43,6 @@ struct floor {
 	double next_keepalive;
 	struct client *clients;
 	struct octets relay; /* what one turn has brought, for the others */
-	struct piece pieces[TURN_MAX];
-	unsigned piece_count;
 	uint8_t batch[BATCH_MAX];
 	size_t batched;
 	uint8_t buffer[READ_MAX];
@@ -69,19 +63,40 @@ static void watch(struct floor *f, struct client *c, int op, bool writing)
 		fail("epoll_ctl");
 }
 
-static void flush_client(struct floor *f, struct client *c)
+static void keep(struct client *c, const struct iovec *pieces, unsigned count, size_t written)
 {
-	while (c->sent < c->out.len) {
-		ssize_t n = send(c->fd, c->out.at + c->sent, c->out.len - c->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+	for (unsigned i = 0; i < count; i++) {
+		size_t gone = written < pieces[i].iov_len ? written : pieces[i].iov_len;
 
-		if (n < 0)
-			break;
-		c->sent += (size_t)n;
+		octets_add(&c->out, (const uint8_t *)pieces[i].iov_base + gone, pieces[i].iov_len - gone);
+		written -= gone;
 	}
-	if ((c->sent < c->out.len) != c->writing)
-		watch(f, c, EPOLL_CTL_MOD, !c->writing);
+}
+
+/* Writes what waits, and these pieces after it without copying them, but for what the socket does not take. */
+static void write_client(struct floor *f, struct client *c, const struct iovec *pieces, unsigned count)
+{
+	struct iovec all[3] = {{c->out.at + c->sent, c->out.len - c->sent}};
+	struct msghdr m = {.msg_iov = all, .msg_iovlen = count + 1};
+	size_t waiting = all[0].iov_len, written;
+	ssize_t n;
+
+	for (unsigned i = 0; i < count; i++)
+		all[i + 1] = pieces[i];
+	n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	written = n < 0 ? 0 : (size_t)n;
+	c->sent += written < waiting ? written : waiting;
 	if (c->sent == c->out.len)
 		c->sent = c->out.len = 0;
+	keep(c, pieces, count, written < waiting ? 0 : written - waiting);
+	if ((c->out.len > 0) != c->writing)
+		watch(f, c, EPOLL_CTL_MOD, !c->writing);
+}
+
+static void flush_client(struct floor *f, struct client *c)
+{
+	if (c->out.len)
+		write_client(f, c, NULL, 0);
 }
 
 /* ---- The kernel ---- */
@@ -171,17 +186,17 @@ static void relay(struct floor *f, const struct client *from, const uint8_t *mes
 	octets_add(&f->relay, message + before, len - before);
 }
 
-/* At the end of a turn, so that each client gets all of it at once. */
+/* At the end of a turn, so that each client gets all of it at once, but for what it has said itself. */
 static void relay_to_others(struct floor *f)
 {
 	for (struct client *c = f->clients; f->relay.len && c; c = c->next) {
-		for (unsigned i = 0; i < f->piece_count; i++)
-			if (f->pieces[i].from != c)
-				octets_add(&c->out, f->relay.at + f->pieces[i].start,
-					   f->pieces[i].end - f->pieces[i].start);
-		flush_client(f, c);
+		struct iovec pieces[] = {{f->relay.at, c->start}, {f->relay.at + c->end, f->relay.len - c->end}};
+
+		if (c->identifier && f->relay.len > c->end - c->start)
+			write_client(f, c, pieces, 2);
+		c->start = c->end = 0;
 	}
-	f->relay.len = f->piece_count = 0;
+	f->relay.len = 0;
 }
 
 static void keepalives(struct floor *f)
@@ -230,7 +245,8 @@ static void hear(struct floor *f, struct client *c)
 		on_message(f, c, f->buffer + at, get16(f->buffer + at + 16));
 	c->in.len = 0;
 	octets_add(&c->in, f->buffer + at, len - at);
-	f->pieces[f->piece_count++] = (struct piece){c, start, f->relay.len};
+	c->start = start;
+	c->end = f->relay.len;
 }
 
 static void accept_all(struct floor *f)
