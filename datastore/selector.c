@@ -368,6 +368,21 @@ bool selector_match(const struct selector *s, const struct labels *l)
 	return !s->root || term_match(s->root, l);
 }
 
+static void each_label(const struct term *t, void (*each)(void *arg, const char *key), void *arg)
+{
+	for (; t; t = t->next) {
+		if (t->key)
+			each(arg, t->key);
+		each_label(t->first, each, arg);
+	}
+}
+
+void selector_labels(const struct selector *s, void (*each)(void *arg, const char *key), void *arg)
+{
+	if (s)
+		each_label(s->root, each, arg);
+}
+
 void selector_free(struct selector *s)
 {
 	if (!s)

@@ -17,6 +17,8 @@ struct selector;
 /* Parses. The empty text matches everything. NULL on a syntax error, with err filled ("at 12: expected a value"). */
 struct selector *selector_parse(const char *text, char *err, size_t err_size);
 bool selector_match(const struct selector *s, const struct labels *l);
+/* Calls back with each label that it asks about, with some more than once. NULL asks about none. */
+void selector_labels(const struct selector *s, void (*each)(void *arg, const char *key), void *arg);
 void selector_free(struct selector *s);
 
 #endif

@@ -213,29 +213,35 @@ static void again_by_address(struct peering *p, const struct addr *a)
 		source_again(p, s);
 }
 
-static bool same_labels(const struct labels *a, const struct labels *b)
+/* Those who ask about a label of this node's: only of those that select it otherwise more than that is done again. */
+static void self_label_changed(struct peering *p, const struct obj_node *after, const char *key)
 {
-	for (unsigned i = 0; a->count == b->count && i < a->count; i++)
-		if (strcmp(a->keys[i], b->keys[i]) != 0 || strcmp(a->values[i], b->values[i]) != 0)
-			return false;
-	return a->count == b->count;
-}
-
-/* This node's object. All BGPPeers are looked at, but only of those that select it otherwise more than that. */
-static void self_relabelled(struct peering *p, const struct obj_node *after)
-{
+	const struct label_peers *l = label_index_find(&p->labels, key);
 	struct self now = p->self;
-	const struct object *o;
-	unsigned pos = 0;
 
 	now.node = after;
-	while (!same_labels(&p->self.node->o.labels, &after->o.labels) &&
-	       (o = store_next(p->store, OBJ_BGP_PEER, &pos))) {
-		const struct obj_bgp_peer *peer = (const void *)o;
+	for (unsigned i = 0; l && i < l->count; i++) {
+		const struct obj_bgp_peer *peer = l->peers[i];
 
 		if (peering_selects(peer, p->self.node) != peering_selects(peer, after) ||
 		    peering_leads_here(peer, &p->self) != peering_leads_here(peer, &now))
-			source_again(p, source_get(p, o));
+			source_again(p, source_get(p, &peer->o));
+	}
+}
+
+/* This node's object. Labels are sorted. */
+static void self_relabelled(struct peering *p, const struct obj_node *after)
+{
+	const struct labels *a = &p->self.node->o.labels, *b = &after->o.labels;
+	unsigned i = 0, j = 0;
+
+	while (i < a->count || j < b->count) {
+		int c = i == a->count ? 1 : j == b->count ? -1 : strcmp(a->keys[i], b->keys[j]);
+
+		if (c != 0 || strcmp(a->values[i], b->values[j]) != 0)
+			self_label_changed(p, after, c <= 0 ? a->keys[i] : b->keys[j]);
+		i += c <= 0;
+		j += c >= 0;
 	}
 }
 
@@ -276,6 +282,15 @@ static void workload_changed(struct peering *p, const struct object *before, con
 		replace(p, before, after);
 }
 
+static void bgp_peer_changed(struct peering *p, const struct object *before, const struct object *after)
+{
+	if (before)
+		label_index_remove(&p->labels, (const void *)before);
+	if (after)
+		label_index_add(&p->labels, (const void *)after);
+	replace(p, before, after);
+}
+
 /* Another node's port. */
 static void configuration_changed(struct peering *p, const struct object *o)
 {
@@ -297,7 +312,7 @@ void peering_on_change(struct peering *p, const struct object *before, const str
 	if (kind == OBJ_NODE)
 		node_changed(p, before ? object_node(before) : NULL, after ? object_node(after) : NULL);
 	else if (kind == OBJ_BGP_PEER)
-		replace(p, before, after);
+		bgp_peer_changed(p, before, after);
 	else if (kind == OBJ_WORKLOAD_ENDPOINT)
 		workload_changed(p, before, after);
 	else if (kind == OBJ_BGP_CONFIGURATION)
@@ -312,6 +327,7 @@ static void forget_everything(struct peering *p)
 		while ((s = htab_next(&p->sources, &pos)))
 			source_forget(p, s);
 	node_index_clear(&p->nodes);
+	label_index_clear(&p->labels);
 }
 
 void peering_apply(struct peering *p, const struct self *self)
@@ -328,6 +344,8 @@ void peering_apply(struct peering *p, const struct self *self)
 			source_dirty(p, source_get(p, o));
 			if (kinds[k] == OBJ_NODE)
 				node_index_add(&p->nodes, object_node(o));
+			else
+				label_index_add(&p->labels, (const void *)o);
 		}
 	}
 }

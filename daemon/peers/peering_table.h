@@ -5,6 +5,7 @@
 #include <bsd/sys/queue.h>
 
 #include "daemon/base/hash.h"
+#include "daemon/peers/label_index.h"
 #include "daemon/peers/node_index.h"
 #include "daemon/peers/peering.h"
 #include "daemon/peers/peering_rule.h"
@@ -56,6 +57,7 @@ struct peering {
 	bool active; /* this node has an object */
 	bool everything;
 	struct node_index nodes;
+	struct label_index labels;
 	struct htab sources, remotes;
 	LIST_HEAD(, remote) ranges;
 	TAILQ_HEAD(, remote) dirty_remotes;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/buf.h"
 #include "daemon/base/mem.h"
 
 /* Sorted, as labels always are. */
@@ -205,6 +206,35 @@ START_TEST(test_labels_get)
 }
 END_TEST
 
+static void note(void *arg, const char *key)
+{
+	strbuf_printf(arg, "%s ", key);
+}
+
+START_TEST(test_labels_asked_about)
+{
+	static const char *const texts[][2] = {
+	    {"", ""},
+	    {"all()", ""},
+	    {"!has(gpu)", "gpu "},
+	    {"rack == 'r1' && (zone in {'a', 'b'} || !(rack != 'r2'))", "rack zone rack "},
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		char err[100];
+		struct selector *s = selector_parse(texts[i][0], err, sizeof err);
+		struct strbuf seen = {0};
+
+		strbuf_puts(&seen, "");
+		selector_labels(s, note, &seen);
+		ck_assert_str_eq(seen.s, texts[i][1]);
+		strbuf_free(&seen);
+		selector_free(s);
+	}
+	selector_labels(NULL, note, NULL);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("selector");
@@ -217,6 +247,7 @@ int main(void)
 	tcase_add_loop_test(t, test_errors, 0, sizeof bad / sizeof *bad);
 	tcase_add_test(t, test_bounds);
 	tcase_add_test(t, test_labels_get);
+	tcase_add_test(t, test_labels_asked_about);
 	suite_add_tcase(s, t);
 	srunner_run_all(sr, CK_ENV);
 	failures = srunner_ntests_failed(sr);
