@@ -24,16 +24,18 @@ WARN      := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wp
              -Wundef -Wvla -Wformat=2 -Wno-missing-field-initializers $(if $(WERROR),-Werror)
 HARDEN    := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 SANFLAGS  := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+# The same programs wherever they are built.
+SAME      := -ffile-prefix-map=$(CURDIR)=.
 ALL_CFLAGS := $(STD) -D_GNU_SOURCE -I. -DCALIDRIS_VERSION='"$(VERSION)"' $(WARN) $(HARDEN) $(SANFLAGS) \
-             $(if $(FUZZ),-fsanitize=fuzzer-no-link) $(CFLAGS) -ffile-prefix-map=$(CURDIR)=.
+             $(if $(FUZZ),-fsanitize=fuzzer-no-link) $(CFLAGS) $(SAME)
 # The daemon is optimized as a whole where the compiler can: a tenth less time for a million routes. Tests link the same
 # objects one by one. LTO= does without.
 ifeq ($(origin LTO)$(SAN)$(FUZZ),undefined)
 LTO := $(shell echo 'int x;' | $(CC) -Werror -flto=auto -ffat-lto-objects -x c -c -o /dev/null - 2>/dev/null && \
-	echo '-flto=auto -ffat-lto-objects')
+	echo '-flto=auto -ffat-lto-objects -Wa,--debug-prefix-map=$(CURDIR)=.')
 endif
 ALL_CFLAGS += $(LTO)
-WHOLE_LDFLAGS := $(SANFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LTO) $(LDFLAGS)
+WHOLE_LDFLAGS := $(SANFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LTO) $(SAME) $(LDFLAGS)
 ALL_LDFLAGS := $(patsubst -flto%,-fno-lto,$(WHOLE_LDFLAGS))
 
 # Libraries, from what uses others to what stands alone: the link order is the dependency order of docs/architecture.md.
