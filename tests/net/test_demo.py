@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,20 +27,38 @@ def as_ordinary_user():
     return []
 
 
+def within_reach(directory):
+    """The checkout and the programs; copies in this directory if not everybody gets there, as below /root."""
+    def is_open(path):
+        return all(place.stat().st_mode & 0o005 == 0o005 for place in (path, *path.parents))
+
+    top, build = directory / "checkout", directory / "build"
+    if not as_ordinary_user() or (is_open(TOP) and is_open(programs())):
+        return TOP, programs()
+    shutil.copytree(TOP, top, ignore=shutil.ignore_patterns(".git", "build"))
+    build.mkdir()
+    for program in ("calidrisd", "calidris", "datastore-remote.so"):
+        shutil.copy2(programs() / program, build)
+    for path in (directory, top, build):
+        path.chmod(0o755)
+    return top, build
+
+
 @pytest.fixture
 def demo():
     """A function that starts the demo, its output in a file."""
-    with tempfile.TemporaryDirectory(prefix="calidris-demo-") as name:
+    with tempfile.TemporaryDirectory(prefix="calidris-demo-") as name, tempfile.TemporaryDirectory() as copies:
         directory = Path(name)
         directory.chmod(0o777)
         output, processes = directory / "output", []
+        top, build = within_reach(Path(copies))
 
         def start():
             environment = {key: value for key, value in os.environ.items() if not key.startswith(("CALIDRIS_", "PYTEST"))}
             with output.open("wb") as file:
                 process = subprocess.Popen(
-                    [*as_ordinary_user(), sys.executable, "-B", TOP / "tests/demo/demo.py", "--build", programs(), "--ipip"],
-                    stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, cwd=TOP,
+                    [*as_ordinary_user(), sys.executable, "-B", top / "tests/demo/demo.py", "--build", build, "--ipip"],
+                    stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, cwd=top,
                     env={**environment, "TMPDIR": name})
             processes.append(process)
             return process, lambda: output.read_text(errors="replace")
