@@ -52,7 +52,7 @@ void conn_close(struct conn *c, bool said_goodbye)
 	if (said_goodbye && !c->blocked)
 		engine_farewell(e, c->fd);
 	else
-		close(c->fd);
+		socket_close(c->fd);
 	c->fd = -1;
 	c->fsm->conn = NULL;
 	free(c->tail);
@@ -187,6 +187,7 @@ void conn_read(struct conn *c)
 {
 	uint8_t *rx = c->session->engine->rx;
 	size_t kept = c->tail ? c->tail_len : 0;
+	uint64_t heard = c->heard;
 	ssize_t n = recv(c->fd, rx + kept, READ_QUANTUM, 0); /* less work than read() */
 
 	if (n <= 0) {
@@ -199,6 +200,8 @@ void conn_read(struct conn *c)
 		c->tail = NULL;
 	}
 	consume(c, rx, kept + (size_t)n);
+	if (n <= (ssize_t)BGP_HEADER_LEN && conn_is_open(c))
+		conn_slept(c, heard);
 }
 
 /* Writing */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "bgp/session/internal.h"
+#include "bgp/session/socket.h"
 #include "daemon/base/mono.h"
 
 /* How long a socket that said its last words waits for the peer to read them. */
@@ -158,7 +159,7 @@ static void farewell_end(struct farewell *l)
 	loop_timer_stop(l->engine->loop, &l->timer);
 	LIST_REMOVE(l, entry);
 	l->engine->farewell_count--;
-	close(l->fd);
+	socket_close(l->fd);
 	free(l);
 }
 
@@ -182,7 +183,7 @@ void engine_farewell(struct bgp_engine *e, int fd)
 	struct farewell *l;
 
 	if (e->farewell_count >= FAREWELLS_MAX) {
-		close(fd);
+		socket_close(fd);
 		return;
 	}
 	l = mem_calloc(1, sizeof *l);

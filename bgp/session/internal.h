@@ -108,7 +108,8 @@ struct conn {
 	uint16_t hold_time;	  /* s, negotiated */
 	uint64_t hold, keepalive; /* ns, in force; 0 none */
 	uint64_t heard;	 /* the last message that restarts the hold timer; dozing: of those read, at the earliest */
-	uint64_t dozing; /* no waking up for a lone KEEPALIVE, and when it was last looked for; 0: awake */
+	uint64_t dozing; /* no waking up for a lone KEEPALIVE; heard at the latest, if later. What is unread came after
+			    both. 0: awake */
 	uint64_t sent;	 /* the last KEEPALIVE or UPDATE */
 	uint64_t keepalive_gap; /* ns, from then to the next one; 0 not begun */
 	uint64_t written, acked,
@@ -228,6 +229,9 @@ void conn_keepalive_sent(struct conn *c);
 void conn_keepalive_set(struct conn *c);
 /* A part of a message came: its rest is waited for, however short. */
 void conn_wake(struct conn *c);
+/* So little was read that nobody was woken for it, if the connection dozes: c->heard is when it was read, and `heard`
+ * what it was before. */
+void conn_slept(struct conn *c, uint64_t heard);
 /* When the peer was heard last, by what has been read and what lies in the socket. */
 uint64_t conn_heard(const struct conn *c, uint64_t now);
 

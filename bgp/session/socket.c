@@ -348,3 +348,13 @@ uint64_t socket_quiet(int fd)
 		return UINT64_MAX;
 	return i.tcpi_last_data_recv * MONO_MSEC;
 }
+
+/* More is no KEEPALIVE or two, but a peer who talks on. */
+#define UNREAD_MAX 4096
+
+void socket_close(int fd)
+{
+	/* Of a TCP socket this throws away what is there. */
+	recv(fd, NULL, UNREAD_MAX, MSG_TRUNC | MSG_DONTWAIT);
+	close(fd);
+}

@@ -24,6 +24,8 @@ int socket_error(int fd);
 struct addr socket_local(int fd);
 /* Of a connected socket; 0 if unknown. */
 void socket_ports(int fd, uint16_t *local, uint16_t *remote);
+/* Closes it without a RST, which might overtake what was written, for a KEEPALIVE that nobody has read. */
+void socket_close(int fd);
 /* Octets written but not acknowledged by the peer. */
 unsigned socket_unacked(int fd);
 /* It becomes readable by so many octets (SO_RCVLOWAT), or by its end. False with errno. */

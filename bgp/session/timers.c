@@ -41,6 +41,11 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 void conn_timer_arm(struct conn *c)
 {
 	uint64_t now = mono_now(), at = UINT64_MAX;
@@ -62,19 +67,22 @@ void conn_timer_arm(struct conn *c)
  * moments of the interval's last quarter. It keeps that moment as long as nothing else is sent, since jitter anew would
  * only make the KEEPALIVEs a seventh more. The moments are common ones: waking up, and waking those up who receive,
  * costs more than sending does. */
-void conn_keepalive_sent(struct conn *c)
+static void keepalive_after(struct conn *c, uint64_t sent, uint64_t gap)
 {
-	uint64_t now = mono_now(), gap = c->keepalive;
-	bool ran_out = c->keepalive_gap && now >= c->sent + c->keepalive_gap;
-
-	if (!ran_out)
-		gap = session_jitter(c->keepalive);
 	if (gap > KEEPALIVE_LONG) {
 		gap += (c->keepalive - gap) / KEEPALIVE_MOMENTS;
-		gap -= (now + gap) % (c->keepalive / 4 / KEEPALIVE_MOMENTS);
+		gap -= (sent + gap) % (c->keepalive / 4 / KEEPALIVE_MOMENTS);
 	}
-	c->sent = now;
+	c->sent = sent;
 	c->keepalive_gap = gap > MONO_SEC ? gap : MONO_SEC;
+}
+
+void conn_keepalive_sent(struct conn *c)
+{
+	uint64_t now = mono_now();
+	bool ran_out = c->keepalive_gap && now >= c->sent + c->keepalive_gap;
+
+	keepalive_after(c, now, ran_out ? c->keepalive : session_jitter(c->keepalive));
 }
 
 void conn_keepalive_set(struct conn *c)
@@ -82,39 +90,44 @@ void conn_keepalive_set(struct conn *c)
 	uint64_t third = c->hold_time * MONO_SEC / 3, want = c->session->conf.keepalive_time * MONO_SEC;
 
 	c->keepalive = want && want < third ? want : third;
-	c->keepalive_gap = 0;
-	conn_keepalive_sent(c);
+	/* A change of the interval is nothing that the peer hears: the last KEEPALIVE is as old as it was. */
+	keepalive_after(c, c->sent ? c->sent : mono_now(), session_jitter(c->keepalive));
 }
 
 /* What an idle peer sends is a KEEPALIVE now and then, which changes nothing but how long it may be silent. Nobody has
  * to wake up for that: a socket that dozes becomes readable by one octet more than a KEEPALIVE has, which all other
  * messages are, and at the end of the connection. What lies there is read when our own KEEPALIVE is due, and before a
- * hold timer expires. Of a message of which a part has been read the rest may be shorter. */
+ * hold timer expires. Of a message of which a part has been read the rest may be shorter.
+ *
+ * When a KEEPALIVE came that woke nobody is not asked each time. It is known to be after all that was read before, and
+ * the kernel knows it as long as nothing else comes: that is early enough when the hold timer expires. */
 
-static void doze(struct conn *c, uint64_t now)
+static void doze(struct conn *c)
 {
-	if (c->fsm->state == BGP_ESTABLISHED && !c->tail &&
-	    (c->dozing || socket_readable_at(c->fd, BGP_HEADER_LEN + 1)))
-		c->dozing = now;
+	if (c->fsm->state == BGP_ESTABLISHED && !c->tail && !c->dozing && socket_readable_at(c->fd, BGP_HEADER_LEN + 1))
+		c->dozing = c->heard;
+	/* Not here: a timer has no slice, and there may be more than a KEEPALIVE. */
+	if (c->dozing)
+		engine_mark_ready(c);
 }
 
 void conn_wake(struct conn *c)
 {
-	if (c->dozing && socket_readable_at(c->fd, 1))
-		c->dozing = 0;
+	if (!c->dozing || !socket_readable_at(c->fd, 1))
+		return;
+	/* A part of a message is no sign of life, and the kernel cannot tell any longer: better late than early. */
+	c->heard = later(c->heard, c->dozing);
+	c->dozing = 0;
 }
 
-/* Whatever it is, it came since the last look. False if the connection is closed now. */
-static bool look(struct conn *c)
+void conn_slept(struct conn *c, uint64_t heard)
 {
-	uint64_t heard = c->heard;
+	uint64_t read_at = c->heard;
 
-	conn_read(c);
-	if (!conn_is_open(c))
-		return false;
-	if (c->dozing && c->heard != heard)
-		c->heard = heard > c->dozing ? heard : c->dozing;
-	return true;
+	if (!c->dozing || read_at == heard)
+		return;
+	c->heard = later(heard, c->dozing);
+	c->dozing = read_at;
 }
 
 uint64_t conn_heard(const struct conn *c, uint64_t now)
@@ -142,7 +155,7 @@ static bool is_silent(struct conn *c, uint64_t now)
 	if (!conn_is_open(c))
 		return true;
 	if (c->dozing)
-		c->heard = heard;
+		c->heard = c->dozing = heard;
 	if (now < c->heard + c->hold)
 		return false;
 	hold_expired(c);
@@ -174,9 +187,7 @@ static void conn_timer(void *arg)
 	}
 	/* With UPDATEs waiting for a full socket a KEEPALIVE would only wait behind them. */
 	if (c->keepalive && now >= c->sent + c->keepalive_gap) {
-		if (c->dozing && !look(c))
-			return;
-		doze(c, now);
+		doze(c);
 		if (now >= c->progress + send_hold(c) / PROGRESS_LOOKS)
 			note_progress(c, now);
 		if (c->blocked)

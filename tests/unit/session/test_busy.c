@@ -53,6 +53,14 @@ static void all_say(void)
 	}
 }
 
+static void keepalive_is_due(unsigned i)
+{
+	struct conn *c = ends[i].s->own.conn;
+
+	c->sent -= c->keepalive_gap;
+	conn_timer_arm(c);
+}
+
 static void setup(void)
 {
 	rig_setup();
@@ -89,6 +97,28 @@ START_TEST(test_a_few_each_turn)
 	uint64_t deadline = mono_now() + 30 * MONO_SEC;
 
 	all_say();
+	while (heard() < PEERS) {
+		unsigned before = heard();
+
+		ck_assert_msg(mono_now() < deadline, "heard of %u", before);
+		loop_turn(rig.loop, true);
+		ck_assert_uint_le(heard() - before, PER_TURN);
+	}
+}
+END_TEST
+
+/* Everybody dozes and has its look at the same moment: that is no reason to hear all of them in one turn. */
+START_TEST(test_looks_have_their_turn)
+{
+	uint64_t deadline = mono_now() + 30 * MONO_SEC;
+
+	for (unsigned i = 0; i < PEERS; i++)
+		keepalive_is_due(i);
+	for (unsigned i = 0; i < PEERS; i++)
+		TURN_UNTIL(ends[i].s->own.conn->dozing, 5);
+	all_say();
+	for (unsigned i = 0; i < PEERS; i++)
+		keepalive_is_due(i);
 	while (heard() < PEERS) {
 		unsigned before = heard();
 
@@ -197,6 +227,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_a_few_each_turn);
+	tcase_add_test(tc, test_looks_have_their_turn);
 	tcase_add_test(tc, test_everybody_has_a_turn);
 	tcase_add_test(tc, test_own_messages_first);
 	tcase_add_test(tc, test_keepalives_before_work);

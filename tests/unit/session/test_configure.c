@@ -189,6 +189,24 @@ START_TEST(test_reconfigure)
 }
 END_TEST
 
+/* The peer's patience is what it was, however often timers are changed. */
+START_TEST(test_timers_changed_all_the_time)
+{
+	struct bgp_session_conf ca = rig_conf(0);
+	uint64_t before;
+
+	come_up();
+	ca.keepalive_time = 1;
+	before = bgp_session_info(a.s).messages_out[BGP_KEEPALIVE];
+	while (bgp_session_info(a.s).messages_out[BGP_KEEPALIVE] < before + 2) {
+		ck_assert_uint_lt(mono_now() - bgp_session_info(a.s).since, 6 * MONO_SEC);
+		ca.connect_retry = 3 - ca.connect_retry;
+		ck_assert(!bgp_session_configure(a.s, &ca));
+		loop_turn(rig.loop, true);
+	}
+}
+END_TEST
+
 /* Removing the family that the peer does not have is no reason either. */
 START_TEST(test_reconfigure_unshared_family)
 {
@@ -433,6 +451,7 @@ int main(void)
 	tcase_add_test(t, test_long_shutdown_text);
 	tcase_add_test(t, test_admin_down_refuses);
 	tcase_add_loop_test(t, test_reconfigure, 0, sizeof changes / sizeof changes[0]);
+	tcase_add_test(t, test_timers_changed_all_the_time);
 	tcase_add_test(t, test_reconfigure_unshared_family);
 	tcase_add_test(t, test_remote_changes);
 	tcase_add_test(t, test_password);

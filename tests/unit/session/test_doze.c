@@ -1,72 +1,16 @@
 /* A session whose peer is idle sleeps through its KEEPALIVEs, and through nothing else. */
-#include <poll.h>
+#include <stdlib.h>
 
-#include "bgp/session/internal.h"
-#include "tests/unit/session/victim.h"
-
-static struct conn *conn(void)
-{
-	ck_assert(is_up(&victim));
-	return victim.s->own.conn;
-}
-
-static bool readable(void)
-{
-	struct pollfd p = {.fd = conn()->fd, .events = POLLIN};
-
-	return poll(&p, 1, 0) == 1;
-}
-
-static int lies_there(void)
-{
-	int n = 0;
-
-	ck_assert_int_eq(ioctl(conn()->fd, FIONREAD, &n), 0);
-	return n;
-}
-
-static unsigned keepalives(void)
-{
-	return (unsigned)bgp_session_info(victim.s).messages_in[BGP_KEEPALIVE];
-}
-
-/* Established with KEEPALIVEs each second, until the victim dozes. */
-static void fall_asleep(uint16_t hold_time)
-{
-	struct bgp_session_conf conf = raw_conf();
-	struct bgp_open o = raw_open();
-
-	o.hold_time = hold_time;
-	conf.keepalive_time = 1;
-	open_victim(&conf);
-	raw_connect(peer, PEER, HERE);
-	raw_establish(peer, &victim, &o);
-	ck_assert(!conn()->dozing);
-	TURN_UNTIL(conn()->dozing, 3);
-}
-
-/* The same, and it would sleep for half a minute, with a KEEPALIVE lying there or not. */
-static void sleep_well(bool keepalive)
-{
-	struct bgp_session_conf conf;
-
-	fall_asleep(90);
-	conf = *bgp_session_config(victim.s);
-	conf.keepalive_time = 30;
-	bgp_session_configure(victim.s, &conf);
-	if (keepalive)
-		raw_send_keepalive(peer);
-	TURN_UNTIL(lies_there() == (keepalive ? (int)BGP_HEADER_LEN : 0), 2);
-	ck_assert(!readable());
-}
+#include "tests/unit/session/doze.h"
 
 START_TEST(test_sleeps)
 {
 	unsigned before;
 
-	fall_asleep(3);
+	stay_awake(3);
+	TURN_UNTIL(conn()->dozing, 3);
 	before = keepalives();
-	for (unsigned i = 1; i <= 3; i++) {
+	for (unsigned i = 1; i <= 2; i++) {
 		raw_send_keepalive(peer);
 		TURN_UNTIL(lies_there() == BGP_HEADER_LEN, 2);
 		ck_assert(!readable());
@@ -91,7 +35,7 @@ START_TEST(test_two_keepalives)
 }
 END_TEST
 
-static const uint8_t empty_update[4], refresh[] = {0, 1, 0, 1};
+static const uint8_t refresh[] = {0, 1, 0, 1};
 
 static bool was_updated(void)
 {
@@ -100,10 +44,6 @@ static bool was_updated(void)
 static bool was_refreshed(void)
 {
 	return victim.refreshes == 1;
-}
-static bool has_ended(void)
-{
-	return victim.down == 1;
 }
 
 /* The shortest message of each type but OPEN and KEEPALIVE. */
@@ -153,27 +93,149 @@ START_TEST(test_end_of_the_connection)
 }
 END_TEST
 
-/* The hold time counts from when the last KEEPALIVE came, not from when it was read, nor from the look before. */
-START_TEST(test_hold_time)
+/* In two pieces, wherever they part, and with a KEEPALIVE before or not. */
+START_TEST(test_every_split)
 {
-	uint64_t asleep, came, heard;
+	static const uint8_t body[20];
+	struct buf *update = make_message(BGP_UPDATE, body, sizeof body);
 
-	fall_asleep(3);
-	asleep = mono_now();
-	TURN_UNTIL(mono_now() > asleep + 500 * MONO_MSEC, 2);
-	raw_send_keepalive(peer);
-	came = mono_now();
-	TURN_UNTIL(lies_there() == BGP_HEADER_LEN, 1);
-	for (unsigned i = 0; i < 2; i++) {
-		heard = conn_heard(conn(), mono_now());
-		ck_assert_uint_ge(heard, came - 50 * MONO_MSEC);
-		ck_assert_uint_le(heard, came + 50 * MONO_MSEC);
-		ck_assert_uint_gt(bgp_session_info(victim.s).hold_left + mono_now(), heard + 2950 * MONO_MSEC);
-		TURN_UNTIL(lies_there() == 0, 2);
+	sleep_well(false);
+	for (unsigned cut = 1; cut < update->len; cut++) {
+		unsigned updates = victim.updates, refreshes = victim.refreshes;
+
+		nod_off();
+		ck_assert(conn()->dozing);
+		if (_i)
+			raw_send_keepalive(peer);
+		raw_write(peer, update->data, cut);
+		if (cut % 3)
+			TURN_UNTIL(conn()->tail || lies_there() == (int)cut + (_i ? (int)BGP_HEADER_LEN : 0), 2);
+		if (cut % 3 == 2)
+			nod_off();
+		raw_write(peer, update->data + cut, update->len - cut);
+		TURN_UNTIL(victim.updates == updates + 1, 2);
+		ck_assert_uint_eq(lies_there(), 0);
+		raw_send_message(peer, BGP_ROUTE_REFRESH, refresh, sizeof refresh);
+		TURN_UNTIL(victim.refreshes == refreshes + 1, 2);
 	}
-	TURN_UNTIL(has_ended(), 6);
-	ck_assert_str_eq(victim.reason, "hold timer expired after 3 s");
-	ck_assert_uint_ge(mono_now() - came, 2950 * MONO_MSEC);
+	buf_unref(update);
+}
+END_TEST
+
+/* Messages of all lengths, in pieces that know nothing of messages: but for a lone KEEPALIVE at the end all are heard
+ * at once. */
+START_TEST(test_any_pieces)
+{
+	static uint8_t body[3000], stream[64 * BGP_MAX_MESSAGE];
+	unsigned updates = 0;
+
+	sleep_well(false);
+	srand((unsigned)_i);
+	for (unsigned round = 0; round < 40; round++) {
+		struct wr w = wr_make(stream, sizeof stream);
+		size_t len, done = 0;
+
+		if (rand() % 2)
+			nod_off();
+		for (int n = rand() % 5; n >= 0; n--) {
+			struct buf *m = rand() % 2 ? make_message(BGP_KEEPALIVE, NULL, 0)
+						   : make_message(BGP_UPDATE, body, 4 + (size_t)rand() % 2000);
+
+			wr_bytes(&w, m->data, m->len);
+			updates += m->len > BGP_HEADER_LEN;
+			buf_unref(m);
+		}
+		wr_bytes(&w, stream, 0);
+		ck_assert(!w.bad);
+		len = wr_len(&w);
+		while (done < len) {
+			size_t piece = 1 + (size_t)rand() % (rand() % 2 ? 25 : 900);
+
+			piece = piece < len - done ? piece : len - done;
+			raw_write(peer, stream + done, piece);
+			done += piece;
+			if (rand() % 3 == 0)
+				loop_turn(rig.loop, false);
+			if (rand() % 20 == 0)
+				nod_off();
+		}
+		TURN_UNTIL(victim.updates == updates && lies_there() <= (int)BGP_HEADER_LEN && !conn()->tail, 2);
+	}
+}
+END_TEST
+
+/* What is no more than a KEEPALIVE, but is none, is found when ours is due. */
+static const struct {
+	const char *hex, *reason;
+	bool closes;
+} broken[] = {
+    {"fffffffffffffffffffffffffffffffe001304", "broken message header", false},
+    {MARKER "001309", "broken message header", false},
+    {MARKER "001204", "broken message header", false},
+    {MARKER "0017", "peer closed the connection in the middle of a message", true},
+    {"ff", "peer closed the connection in the middle of a message", true},
+};
+
+START_TEST(test_broken)
+{
+	fall_asleep(90);
+	send_hex(broken[_i].hex);
+	ck_assert(!readable());
+	if (broken[_i].closes)
+		shutdown(peer->fd, SHUT_WR);
+	TURN_UNTIL(has_ended(), 3);
+	ck_assert_msg(strstr(victim.reason, broken[_i].reason), "%s", victim.reason);
+}
+END_TEST
+
+/* What is in the socket when a connection ends would make the kernel send a RST, which may overtake our last words. */
+static const struct {
+	uint8_t cease;
+	bool crowd;
+} ends_of_ours[] = {{BGP_CEASE_DECONFIGURED, false}, {BGP_CEASE_DECONFIGURED, true}, {0, false}};
+
+static void expect_no_error(void)
+{
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	ck_assert_int_eq(getsockopt(peer->fd, SOL_SOCKET, SO_ERROR, &error, &len), 0);
+	ck_assert_int_eq(error, 0);
+}
+
+START_TEST(test_no_reset)
+{
+	struct bgp_engine *e = rig.side[0].engine;
+	struct pollfd p = {.events = POLLRDHUP};
+
+	sleep_well(true);
+	p.fd = peer->fd;
+	e->farewell_count += ends_of_ours[_i].crowd ? 1000 : 0;
+	bgp_session_free(victim.s, ends_of_ours[_i].cease);
+	victim.s = NULL;
+	e->farewell_count -= ends_of_ours[_i].crowd ? 1000 : 0;
+	ck_assert_int_eq(poll(&p, 1, 5000), 1);
+	expect_no_error();
+	if (ends_of_ours[_i].cease)
+		raw_expect_notification(peer, BGP_ERR_CEASE, ends_of_ours[_i].cease);
+	TURN_UNTIL(LIST_EMPTY(&e->farewells), 5);
+	expect_no_error();
+}
+END_TEST
+
+/* Nobody is busy: the loop turns for the rig's tick, and for no more than a few KEEPALIVEs. */
+START_TEST(test_idle)
+{
+	uint64_t before, ticks = 0, until;
+
+	fall_asleep(90);
+	loop_timer_stop(rig.loop, &rig.tick);
+	before = loop_stats(rig.loop)->turns;
+	for (until = mono_now() + 1500 * MONO_MSEC; mono_now() < until; ticks++)
+		loop_turn(rig.loop, true);
+	ck_assert_uint_le(loop_stats(rig.loop)->turns - before, 8);
+	ck_assert_uint_le(ticks, 8);
+	rig_tick(NULL);
 }
 END_TEST
 
@@ -189,7 +251,11 @@ int main(void)
 	tcase_add_loop_test(t, test_wakes, 0, 2 * COUNT(messages));
 	tcase_add_test(t, test_rest_of_a_message);
 	tcase_add_loop_test(t, test_end_of_the_connection, 0, 2);
-	tcase_add_test(t, test_hold_time);
+	tcase_add_loop_test(t, test_every_split, 0, 2);
+	tcase_add_loop_test(t, test_any_pieces, 0, 3);
+	tcase_add_loop_test(t, test_broken, 0, COUNT(broken));
+	tcase_add_loop_test(t, test_no_reset, 0, COUNT(ends_of_ours));
+	tcase_add_test(t, test_idle);
 	suite_add_tcase(s, t);
 	return rig_run(s);
 }
