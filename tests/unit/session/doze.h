@@ -39,11 +39,10 @@ static inline unsigned keepalives(void)
 static inline void nod_off(void)
 {
 	struct conn *c = conn();
-	uint64_t now = mono_now();
 
-	c->sent -= c->keepalive_gap;
+	c->keepalive_gap = 0;
 	conn_timer_arm(c);
-	TURN_UNTIL(c->sent >= now && !c->ready, 2);
+	TURN_UNTIL(c->keepalive_gap && !c->ready, 2);
 }
 
 /* Established with KEEPALIVEs each second. */

@@ -57,7 +57,7 @@ static void keepalive_is_due(unsigned i)
 {
 	struct conn *c = ends[i].s->own.conn;
 
-	c->sent -= c->keepalive_gap;
+	c->keepalive_gap = 0;
 	conn_timer_arm(c);
 }
 
