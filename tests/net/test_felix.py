@@ -165,7 +165,9 @@ def test_its_routes_at_our_places_stay(cluster):
     one, two = cluster.nodes
     near, far, felix = one.pods[0], two.pods[0], cluster.felix
     block = two.blocks[1]
-    wait_for(lambda: one.route(block) and one.route(block)["protocol"] == "bgp", "our route")
+    for there in two.blocks:
+        wait_for(lambda b=there: one.route(b) and one.route(b)["protocol"] == "bgp", "our routes")
+    wait_for(lambda: not one.show("status")["restart"]["in_progress"], "the start ends", 30)
     wait_for(lambda: near.pings(far.ip6), "pods reach each other")
     ping = near.start_ping(far.ip6, 0.002)
     ping.wait_received(50)
