@@ -172,7 +172,7 @@ struct bgp_session_info {
 	uint16_t local_port, remote_port;
 	uint16_t hold_time, keepalive_time;	  /* negotiated; 0 if not Established */
 	uint64_t hold_left;			  /* ns */
-	uint64_t messages_in[6], messages_out[6]; /* by enum bgp_type */
+	uint64_t messages_in[6], messages_out[6]; /* by enum bgp_type; a lone KEEPALIVE counts when ours is due */
 	uint64_t established;			  /* times */
 	uint64_t queued;			  /* bytes waiting for the socket */
 	bool outgoing;				  /* who dialled */
